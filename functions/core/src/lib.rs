@@ -1,1 +1,20 @@
+//! The engine of ecr-warden, without any I/O: an event becomes a trigger, a repository's snapshot is judged
+//! by the policy, the findings become a plan, and what was done becomes an alert.
+//!
+//! Nothing here knows AWS's SDK, a clock or the environment. Whatever depends on them comes in as a value, so
+//! that a dry run, a test and production read the same plan.
 
+pub mod action;
+pub mod alert;
+pub mod evaluate;
+pub mod finding;
+pub mod outcome;
+pub mod plan;
+pub mod policy;
+pub mod recreate;
+pub mod repository;
+pub mod rules;
+pub mod state;
+pub mod trigger;
+
+mod text;

@@ -1,0 +1,211 @@
+//! One report per event, written in the forms that its readers need: people, a chat and machines.
+
+mod chat;
+mod text;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::finding::{Severity, Status};
+use crate::outcome::{OutcomeAction, Verdict, actions};
+use crate::repository::RepositoryId;
+use crate::rules::Advice;
+
+/// An SNS message, ready to publish with `MessageStructure=json`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// ASCII, under 100 characters, one line (SNS API reference, Publish).
+    pub subject: String,
+    /// The body by protocol, as one JSON object.
+    pub body: String,
+    /// For subscription filters.
+    pub attributes: BTreeMap<&'static str, Attribute>,
+}
+
+/// A message attribute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attribute {
+    Text(String),
+    /// A filter matches where one of them does.
+    List(Vec<String>),
+}
+
+/// What an alert is about: `ecr-warden.alert/1`. Its names are a contract.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Alert {
+    schema: &'static str,
+    /// The same for a retry of the same event, so that a receiver can tell a repetition.
+    pub id: String,
+    pub account: String,
+    pub region: String,
+    /// ARN.
+    pub repository: String,
+    pub cause: String,
+    pub actor: Option<String>,
+    /// RFC 3339.
+    pub occurred_at: String,
+    pub severity: Severity,
+    pub findings: Vec<AlertFinding>,
+    pub actions: Vec<OutcomeAction>,
+    #[serde(skip)]
+    name: String,
+    /// Rules that were told before and still stand.
+    #[serde(skip)]
+    standing: Vec<String>,
+}
+
+/// One finding of an alert.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AlertFinding {
+    pub rule: String,
+    pub severity: Severity,
+    pub status: Status,
+    pub detail: String,
+    /// What people must still do, or how to keep it from coming back.
+    pub advice: String,
+    /// RFC 3339: when it was first seen.
+    pub since: Option<String>,
+    pub iac: Option<Advice>,
+    #[serde(skip)]
+    change: Option<(String, String)>,
+    #[serde(skip)]
+    to_do: String,
+}
+
+/// The event that led to it.
+#[derive(Clone, Debug)]
+pub struct Occasion<'o> {
+    /// See [`Alert::id`].
+    pub id: &'o str,
+    pub cause: &'o str,
+    pub actor: Option<&'o str>,
+    pub occurred_at: &'o str,
+}
+
+impl Alert {
+    /// `None` where there is no news.
+    #[must_use]
+    pub fn of(id: &RepositoryId, occasion: &Occasion<'_>, verdicts: &[Verdict]) -> Option<Self> {
+        let news: Vec<Verdict> = verdicts.iter().filter(|v| v.news).cloned().collect();
+        let severity = news.iter().map(|verdict| verdict.severity).max()?;
+        Some(Self {
+            schema: "ecr-warden.alert/1",
+            id: occasion.id.to_owned(),
+            account: id.account.clone(),
+            region: id.region.clone(),
+            repository: id.arn(),
+            cause: occasion.cause.to_owned(),
+            actor: occasion.actor.map(str::to_owned),
+            occurred_at: occasion.occurred_at.to_owned(),
+            severity,
+            findings: news.iter().map(finding).collect(),
+            actions: actions(&news),
+            name: id.name.clone(),
+            standing: verdicts
+                .iter()
+                .filter(|v| {
+                    !v.news && matches!(v.status, Status::Open | Status::Withheld | Status::Failed)
+                })
+                .map(|v| v.rule.clone())
+                .collect(),
+        })
+    }
+
+    /// The message in all its forms.
+    #[must_use]
+    pub fn message(&self) -> Message {
+        let machine = serde_json::to_string(self).unwrap_or_default();
+        let people = text::write(self);
+        let chat = chat::write(self).to_string();
+        let body = serde_json::json!({
+            "default": people,
+            "email": people,
+            "https": chat,
+            "lambda": machine,
+            "sqs": machine,
+        });
+        let mut rules: Vec<String> = self.findings.iter().map(|f| f.rule.clone()).collect();
+        rules.dedup();
+        let attributes = [
+            ("severity", Attribute::Text(self.severity.name().to_owned())),
+            ("outcome", Attribute::Text(self.outcome().name().to_owned())),
+            ("rule", Attribute::List(rules)),
+            ("account", Attribute::Text(self.account.clone())),
+            ("region", Attribute::Text(self.region.clone())),
+        ];
+        Message {
+            subject: text::subject(self),
+            body: body.to_string(),
+            attributes: attributes.into(),
+        }
+    }
+
+    /// The status that needs people the most.
+    fn outcome(&self) -> Status {
+        let weight = |status: Status| match status {
+            Status::Failed => 5,
+            Status::Open => 4,
+            Status::Withheld => 3,
+            Status::Fixed => 2,
+            Status::Resolved => 1,
+            Status::Exempt => 0,
+        };
+        self.findings
+            .iter()
+            .map(|finding| finding.status)
+            .max_by_key(|status| weight(*status))
+            .unwrap_or(Status::Resolved)
+    }
+
+    /// `1 fixed, 2 open`, in the order in which they need people.
+    fn tally(&self) -> String {
+        let order = [
+            Status::Failed,
+            Status::Open,
+            Status::Withheld,
+            Status::Fixed,
+            Status::Resolved,
+        ];
+        let counted: Vec<String> = order
+            .into_iter()
+            .filter_map(|status| {
+                let count = self.findings.iter().filter(|f| f.status == status).count();
+                (count > 0).then(|| format!("{count} {}", status.name()))
+            })
+            .collect();
+        counted.join(", ")
+    }
+}
+
+fn finding(verdict: &Verdict) -> AlertFinding {
+    let keeping = verdict.advice.as_ref().map_or("", |advice| &advice.text);
+    AlertFinding {
+        rule: verdict.rule.clone(),
+        severity: verdict.severity,
+        status: verdict.status,
+        detail: verdict.detail.clone(),
+        advice: [verdict.to_do.as_str(), keeping]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join(". "),
+        since: verdict.since.and_then(|seconds| {
+            OffsetDateTime::from_unix_timestamp(seconds)
+                .ok()?
+                .format(&Rfc3339)
+                .ok()
+        }),
+        iac: verdict.advice.clone(),
+        change: verdict
+            .action
+            .as_ref()
+            .map(|action| (action.from(), action.to())),
+        to_do: verdict.to_do.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

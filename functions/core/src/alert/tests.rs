@@ -1,0 +1,210 @@
+//! Alerts as their readers get them.
+
+use super::*;
+use crate::action::Action;
+use crate::repository::TagMutability;
+
+fn id() -> RepositoryId {
+    RepositoryId::new("123456789012", "eu-central-1", "payments/api").unwrap()
+}
+
+fn occasion() -> Occasion<'static> {
+    Occasion {
+        id: "b6a1",
+        cause: "CreateRepository",
+        actor: Some("arn:aws:sts::123456789012:assumed-role/Deploy/ci"),
+        occurred_at: "2026-11-23T08:00:00Z",
+    }
+}
+
+fn verdicts() -> Vec<Verdict> {
+    let advice = Advice {
+        text: "Set it where the repository is defined.".to_owned(),
+        terraform: "image_tag_mutability = \"IMMUTABLE\"".to_owned(),
+        cloudformation: "ImageTagMutability: IMMUTABLE".to_owned(),
+    };
+    vec![
+        Verdict {
+            rule: "mutable-tags".to_owned(),
+            severity: Severity::Medium,
+            status: Status::Fixed,
+            detail: "tags can be overwritten (MUTABLE)".to_owned(),
+            to_do: String::new(),
+            advice: Some(advice),
+            since: Some(1_795_420_800),
+            action: Some(Action::SetTagMutability {
+                from: TagMutability::Mutable,
+                to: TagMutability::Immutable,
+            }),
+            news: true,
+        },
+        Verdict {
+            rule: "weak-encryption".to_owned(),
+            severity: Severity::High,
+            status: Status::Open,
+            detail: "encrypted with AES256, and the policy asks for KMS".to_owned(),
+            to_do: "it holds images; ask <!channel> or @here, [see](https://example.com) & tell"
+                .to_owned(),
+            advice: None,
+            since: Some(1_795_420_800),
+            action: None,
+            news: true,
+        },
+    ]
+}
+
+fn body(protocol: &str) -> String {
+    let message = Alert::of(&id(), &occasion(), &verdicts())
+        .unwrap()
+        .message();
+    let bodies: serde_json::Value = serde_json::from_str(&message.body).unwrap();
+    bodies[protocol].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn people_get_text() {
+    let expected = "\
+ecr-warden: 1 open, 1 fixed in payments/api
+
+Repository  payments/api
+Account     123456789012, eu-central-1
+Because of  CreateRepository by arn:aws:sts::123456789012:assumed-role/Deploy/ci
+            at 2026-11-23T08:00:00Z
+
+FIXED  mutable-tags (medium)
+  What:    tags can be overwritten (MUTABLE)
+  Changed: MUTABLE -> IMMUTABLE
+  Keep it: Set it where the repository is defined.
+    Terraform
+      image_tag_mutability = \"IMMUTABLE\"
+    CloudFormation
+      ImageTagMutability: IMMUTABLE
+
+OPEN  weak-encryption (high)
+  What:    encrypted with AES256, and the policy asks for KMS
+  Since:   2026-11-23T08:00:00Z
+  To do:   it holds images; ask <!channel> or @here, [see](https://example.com) & tell
+";
+    assert_eq!(body("default"), expected);
+    assert_eq!(body("email"), expected);
+}
+
+#[test]
+fn machines_get_the_contract() {
+    let alert: serde_json::Value = serde_json::from_str(&body("sqs")).unwrap();
+    assert_eq!(body("sqs"), body("lambda"));
+    let keys: Vec<&str> = alert
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    let mut expected = [
+        "schema",
+        "id",
+        "account",
+        "region",
+        "repository",
+        "cause",
+        "actor",
+        "occurred_at",
+        "severity",
+        "findings",
+        "actions",
+    ];
+    expected.sort_unstable();
+    let mut keys = keys;
+    keys.sort_unstable();
+    assert_eq!(keys, expected);
+    assert_eq!(alert["severity"], "high");
+    assert_eq!(
+        alert["findings"][0]["iac"],
+        serde_json::json!({
+            "terraform": "image_tag_mutability = \"IMMUTABLE\"",
+            "cloudformation": "ImageTagMutability: IMMUTABLE",
+        })
+    );
+    assert_eq!(
+        alert["actions"],
+        serde_json::json!([
+            { "action": "set-tag-mutability", "from": "MUTABLE", "to": "IMMUTABLE", "result": "done" }
+        ])
+    );
+}
+
+#[test]
+fn a_chat_gets_no_mention_or_link_from_outside() {
+    let chat: serde_json::Value = serde_json::from_str(&body("https")).unwrap();
+    assert_eq!(chat["source"], "custom");
+    let description = chat["content"]["description"].as_str().unwrap();
+    for hostile in ["<!channel>", "@here", "](http"] {
+        assert!(!description.contains(hostile), "{description}");
+    }
+    assert!(description.contains("&lt;!channel&gt;"), "{description}");
+    assert!(
+        chat["content"]["nextSteps"][0]
+            .as_str()
+            .unwrap()
+            .chars()
+            .count()
+            <= 350
+    );
+}
+
+#[test]
+fn limits_hold_for_the_longest_input() {
+    let long = RepositoryId::new("123456789012", "eu-central-1", &"n".repeat(256)).unwrap();
+    let mut many = verdicts();
+    for verdict in &mut many {
+        verdict.detail = "ä".repeat(5000);
+        verdict.to_do = "ä".repeat(5000);
+    }
+    let message = Alert::of(&long, &occasion(), &many).unwrap().message();
+    assert!(
+        message.subject.len() < 100 && message.subject.is_ascii(),
+        "{}",
+        message.subject
+    );
+    let bodies: serde_json::Value = serde_json::from_str(&message.body).unwrap();
+    let chat: serde_json::Value = serde_json::from_str(bodies["https"].as_str().unwrap()).unwrap();
+    assert!(
+        chat["content"]["description"]
+            .as_str()
+            .unwrap()
+            .chars()
+            .count()
+            <= 8000
+    );
+    assert!(chat["content"]["title"].as_str().unwrap().chars().count() <= 250);
+}
+
+#[test]
+fn filters_can_use_the_attributes() {
+    let message = Alert::of(&id(), &occasion(), &verdicts())
+        .unwrap()
+        .message();
+    assert_eq!(
+        message.attributes["outcome"],
+        Attribute::Text("open".to_owned())
+    );
+    assert_eq!(
+        message.attributes["severity"],
+        Attribute::Text("high".to_owned())
+    );
+    assert_eq!(
+        message.attributes["rule"],
+        Attribute::List(vec![
+            "mutable-tags".to_owned(),
+            "weak-encryption".to_owned()
+        ])
+    );
+}
+
+#[test]
+fn what_was_told_before_is_no_alert() {
+    let mut told = verdicts();
+    for verdict in &mut told {
+        verdict.news = false;
+    }
+    assert_eq!(Alert::of(&id(), &occasion(), &told), None);
+}

@@ -1,0 +1,94 @@
+//! The alert as people read it in an e-mail or a terminal.
+
+use std::fmt::Write;
+
+use super::Alert;
+use crate::finding::Status;
+
+/// SNS: under 100 characters of printable ASCII.
+const LONGEST_SUBJECT: usize = 99;
+
+pub(super) fn subject(alert: &Alert) -> String {
+    let head = format!(
+        "[{}] ecr-warden: {}: ",
+        alert.severity.name(),
+        alert.tally()
+    );
+    let room = LONGEST_SUBJECT.saturating_sub(head.len());
+    let name = if alert.name.len() <= room {
+        alert.name.clone()
+    } else {
+        // The end of a name tells more than its beginning. Names are ASCII.
+        let start = alert.name.len().saturating_sub(room.saturating_sub(3));
+        format!("...{}", alert.name.get(start..).unwrap_or_default())
+    };
+    format!("{head}{name}")
+}
+
+pub(super) fn write(alert: &Alert) -> String {
+    let mut out = format!(
+        "ecr-warden: {} in {}\n\nRepository  {}\nAccount     {}, {}\nBecause of  {}",
+        alert.tally(),
+        alert.name,
+        alert.name,
+        alert.account,
+        alert.region,
+        alert.cause
+    );
+    if let Some(actor) = &alert.actor {
+        let _ = write!(out, " by {actor}");
+    }
+    if !alert.occurred_at.is_empty() {
+        let _ = write!(out, "\n            at {}", alert.occurred_at);
+    }
+    out.push('\n');
+    for finding in &alert.findings {
+        let _ = write!(
+            out,
+            "\n{}  {} ({})\n  What:    {}\n",
+            finding.status.name().to_uppercase(),
+            finding.rule,
+            finding.severity.name(),
+            finding.detail
+        );
+        if let (Some((from, to)), Status::Fixed) = (&finding.change, finding.status) {
+            let _ = writeln!(out, "  Changed: {from} -> {to}");
+        }
+        if let Some(since) = finding
+            .since
+            .as_ref()
+            .filter(|_| finding.status != Status::Fixed)
+        {
+            let _ = writeln!(out, "  Since:   {since}");
+        }
+        if !finding.to_do.is_empty() {
+            let label = match finding.status {
+                Status::Failed => "Failed: ",
+                Status::Withheld => "Held:   ",
+                _ => "To do:  ",
+            };
+            let _ = writeln!(out, "  {label} {}", finding.to_do);
+        }
+        if let Some(advice) = &finding.iac {
+            let _ = writeln!(out, "  Keep it: {}", advice.text);
+            let _ = writeln!(out, "    Terraform");
+            indent(&mut out, &advice.terraform);
+            let _ = writeln!(out, "    CloudFormation");
+            indent(&mut out, &advice.cloudformation);
+        }
+    }
+    if !alert.standing.is_empty() {
+        let _ = write!(
+            out,
+            "\nTold before and still standing: {}\n",
+            alert.standing.join(", ")
+        );
+    }
+    out
+}
+
+fn indent(out: &mut String, lines: &str) {
+    for line in lines.lines() {
+        let _ = writeln!(out, "      {line}");
+    }
+}

@@ -1,0 +1,68 @@
+//! Policy × snapshot → findings. Knows nothing of modes, exemptions or what was alerted before.
+
+use crate::finding::Finding;
+use crate::policy::Resolved;
+use crate::repository::Repository;
+
+/// Asks every active rule, in the registry's order.
+#[must_use]
+pub fn evaluate(policy: &Resolved, repository: &Repository) -> Vec<Finding> {
+    policy
+        .rules
+        .iter()
+        .filter_map(|active| {
+            active.rule.check(repository).map(|violation| Finding {
+                rule: active.entry.meta.id,
+                severity: active.entry.meta.severity,
+                violation,
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::policy::Policy;
+    use crate::repository::{Encryption, Read, RepositoryId, TagMutability};
+
+    /// A repository that no rule of any test objects to, fully read; tests break one thing.
+    pub(crate) fn repository() -> Repository {
+        Repository {
+            id: RepositoryId::new("123456789012", "eu-central-1", "payments/api").unwrap(),
+            created_at: Some(1_700_000_000_000),
+            mutability: TagMutability::Immutable,
+            encryption: Encryption::kms(None),
+            scan_on_push: true,
+            tags: Read::Known([("team".to_owned(), "payments".to_owned())].into()),
+            policy: Read::Known(None),
+            lifecycle: Read::Known(None),
+            has_images: Read::Known(false),
+            keys: [].into(),
+        }
+    }
+
+    pub(crate) fn shipped() -> Policy {
+        Policy::parse(include_str!("../../../infra/policy.yaml")).unwrap()
+    }
+
+    #[test]
+    fn the_example_complies_with_the_shipped_policy() {
+        let repository = repository();
+        let policy = shipped().for_repository(&repository.id).unwrap();
+        assert_eq!(evaluate(&policy, &repository), []);
+    }
+
+    #[test]
+    fn each_fault_is_found_under_its_rules_name() {
+        let mut repository = repository();
+        repository.mutability = TagMutability::Mutable;
+        repository.encryption = Encryption::aes256();
+        let policy = shipped().for_repository(&repository.id).unwrap();
+        let rules: Vec<_> = evaluate(&policy, &repository)
+            .iter()
+            .map(|finding| finding.rule)
+            .collect();
+        assert_eq!(rules, ["mutable-tags", "weak-encryption"]);
+    }
+}

@@ -1,0 +1,91 @@
+//! What is wrong with a repository, and what became of it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::action::Action;
+
+/// How much a finding matters; the words are Security Hub's.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    Informational,
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+impl Severity {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Informational => "informational",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// What a rule found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// One line: what is wrong, with the values.
+    pub detail: String,
+    pub fix: Fix,
+}
+
+/// How it can be mended, and how safe that is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fix {
+    /// Nothing that works today stops working, but for what the policy forbids.
+    Safe(Action),
+    /// The repository is gone for a moment.
+    Disruptive(Action),
+    /// Only people can: one line with what they should do and why it was not done for them.
+    Manual(String),
+}
+
+/// A violation, under the name of the rule that found it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub rule: &'static str,
+    pub severity: Severity,
+    pub violation: Violation,
+}
+
+/// What became of a finding, as `ecr-warden.outcome/1` says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Seen to be mended.
+    Fixed,
+    /// It waits for people.
+    Open,
+    /// A repair exists and was held back: monitor mode, or doubt.
+    Withheld,
+    /// The policy exempts it.
+    Exempt,
+    /// The repair was tried and did not succeed.
+    Failed,
+    /// It was found before and is not there any more, without a repair of ours.
+    Resolved,
+}
+
+impl Status {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fixed => "fixed",
+            Self::Open => "open",
+            Self::Withheld => "withheld",
+            Self::Exempt => "exempt",
+            Self::Failed => "failed",
+            Self::Resolved => "resolved",
+        }
+    }
+}

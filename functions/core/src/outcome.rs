@@ -1,0 +1,212 @@
+//! What became of one event: `ecr-warden.outcome/1`, the enforcer's result.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::action::Action;
+use crate::finding::{Severity, Status};
+use crate::plan::{Decision, Plan};
+use crate::policy::Resolved;
+use crate::repository::RepositoryId;
+use crate::rules::{Advice, entry};
+use crate::state::Claim;
+
+/// How the repairs went: by rule, `Err` with one line where one failed.
+pub type Results = BTreeMap<String, Result<(), String>>;
+
+/// One finding and what became of it; the alert and the outcome are both made of these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    pub rule: String,
+    pub severity: Severity,
+    pub status: Status,
+    /// What is or was wrong, in one line.
+    pub detail: String,
+    /// What people must still do, in one line; empty where nothing.
+    pub to_do: String,
+    /// How it is kept from coming back.
+    pub advice: Option<Advice>,
+    /// Seconds since the epoch at which it was first seen.
+    pub since: Option<i64>,
+    pub action: Option<Action>,
+    /// People have not been told yet.
+    pub news: bool,
+}
+
+/// Joins what was planned, claimed and done.
+#[must_use]
+pub fn verdicts(
+    policy: &Resolved,
+    id: &RepositoryId,
+    plan: &Plan,
+    claims: &[Claim],
+    results: &Results,
+) -> Vec<Verdict> {
+    let advice = |rule: &str| {
+        policy
+            .rules
+            .iter()
+            .find(|active| active.entry.meta.id == rule)
+            .map(|active| active.rule.advice(id))
+    };
+    let claim_of = |rule: &str| claims.iter().find(|claim| claim.rule == rule);
+    let mut verdicts: Vec<Verdict> = plan
+        .steps
+        .iter()
+        .map(|step| {
+            let rule = step.finding.rule;
+            let claim = claim_of(rule);
+            let (status, to_do, action) = match &step.decision {
+                Decision::People(what) => (Status::Open, what.clone(), None),
+                Decision::Hold(why) => (Status::Withheld, why.clone(), None),
+                Decision::Repair(action) => match results.get(rule) {
+                    Some(Ok(())) => (Status::Fixed, String::new(), Some(action.clone())),
+                    Some(Err(why)) => (Status::Failed, why.clone(), Some(action.clone())),
+                    None => {
+                        let why = "another invocation is repairing it".to_owned();
+                        (Status::Withheld, why, None)
+                    }
+                },
+            };
+            Verdict {
+                rule: rule.to_owned(),
+                severity: step.finding.severity,
+                status,
+                detail: step.finding.violation.detail.clone(),
+                to_do,
+                advice: advice(rule),
+                since: claim.map(|claim| claim.said.since),
+                action,
+                news: claim.is_some(),
+            }
+        })
+        .collect();
+    // What an earlier step or attempt mended, and what is gone by itself.
+    for claim in claims {
+        if plan
+            .steps
+            .iter()
+            .any(|step| step.finding.rule == claim.rule)
+        {
+            continue;
+        }
+        let detail = match (&claim.said.action, claim.said.status) {
+            (Some(action), Status::Fixed) => {
+                format!("was {}, which the policy does not allow", action.from())
+            }
+            _ => "was found before and is gone".to_owned(),
+        };
+        verdicts.push(Verdict {
+            rule: claim.rule.clone(),
+            severity: entry(&claim.rule).map_or(Severity::Medium, |entry| entry.meta.severity),
+            status: claim.said.status,
+            detail,
+            to_do: String::new(),
+            advice: (claim.said.status == Status::Fixed)
+                .then(|| advice(&claim.rule))
+                .flatten(),
+            since: Some(claim.said.since),
+            action: claim
+                .said
+                .action
+                .clone()
+                .filter(|_| claim.said.status == Status::Fixed),
+            news: true,
+        });
+    }
+    verdicts
+}
+
+/// The enforcer's result. Its names are a contract: they change only with a changelog entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    schema: &'static str,
+    /// ARN; `null` where the event names none.
+    repository: Option<String>,
+    cause: Option<String>,
+    /// Why nothing was looked at, `null` where it was.
+    ignored: Option<String>,
+    findings: Vec<OutcomeFinding>,
+    actions: Vec<OutcomeAction>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct OutcomeFinding {
+    rule: String,
+    severity: Severity,
+    status: Status,
+    detail: String,
+}
+
+/// A change, as outcomes and alerts list it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OutcomeAction {
+    pub action: &'static str,
+    pub from: String,
+    pub to: String,
+    /// `done`, or why not.
+    pub result: String,
+}
+
+const SCHEMA: &str = "ecr-warden.outcome/1";
+
+impl Outcome {
+    #[must_use]
+    pub fn ignored(
+        repository: Option<&RepositoryId>,
+        cause: Option<&str>,
+        reason: impl Into<String>,
+    ) -> Self {
+        Self {
+            schema: SCHEMA,
+            repository: repository.map(RepositoryId::arn),
+            cause: cause.map(str::to_owned),
+            ignored: Some(reason.into()),
+            findings: Vec::new(),
+            actions: Vec::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn of(id: &RepositoryId, cause: &str, verdicts: &[Verdict]) -> Self {
+        Self {
+            schema: SCHEMA,
+            repository: Some(id.arn()),
+            cause: Some(cause.to_owned()),
+            ignored: None,
+            findings: verdicts
+                .iter()
+                .map(|verdict| OutcomeFinding {
+                    rule: verdict.rule.clone(),
+                    severity: verdict.severity,
+                    status: verdict.status,
+                    detail: match verdict.to_do.as_str() {
+                        "" => verdict.detail.clone(),
+                        to_do => format!("{}; {to_do}", verdict.detail),
+                    },
+                })
+                .collect(),
+            actions: actions(verdicts),
+        }
+    }
+}
+
+/// The changes among the verdicts.
+#[must_use]
+pub fn actions(verdicts: &[Verdict]) -> Vec<OutcomeAction> {
+    verdicts
+        .iter()
+        .filter_map(|verdict| {
+            verdict.action.as_ref().map(|action| OutcomeAction {
+                action: action.name(),
+                from: action.from(),
+                to: action.to(),
+                result: match verdict.status {
+                    Status::Failed => verdict.to_do.clone(),
+                    _ => "done".to_owned(),
+                },
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,153 @@
+//! The policy as people write it.
+
+use super::*;
+
+const GOOD: &str = "\
+version: 1
+mode: enforce
+rules:
+  mutable-tags: { require: IMMUTABLE, allow-exclusions: [latest] }
+  weak-encryption: { require: AES256 }
+overrides:
+  - match: { repositories: [\"payments/**\"] }
+    rules: { weak-encryption: { require: KMS, when-empty: recreate } }
+  - match: { repositories: [\"payments/old-*\"] }
+    rules: { weak-encryption: { when-empty: alert }, mutable-tags: off }
+";
+
+fn id(name: &str) -> RepositoryId {
+    RepositoryId::new("123456789012", "eu-central-1", name).unwrap()
+}
+
+fn problems(text: &str) -> Vec<String> {
+    match Policy::parse(text) {
+        Ok(_) => Vec::new(),
+        Err(InvalidPolicy(problems)) => problems.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn the_example_is_right() {
+    assert_eq!(problems(GOOD), Vec::<String>::new());
+}
+
+#[test]
+fn the_last_match_wins_key_by_key() {
+    let policy = Policy::parse(GOOD).unwrap();
+    let weak = |name| {
+        let resolved = policy.for_repository(&id(name)).unwrap();
+        let rule = resolved
+            .rules
+            .into_iter()
+            .find(|active| active.entry.meta.id == "weak-encryption")
+            .unwrap();
+        format!("{:?}", rule.rule)
+    };
+    assert!(weak("shop/api").contains("require: Aes256"));
+    assert!(weak("payments/a/b").contains("require: Kms"));
+    let old = weak("payments/old-1");
+    assert!(
+        old.contains("require: Kms") && old.contains("when_empty: Alert"),
+        "{old}"
+    );
+    let rules = policy.for_repository(&id("payments/old-1")).unwrap().rules;
+    assert_eq!(rules.len(), 1, "mutable-tags is off there");
+}
+
+#[test]
+fn a_rule_mode_lowers_the_policys_and_never_raises_it() {
+    let enforce = |global: &str, rule: &str| {
+        let text =
+            format!("version: 1\nmode: {global}\nrules: {{ mutable-tags: {{ mode: {rule} }} }}\n");
+        let policy = Policy::parse(&text).unwrap();
+        let rules = policy.for_repository(&id("ab")).unwrap().rules;
+        rules.first().map(|active| active.enforce)
+    };
+    assert_eq!(enforce("enforce", "enforce"), Some(true));
+    assert_eq!(enforce("enforce", "monitor"), Some(false));
+    assert_eq!(enforce("monitor", "enforce"), Some(false));
+    assert_eq!(enforce("enforce", "off"), None);
+}
+
+#[test]
+fn a_rule_that_is_not_mentioned_is_off() {
+    let policy = Policy::parse("version: 1\nmode: enforce\n").unwrap();
+    assert!(policy.for_repository(&id("ab")).unwrap().rules.is_empty());
+}
+
+#[test]
+fn everything_wrong_is_said_at_once() {
+    let text = "\
+version: 2
+mode: enforced
+rules:
+  mutable-tag: {}
+  weak-encryption: { require: AES-256, when-empt: recreate }
+overrides:
+  - match: {}
+    rules: { mutable-tags: { allow-exclusions: [\"a b\"] } }
+  - match: { repositories: [\"Payments/*\"] }
+    rules: { weak-encryption: { require: CUSTOMER_KEY, when-empty: recreate } }
+extra: 1
+";
+    let found = problems(text);
+    for (line, words) in [
+        (1, "version 2 is not known"),
+        (2, "did you mean `enforce`"),
+        (4, "unknown rule `mutable-tag`, did you mean `mutable-tags`"),
+        (5, "did you mean `AES256`"),
+        (5, "unknown key `when-empt`, did you mean `when-empty`"),
+        (8, "`a b` is not a filter"),
+        (9, "`Payments/*` matches no repository"),
+        (10, "needs `kms-key`"),
+        (11, "unknown key `extra`"),
+    ] {
+        assert!(
+            found
+                .iter()
+                .any(|p| p.starts_with(&format!("line {line},")) && p.contains(words)),
+            "line {line}, {words}: {found:#?}"
+        );
+    }
+    assert_eq!(found.len(), 9, "{found:#?}");
+}
+
+#[test]
+fn an_override_for_everything_is_refused() {
+    let found = problems("version: 1\nmode: monitor\noverrides:\n  - match: {}\n    rules: {}\n");
+    assert!(found[0].contains("matches every repository"), "{found:?}");
+}
+
+#[test]
+fn overrides_that_contradict_each_other_together_change_nothing() {
+    let text = "\
+version: 1
+mode: enforce
+overrides:
+  - match: { repositories: [\"a/**\"] }
+    rules: { weak-encryption: { require: CUSTOMER_KEY } }
+  - match: { repositories: [\"a/b\"] }
+    rules: { weak-encryption: { when-empty: recreate } }
+";
+    let policy = Policy::parse(text).unwrap();
+    assert!(policy.for_repository(&id("a/c")).is_ok());
+    let error = policy.for_repository(&id("a/b")).unwrap_err();
+    assert!(error.contains("contradict"), "{error}");
+}
+
+#[test]
+fn the_shipped_policy_is_right() {
+    let text = include_str!("../../../../infra/policy.yaml");
+    assert_eq!(problems(text), Vec::<String>::new());
+}
+
+#[test]
+fn the_schema_names_every_rule() {
+    let schema = schema().to_value().to_string();
+    for entry in RULES {
+        assert!(
+            schema.contains(&format!("\"{}\"", entry.meta.id)),
+            "{schema}"
+        );
+    }
+}

@@ -1,0 +1,191 @@
+//! The protocol that replaces an empty repository by one with other encryption, as a pure state machine: what was
+//! intended and what is seen decide the next step, so that any attempt can take over where another one died.
+//!
+//! INVARIANT: the intent, with the whole snapshot, is on record before the first change and until everything is
+//! back. INVARIANT: a repository is only ever deleted without force, so that one image is enough to save it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::repository::{Encryption, Read, Repository};
+
+/// The write-ahead record, kept in the state table from before the deletion until everything is back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Intent {
+    /// The marker tag's value on the repository that this recreation makes.
+    pub id: String,
+    /// The rule that asked for it.
+    pub rule: String,
+    /// Everything that must be there again.
+    pub before: Repository,
+    pub to: Encryption,
+    /// Why `to` was refused for good: since then the original encryption is the aim, so that nothing is lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<String>,
+    pub cause: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// Seconds since the epoch.
+    pub started_at: i64,
+}
+
+impl Intent {
+    /// What the new repository is created with.
+    #[must_use]
+    pub fn encryption(&self) -> &Encryption {
+        match self.fallback {
+            Some(_) => &self.before.encryption,
+            None => &self.to,
+        }
+    }
+}
+
+/// What this attempt has done. It outweighs a read, because reads can be older than writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Progress {
+    /// This attempt wrote the intent: nothing can have been deleted before it says so.
+    pub first: bool,
+    pub rehearsed: bool,
+    pub deleted: bool,
+    pub created: bool,
+    pub unmarked: bool,
+}
+
+/// The next step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Take the intent back: the original repository is there, untouched.
+    Withdraw(Withdrawn),
+    /// Ask for every write of the protocol in a form that changes nothing, so that a missing permission or an
+    /// unacceptable policy shows while the repository is still there.
+    Rehearse,
+    /// DeleteRepository without force.
+    Delete,
+    /// CreateRepository with the snapshot's tags and settings, the marker, and this encryption.
+    Create(Encryption),
+    /// Put back what creation cannot carry.
+    Restore {
+        policy: Option<String>,
+        lifecycle: Option<String>,
+    },
+    /// UntagResource: everything is back.
+    RemoveMarker,
+    /// Record the outcome and clear the intent.
+    Finish(Finished),
+    /// What is seen is older than what was done: look again.
+    Wait,
+}
+
+/// Why an intent was taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Withdrawn {
+    /// Somebody pushed in the meantime.
+    HoldsImages,
+    /// Somebody changed or deleted it in the meantime.
+    Changed,
+    /// AWS would not let it be put back: a missing permission, or a policy that it does not accept any more.
+    Refused(String),
+}
+
+/// How a recreation ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finished {
+    Recreated,
+    /// The asked encryption was refused for good, and the repository has its original one again.
+    FellBack(String),
+    /// Somebody else made a repository of that name: it is left as it is.
+    Superseded,
+}
+
+/// Decides the next step from what was intended, what this attempt did, and what is there (`None`: ECR knows no
+/// such repository).
+///
+/// # Errors
+/// What must be known and could not be read, in one line: stop here and try again later.
+pub fn next(
+    intent: &Intent,
+    progress: Progress,
+    seen: Option<&Repository>,
+) -> Result<Next, String> {
+    let Some(seen) = seen else {
+        return Ok(if progress.created {
+            Next::Wait
+        } else if progress.first && !progress.deleted {
+            Next::Withdraw(Withdrawn::Changed)
+        } else {
+            Next::Create(intent.encryption().clone())
+        });
+    };
+    seen.tags.required()?;
+    if progress.unmarked || seen.marker() == Some(&intent.id) {
+        return finish_ours(intent, progress, seen);
+    }
+    if seen.created_at == intent.before.created_at {
+        return delete_original(intent, progress, seen);
+    }
+    if progress.created {
+        return Ok(Next::Wait);
+    }
+    // Not the original, and not marked: ours with everything back, or somebody else's.
+    let ours = seen.encryption.kind == intent.encryption().kind && seen.tags == intent.before.tags;
+    Ok(Next::Finish(if ours {
+        done(intent)
+    } else {
+        Finished::Superseded
+    }))
+}
+
+fn finish_ours(intent: &Intent, progress: Progress, seen: &Repository) -> Result<Next, String> {
+    // What is there by now is newer than the snapshot and stays.
+    let missing = |now: &Read<Option<String>>, before: &Read<Option<String>>| {
+        Ok::<_, String>(match now.required()? {
+            Some(_) => None,
+            None => before.known().cloned().flatten(),
+        })
+    };
+    if progress.unmarked {
+        return Ok(Next::Finish(done(intent)));
+    }
+    let policy = missing(&seen.policy, &intent.before.policy)?;
+    let lifecycle = missing(&seen.lifecycle, &intent.before.lifecycle)?;
+    Ok(if policy.is_some() || lifecycle.is_some() {
+        Next::Restore { policy, lifecycle }
+    } else {
+        Next::RemoveMarker
+    })
+}
+
+fn delete_original(intent: &Intent, progress: Progress, seen: &Repository) -> Result<Next, String> {
+    if progress.deleted || progress.created {
+        return Ok(Next::Wait);
+    }
+    if *seen.has_images.required()? {
+        return Ok(Next::Withdraw(Withdrawn::HoldsImages));
+    }
+    let before = &intent.before;
+    seen.policy.required()?;
+    seen.lifecycle.required()?;
+    let unchanged = seen.tags == before.tags
+        && seen.policy == before.policy
+        && seen.lifecycle == before.lifecycle
+        && seen.mutability == before.mutability
+        && seen.scan_on_push == before.scan_on_push
+        && seen.encryption == before.encryption;
+    Ok(if !unchanged {
+        Next::Withdraw(Withdrawn::Changed)
+    } else if progress.rehearsed {
+        Next::Delete
+    } else {
+        Next::Rehearse
+    })
+}
+
+fn done(intent: &Intent) -> Finished {
+    match &intent.fallback {
+        Some(why) => Finished::FellBack(why.clone()),
+        None => Finished::Recreated,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,360 @@
+//! A repository as it was read: a snapshot in our own words, with no type of the SDK.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The tag that a recreated repository carries until all its settings are back. Its value is the intent's id.
+pub const MARKER_TAG: &str = "ecr-warden:recreate";
+
+/// Tags a repository may have (ECR service quota); the marker takes one while a recreation is under way.
+pub const MOST_TAGS: usize = 50;
+
+/// Which repository: enough to name it and to choose the clients that reach it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RepositoryId {
+    /// Twelve digits.
+    pub account: String,
+    pub region: String,
+    /// With its namespace: `payments/api`.
+    pub name: String,
+}
+
+/// Why a name, account or region cannot be one of ECR's.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum InvalidId {
+    #[error("`{0}` is not a repository name")]
+    Name(String),
+    #[error("`{0}` is not an account id")]
+    Account(String),
+    #[error("`{0}` is not a region")]
+    Region(String),
+}
+
+impl RepositoryId {
+    /// Checks what comes from outside: the parts end up in ARNs, requests and messages.
+    ///
+    /// # Errors
+    /// The first part that ECR would not accept (API reference, CreateRepository: 2 to 256 characters of
+    /// lower-case letters, digits, `.`, `_`, `-` and `/`).
+    pub fn new(account: &str, region: &str, name: &str) -> Result<Self, InvalidId> {
+        let shown = |text: &str| crate::text::one_line(text, 80);
+        let name_fits = (2..=256).contains(&name.len())
+            && name
+                .bytes()
+                .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-' | b'/'));
+        if !name_fits {
+            return Err(InvalidId::Name(shown(name)));
+        }
+        if account.len() != 12 || !account.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(InvalidId::Account(shown(account)));
+        }
+        let region_fits = (4..=32).contains(&region.len())
+            && region
+                .bytes()
+                .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+        if !region_fits {
+            return Err(InvalidId::Region(shown(region)));
+        }
+        Ok(Self {
+            account: account.to_owned(),
+            region: region.to_owned(),
+            name: name.to_owned(),
+        })
+    }
+
+    /// From `arn:<partition>:ecr:<region>:<account>:repository/<name>`.
+    #[must_use]
+    pub fn from_arn(arn: &str) -> Option<Self> {
+        let mut parts = arn.splitn(6, ':');
+        let (_, _, service) = (parts.next()?, parts.next()?, parts.next()?);
+        let (region, account) = (parts.next()?, parts.next()?);
+        let name = parts.next()?.strip_prefix("repository/")?;
+        (service == "ecr")
+            .then(|| Self::new(account, region, name).ok())
+            .flatten()
+    }
+
+    /// The repository's ARN, in the partition that the region belongs to.
+    #[must_use]
+    pub fn arn(&self) -> String {
+        format!(
+            "arn:{}:ecr:{}:{}:repository/{}",
+            partition(&self.region),
+            self.region,
+            self.account,
+            self.name
+        )
+    }
+
+    /// The first part of the name, where it has more than one.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        self.name.split_once('/').map(|(namespace, _)| namespace)
+    }
+}
+
+impl fmt::Display for RepositoryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.arn())
+    }
+}
+
+/// The partition of a region (AWS General Reference, ARN format).
+#[must_use]
+pub fn partition(region: &str) -> &'static str {
+    match region {
+        r if r.starts_with("cn-") => "aws-cn",
+        r if r.starts_with("us-gov-") => "aws-us-gov",
+        r if r.starts_with("us-iso-") => "aws-iso",
+        r if r.starts_with("us-isob-") => "aws-iso-b",
+        r if r.starts_with("eusc-") => "aws-eusc",
+        _ => "aws",
+    }
+}
+
+/// What a read brought back. A rule that needs what could not be had reports, and changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Read<T> {
+    /// No enabled rule needs it.
+    #[default]
+    NotAsked,
+    Known(T),
+    /// It could not be read, and why, in one line; a missing permission is named.
+    Unreadable(String),
+}
+
+impl<T> Read<T> {
+    #[must_use]
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::NotAsked | Self::Unreadable(_) => None,
+        }
+    }
+
+    /// The value, or the reason why there is none.
+    ///
+    /// # Errors
+    /// One line for people.
+    pub fn required(&self) -> Result<&T, String> {
+        match self {
+            Self::Known(value) => Ok(value),
+            Self::NotAsked => Err("it was not read".to_owned()),
+            Self::Unreadable(why) => Err(why.clone()),
+        }
+    }
+}
+
+/// What an enabled rule needs to know of a repository beside DescribeRepositories' answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    pub tags: bool,
+    pub policy: bool,
+    pub lifecycle: bool,
+    /// Whether there is any image.
+    pub images: bool,
+    /// KMS keys by alias, id or ARN whose description is needed.
+    pub keys: BTreeSet<String>,
+}
+
+impl Reads {
+    /// Everything that a recreation has to put back, and whether there is anything that it must not touch.
+    #[must_use]
+    pub fn of_recreation() -> Self {
+        Self {
+            tags: true,
+            policy: true,
+            lifecycle: true,
+            images: true,
+            keys: BTreeSet::new(),
+        }
+    }
+
+    pub fn add(&mut self, other: Self) {
+        let Self {
+            tags,
+            policy,
+            lifecycle,
+            images,
+            keys,
+        } = other;
+        self.tags |= tags;
+        self.policy |= policy;
+        self.lifecycle |= lifecycle;
+        self.images |= images;
+        self.keys.extend(keys);
+    }
+}
+
+/// The snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Repository {
+    pub id: RepositoryId,
+    /// Milliseconds since the epoch. Tells a repository from one made again under its name.
+    pub created_at: Option<i64>,
+    pub mutability: TagMutability,
+    pub encryption: Encryption,
+    /// The repository's own setting, whatever the registry's says.
+    pub scan_on_push: bool,
+    #[serde(default)]
+    pub tags: Read<BTreeMap<String, String>>,
+    /// The repository policy's text, as ECR keeps it.
+    #[serde(default)]
+    pub policy: Read<Option<String>>,
+    /// The lifecycle policy's text.
+    #[serde(default)]
+    pub lifecycle: Read<Option<String>>,
+    /// Whether it holds any image, archived ones included.
+    #[serde(default)]
+    pub has_images: Read<bool>,
+    /// What KMS says of the keys in [`Reads::keys`], by the name they were asked by; `None`: no such key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<String, Read<Option<Key>>>,
+}
+
+impl Repository {
+    /// The tags that `aws:` owns mark a repository of a stack (CloudFormation, "Resource tags").
+    #[must_use]
+    pub fn stack(&self) -> Option<&str> {
+        self.tags
+            .known()?
+            .get("aws:cloudformation:stack-name")
+            .map(String::as_str)
+    }
+
+    /// The value of the marker tag: this repository was made by the recreation of that id.
+    #[must_use]
+    pub fn marker(&self) -> Option<&str> {
+        self.tags.known()?.get(MARKER_TAG).map(String::as_str)
+    }
+}
+
+/// A KMS key, as DescribeKey shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Key {
+    pub arn: String,
+    /// `KeyState` is `Enabled`.
+    pub enabled: bool,
+}
+
+/// ECR's four settings, and whatever it may add.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TagMutability {
+    Mutable,
+    Immutable,
+    /// Immutable but for tags that match one of the filters.
+    ImmutableWithExclusion(BTreeSet<String>),
+    /// Mutable but for tags that match one of the filters.
+    MutableWithExclusion(BTreeSet<String>),
+    /// A value or kind of filter that this version does not know: never written, never judged to be safe.
+    Unknown(String),
+}
+
+impl fmt::Display for TagMutability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let with = |f: &mut fmt::Formatter<'_>, name: &str, filters: &BTreeSet<String>| {
+            let filters: Vec<&str> = filters.iter().map(String::as_str).collect();
+            write!(f, "{name} ({})", filters.join(", "))
+        };
+        match self {
+            Self::Mutable => f.write_str("MUTABLE"),
+            Self::Immutable => f.write_str("IMMUTABLE"),
+            Self::ImmutableWithExclusion(filters) => with(f, "IMMUTABLE_WITH_EXCLUSION", filters),
+            Self::MutableWithExclusion(filters) => with(f, "MUTABLE_WITH_EXCLUSION", filters),
+            Self::Unknown(value) => f.write_str(value),
+        }
+    }
+}
+
+/// How a repository's layers are encrypted at rest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Encryption {
+    pub kind: EncryptionType,
+    /// A key's ARN as ECR shows it; in a request also its id or alias. KMS without one is `aws/ecr`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kms_key: Option<String>,
+}
+
+impl Encryption {
+    #[must_use]
+    pub fn aes256() -> Self {
+        Self {
+            kind: EncryptionType::Aes256,
+            kms_key: None,
+        }
+    }
+
+    #[must_use]
+    pub fn kms(key: Option<&str>) -> Self {
+        Self {
+            kind: EncryptionType::Kms,
+            kms_key: key.map(str::to_owned),
+        }
+    }
+}
+
+impl fmt::Display for Encryption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.kind, &self.kms_key) {
+            (EncryptionType::Aes256, _) => f.write_str("AES256"),
+            (EncryptionType::Kms, None) => f.write_str("KMS (aws/ecr)"),
+            (EncryptionType::Kms, Some(key)) => write!(f, "KMS ({key})"),
+            (EncryptionType::KmsDsse, None) => f.write_str("KMS_DSSE (aws/ecr)"),
+            (EncryptionType::KmsDsse, Some(key)) => write!(f, "KMS_DSSE ({key})"),
+            (EncryptionType::Unknown(value), _) => f.write_str(value),
+        }
+    }
+}
+
+/// ECR's encryption types (API reference, EncryptionConfiguration).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EncryptionType {
+    Aes256,
+    Kms,
+    /// Dual-layer, GovCloud only.
+    KmsDsse,
+    Unknown(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arn_reads_back_as_the_id_it_was_made_from() {
+        for region in ["eu-central-1", "us-gov-west-1", "cn-north-1"] {
+            let id = RepositoryId::new("123456789012", region, "payments/api").unwrap();
+            assert_eq!(RepositoryId::from_arn(&id.arn()), Some(id));
+        }
+        assert_eq!(RepositoryId::from_arn("arn:aws:s3:::bucket"), None);
+    }
+
+    #[test]
+    fn hostile_parts_are_refused() {
+        let of = RepositoryId::new;
+        assert!(matches!(
+            of("123456789012", "us-east-1", "A b"),
+            Err(InvalidId::Name(_))
+        ));
+        assert!(matches!(
+            of("123456789012", "us-east-1", &"x".repeat(257)),
+            Err(InvalidId::Name(_))
+        ));
+        assert!(matches!(
+            of("12345678901x", "us-east-1", "ab"),
+            Err(InvalidId::Account(_))
+        ));
+        assert!(matches!(
+            of("123456789012", "us:east", "ab"),
+            Err(InvalidId::Region(_))
+        ));
+    }
+}

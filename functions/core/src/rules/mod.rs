@@ -1,0 +1,150 @@
+//! The rules. A rule is its settings: read from the policy, then asked about a repository.
+//!
+//! A new rule is one file here and one line in [`RULES`]; its settings' schema, its documentation and its place
+//! in the catalogue follow from it.
+
+pub mod mutable_tags;
+pub mod weak_encryption;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::finding::{Severity, Violation};
+use crate::policy::document::{Node, Problem, read};
+use crate::repository::{Reads, Repository, RepositoryId};
+
+/// Every rule there is, in the order in which findings are reported.
+pub static RULES: &[Entry] = &[
+    Entry::of::<mutable_tags::MutableTags>(),
+    Entry::of::<weak_encryption::WeakEncryption>(),
+];
+
+/// What the catalogue says of a rule.
+#[derive(Debug)]
+pub struct Meta {
+    /// Names the fault, so that "exempt from X" reads well.
+    pub id: &'static str,
+    pub severity: Severity,
+    /// One line: what it finds.
+    pub summary: &'static str,
+    /// Markdown: why it matters, and what the repair may break.
+    pub explanation: &'static str,
+    /// The same control elsewhere: Security Hub, Config, Prowler.
+    pub controls: &'static [&'static str],
+}
+
+/// What a rule does about what it finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RuleMode {
+    /// Repair what can be repaired.
+    Enforce,
+    /// Report, and change nothing.
+    Monitor,
+    /// Do not look.
+    Off,
+}
+
+/// A rule, as its settings.
+pub trait Rule: Send + Sync + std::fmt::Debug {
+    fn mode(&self) -> Option<RuleMode>;
+
+    /// What it needs to know, to the least: each read is a call for each event.
+    fn reads(&self) -> Reads;
+
+    /// Judges a snapshot. Blind to mode and exemptions: the plan knows those.
+    fn check(&self, repository: &Repository) -> Option<Violation>;
+
+    /// What the settings get wrong together, each in one line; a setting that is wrong alone does not parse.
+    fn contradictions(&self) -> Vec<String>;
+
+    /// The lines that keep the finding from coming back, for this repository.
+    fn advice(&self, id: &RepositoryId) -> Advice;
+}
+
+/// What people do so that the finding does not come back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Advice {
+    /// One sentence.
+    #[serde(skip)]
+    pub text: String,
+    pub terraform: String,
+    pub cloudformation: String,
+}
+
+/// A rule's settings type, as the policy's parser sees it.
+pub trait Settings: Rule + DeserializeOwned + JsonSchema + 'static {
+    const META: Meta;
+}
+
+type Build = fn(Map<String, Value>) -> Result<Box<dyn Rule>, String>;
+
+/// A line of the registry.
+#[derive(Debug)]
+pub struct Entry {
+    pub meta: Meta,
+    check_document: fn(&Node) -> Vec<Problem>,
+    build: Build,
+    schema: fn(&mut SchemaGenerator) -> Schema,
+}
+
+impl Entry {
+    const fn of<S: Settings>() -> Self {
+        Self {
+            meta: S::META,
+            check_document: |node| read::<S>(node).err().unwrap_or_default(),
+            build: |settings| {
+                serde_json::from_value::<S>(Value::Object(settings))
+                    .map(|rule| Box::new(rule) as Box<dyn Rule>)
+                    .map_err(|error| error.to_string())
+            },
+            schema: SchemaGenerator::subschema_for::<S>,
+        }
+    }
+
+    /// All that is wrong with a block of settings in the policy file, with places.
+    pub(crate) fn problems(&self, block: &Node) -> Vec<Problem> {
+        (self.check_document)(block)
+    }
+
+    /// The rule with these settings.
+    ///
+    /// # Errors
+    /// One line.
+    pub(crate) fn build(&self, settings: Map<String, Value>) -> Result<Box<dyn Rule>, String> {
+        (self.build)(settings)
+    }
+
+    /// The JSON Schema of its settings.
+    pub fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        (self.schema)(generator)
+    }
+}
+
+/// The registry's line for an id.
+#[must_use]
+pub fn entry(id: &str) -> Option<&'static Entry> {
+    RULES.iter().find(|entry| entry.meta.id == id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_here_is_registered_under_its_name() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/rules");
+        let mut files: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name != "mod.rs")
+            .map(|name| name.trim_end_matches(".rs").replace('_', "-"))
+            .collect();
+        files.sort();
+        let mut ids: Vec<&str> = RULES.iter().map(|entry| entry.meta.id).collect();
+        ids.sort_unstable();
+        assert_eq!(files, ids);
+    }
+}

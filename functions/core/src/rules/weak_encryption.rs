@@ -1,0 +1,507 @@
+//! `weak-encryption`: a repository's layers are encrypted with less than the policy asks.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Advice, Meta, Rule, RuleMode, Settings};
+use crate::action::Action;
+use crate::finding::{Fix, Severity, Violation};
+use crate::repository::{
+    Encryption, EncryptionType, Key, MOST_TAGS, Read, Reads, Repository, RepositoryId,
+};
+
+/// The alias of the key that AWS manages for ECR. An account that never used it has no such key.
+const AWS_MANAGED_KEY: &str = "alias/aws/ecr";
+
+/// Encryption weaker than the policy asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct WeakEncryption {
+    /// Overrides the policy's mode for this rule.
+    pub mode: Option<RuleMode>,
+    /// The least that passes, on the ladder AES256 < KMS < CUSTOMER_KEY < ALLOWED_KEYS.
+    pub require: Rung,
+    /// The KMS key that a recreated repository gets: alias, id or ARN. Without it, `aws/ecr`.
+    pub kms_key: Option<String>,
+    /// The keys that pass where `require` is ALLOWED_KEYS, by alias, id or ARN; `kms-key` is always one of them.
+    pub allowed_keys: Vec<String>,
+    /// What is done about a repository that holds no image.
+    pub when_empty: WhenEmpty,
+    /// What is done about a repository that holds images.
+    pub when_not_empty: WhenNotEmpty,
+    /// Recreate repositories of CloudFormation stacks too. Their `aws:` tags cannot be put back.
+    pub recreate_stack_repositories: bool,
+}
+
+/// The ladder. Each rung includes the ones above it.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Rung {
+    /// Keys of the service itself.
+    #[default]
+    #[serde(rename = "AES256")]
+    Aes256,
+    /// Any KMS key, AWS's `aws/ecr` included.
+    Kms,
+    /// A KMS key that a customer manages.
+    CustomerKey,
+    /// One of the keys that the policy lists.
+    AllowedKeys,
+}
+
+impl Rung {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Aes256 => "AES256",
+            Self::Kms => "KMS",
+            Self::CustomerKey => "KMS with a customer key",
+            Self::AllowedKeys => "KMS with one of the allowed keys",
+        }
+    }
+}
+
+/// What is done about an empty repository.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenEmpty {
+    /// Report it.
+    #[default]
+    Alert,
+    /// Delete and create it again, with every setting it had.
+    Recreate,
+}
+
+/// What is done about a repository with images.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenNotEmpty {
+    /// Report it.
+    #[default]
+    Alert,
+}
+
+impl Settings for WeakEncryption {
+    const META: Meta = Meta {
+        id: "weak-encryption",
+        severity: Severity::Medium,
+        summary: "Images are encrypted with less than the policy asks",
+        explanation: "\
+With KMS, access to the images can be cut off and audited apart from access to ECR; with a customer's key, by the \
+customer. ECR cannot change a repository's encryption after its creation.
+
+Where `when-empty` is `recreate`, an empty repository is deleted without force (ECR refuses that when an image \
+exists) and created again with its tags, policies and settings; it is gone for about a second. What must be put back \
+is written down first, and a recreation that was cut short is finished by the next event. A repository with images, \
+or of a CloudFormation stack, is reported and left alone.",
+        controls: &[
+            "AWS Security Hub ECR.5",
+            "AWS Config ECR_REPOSITORY_CMK_ENCRYPTION_ENABLED",
+        ],
+    };
+}
+
+impl WeakEncryption {
+    /// What a recreated repository gets.
+    fn wanted(&self) -> Encryption {
+        match self.require {
+            Rung::Aes256 => Encryption::aes256(),
+            Rung::Kms | Rung::CustomerKey | Rung::AllowedKeys => {
+                Encryption::kms(self.kms_key.as_deref())
+            }
+        }
+    }
+
+    /// Where a repository stands, as far as the required rung needs to know; or why that can't be told.
+    fn rung(&self, repository: &Repository) -> Result<Rung, String> {
+        let key = match &repository.encryption.kind {
+            EncryptionType::Aes256 => return Ok(Rung::Aes256),
+            EncryptionType::Kms | EncryptionType::KmsDsse => &repository.encryption.kms_key,
+            EncryptionType::Unknown(value) => {
+                return Err(format!(
+                    "encryption type `{value}` is not known to this version"
+                ));
+            }
+        };
+        let Some(key) = key else {
+            return Ok(Rung::Kms);
+        };
+        if self.require <= Rung::Kms {
+            return Ok(Rung::Kms);
+        }
+        let managed = described(repository, AWS_MANAGED_KEY)?;
+        if managed.is_some_and(|managed| managed.arn == *key) {
+            return Ok(Rung::Kms);
+        }
+        if self.require <= Rung::CustomerKey {
+            return Ok(Rung::CustomerKey);
+        }
+        for allowed in self.allowed_keys.iter().chain(&self.kms_key) {
+            if allowed == key
+                || described(repository, allowed)?.is_some_and(|found| found.arn == *key)
+            {
+                return Ok(Rung::AllowedKeys);
+            }
+        }
+        Ok(Rung::CustomerKey)
+    }
+
+    /// Why an automatic recreation is out of the question, and what people do instead.
+    fn obstacle(&self, repository: &Repository) -> Option<String> {
+        let unread = |what: &str, why: String| {
+            Some(format!("not recreated: {what} could not be read: {why}"))
+        };
+        match repository.has_images.required() {
+            Err(why) => return unread("whether it holds images", why),
+            Ok(true) => {
+                return Some(
+                    "it holds images, so it is not recreated: create a repository with the right encryption, copy the \
+                     images there and move the deployments over"
+                        .to_owned(),
+                );
+            }
+            Ok(false) => {}
+        }
+        if self.when_empty == WhenEmpty::Alert {
+            return Some(
+                "the policy does not let it be recreated (`when-empty: alert`): recreate it while it is empty"
+                    .to_owned(),
+            );
+        }
+        let tags = match repository.tags.required() {
+            Err(why) => return unread("its tags", why),
+            Ok(tags) => tags,
+        };
+        if let Err(why) = repository.policy.required() {
+            return unread("its repository policy", why);
+        }
+        if let Err(why) = repository.lifecycle.required() {
+            return unread("its lifecycle policy", why);
+        }
+        if let (Some(stack), false) = (repository.stack(), self.recreate_stack_repositories) {
+            return Some(format!(
+                "it belongs to the CloudFormation stack `{}`: change the encryption in its template, which replaces it",
+                crate::text::one_line(stack, 128)
+            ));
+        }
+        if tags.keys().filter(|key| !key.starts_with("aws:")).count() >= MOST_TAGS {
+            return Some(format!(
+                "it has {MOST_TAGS} tags, and a recreation needs room for one more: remove a tag, or recreate it by hand"
+            ));
+        }
+        if repository.created_at.is_none() {
+            return Some("ECR does not say when it was created: recreate it by hand".to_owned());
+        }
+        let key = self.kms_key.as_ref()?;
+        match described(repository, key) {
+            Err(why) => unread(&format!("the key `{key}`"), why),
+            Ok(None) => Some(format!(
+                "the key `{key}` does not exist in {}: create it, or correct `kms-key` in the policy",
+                repository.id.region
+            )),
+            Ok(Some(found)) if !found.enabled => Some(format!(
+                "the key `{key}` is not enabled: enable it, or correct `kms-key` in the policy"
+            )),
+            Ok(Some(_)) => None,
+        }
+    }
+}
+
+fn described<'r>(repository: &'r Repository, key: &str) -> Result<Option<&'r Key>, String> {
+    repository
+        .keys
+        .get(key)
+        .unwrap_or(&Read::NotAsked)
+        .required()
+        .map(Option::as_ref)
+}
+
+impl Rule for WeakEncryption {
+    fn mode(&self) -> Option<RuleMode> {
+        self.mode
+    }
+
+    fn reads(&self) -> Reads {
+        if self.require == Rung::Aes256 {
+            // Nothing is weaker, so there is nothing to know.
+            return Reads::default();
+        }
+        let mut reads = Reads::of_recreation();
+        reads.keys.extend(self.kms_key.clone());
+        if self.require >= Rung::CustomerKey {
+            reads.keys.insert(AWS_MANAGED_KEY.to_owned());
+        }
+        if self.require == Rung::AllowedKeys {
+            reads.keys.extend(self.allowed_keys.iter().cloned());
+        }
+        reads
+    }
+
+    fn check(&self, repository: &Repository) -> Option<Violation> {
+        match self.rung(repository) {
+            Ok(rung) if rung >= self.require => None,
+            Ok(_) => Some(Violation {
+                detail: format!(
+                    "encrypted with {}, and the policy asks for {}",
+                    repository.encryption,
+                    self.require.name()
+                ),
+                fix: match self.obstacle(repository) {
+                    Some(why) => Fix::Manual(why),
+                    None => Fix::Disruptive(Action::Recreate {
+                        from: repository.encryption.clone(),
+                        to: self.wanted(),
+                    }),
+                },
+            }),
+            // Nothing is weaker than the lowest rung, whatever it is.
+            Err(_) if self.require == Rung::Aes256 => None,
+            Err(why) => Some(Violation {
+                detail: format!(
+                    "whether {} is enough can't be told: {why}",
+                    repository.encryption
+                ),
+                fix: Fix::Manual(
+                    "check the repository's encryption by hand, and mend what could not be read"
+                        .to_owned(),
+                ),
+            }),
+        }
+    }
+
+    fn contradictions(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.require == Rung::AllowedKeys
+            && self.allowed_keys.is_empty()
+            && self.kms_key.is_none()
+        {
+            problems.push(
+                "require: ALLOWED_KEYS needs `allowed-keys` (or `kms-key`), or nothing passes"
+                    .to_owned(),
+            );
+        }
+        if self.require >= Rung::CustomerKey
+            && self.when_empty == WhenEmpty::Recreate
+            && self.kms_key.is_none()
+        {
+            problems.push(
+                "when-empty: recreate needs `kms-key` here: without it the new repository would get `aws/ecr`, \
+                 which is not enough"
+                    .to_owned(),
+            );
+        }
+        if self.require == Rung::Aes256 && (self.kms_key.is_some() || !self.allowed_keys.is_empty())
+        {
+            problems.push(
+                "`kms-key` and `allowed-keys` have no effect with require: AES256; ask for KMS, CUSTOMER_KEY or \
+                 ALLOWED_KEYS"
+                    .to_owned(),
+            );
+        }
+        problems
+    }
+
+    fn advice(&self, _id: &RepositoryId) -> Advice {
+        let wanted = self.wanted();
+        let (terraform_key, cloudformation_key) = match &wanted.kms_key {
+            Some(key) => (
+                format!("\n  kms_key         = {}", quoted(key)),
+                format!("\n  KmsKey: {}", quoted(key)),
+            ),
+            None => (String::new(), String::new()),
+        };
+        let kind = match wanted.kind {
+            EncryptionType::Aes256 => "AES256",
+            EncryptionType::Kms | EncryptionType::KmsDsse | EncryptionType::Unknown(_) => "KMS",
+        };
+        Advice {
+            text: "Ask for the right encryption where the repository is defined; changing it there replaces the \
+                   repository, so do it while it is empty."
+                .to_owned(),
+            terraform: format!(
+                "encryption_configuration {{\n  encryption_type = \"{kind}\"{terraform_key}\n}}"
+            ),
+            cloudformation: format!(
+                "EncryptionConfiguration:\n  EncryptionType: {kind}{cloudformation_key}"
+            ),
+        }
+    }
+}
+
+/// A string literal that means the same in HCL, YAML and JSON.
+fn quoted(text: &str) -> String {
+    serde_json::Value::String(text.to_owned())
+        .to_string()
+        .replace("${", "$${")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::tests::repository;
+
+    const CUSTOMER: &str = "arn:aws:kms:eu-central-1:123456789012:key/c";
+    const MANAGED: &str = "arn:aws:kms:eu-central-1:123456789012:key/m";
+
+    fn key(arn: &str) -> Read<Option<Key>> {
+        Read::Known(Some(Key {
+            arn: arn.to_owned(),
+            enabled: true,
+        }))
+    }
+
+    /// An empty repository that may be recreated, with all keys described.
+    fn with(encryption: Encryption) -> Repository {
+        let mut repository = repository();
+        repository.encryption = encryption;
+        repository.keys = [
+            (AWS_MANAGED_KEY.to_owned(), key(MANAGED)),
+            ("alias/ecr".to_owned(), key(CUSTOMER)),
+            (
+                "alias/other".to_owned(),
+                key("arn:aws:kms:eu-central-1:123456789012:key/o"),
+            ),
+        ]
+        .into();
+        repository
+    }
+
+    fn rule(require: Rung) -> WeakEncryption {
+        WeakEncryption {
+            require,
+            kms_key: (require >= Rung::Kms).then(|| "alias/ecr".to_owned()),
+            when_empty: WhenEmpty::Recreate,
+            ..WeakEncryption::default()
+        }
+    }
+
+    #[test]
+    fn the_ladder() {
+        let rungs = [
+            Rung::Aes256,
+            Rung::Kms,
+            Rung::CustomerKey,
+            Rung::AllowedKeys,
+        ];
+        let repositories = [
+            (with(Encryption::aes256()), Rung::Aes256),
+            (with(Encryption::kms(None)), Rung::Kms),
+            (with(Encryption::kms(Some(MANAGED))), Rung::Kms),
+            (
+                with(Encryption::kms(Some(
+                    "arn:aws:kms:eu-central-1:123456789012:key/x",
+                ))),
+                Rung::CustomerKey,
+            ),
+            (with(Encryption::kms(Some(CUSTOMER))), Rung::AllowedKeys),
+        ];
+        for required in rungs {
+            for (repository, stands_on) in &repositories {
+                let violation = rule(required).check(repository);
+                assert_eq!(
+                    violation.is_none(),
+                    *stands_on >= required,
+                    "{required:?} asked, {} there: {violation:?}",
+                    repository.encryption
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_repository_is_recreated_with_the_key_of_the_policy() {
+        let violation = rule(Rung::CustomerKey)
+            .check(&with(Encryption::aes256()))
+            .unwrap();
+        assert_eq!(
+            violation.fix,
+            Fix::Disruptive(Action::Recreate {
+                from: Encryption::aes256(),
+                to: Encryption::kms(Some("alias/ecr"))
+            })
+        );
+    }
+
+    /// Each thing that must keep a repository from being deleted, alone.
+    #[test]
+    fn obstacles() {
+        let good = with(Encryption::aes256());
+        let check = |change: fn(&mut Repository)| {
+            let mut repository = good.clone();
+            change(&mut repository);
+            match rule(Rung::CustomerKey).check(&repository).unwrap().fix {
+                Fix::Manual(why) => why,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(check(|r| r.has_images = Read::Known(true)).contains("holds images"));
+        assert!(check(|r| r.has_images = Read::Unreadable("denied".into())).contains("denied"));
+        assert!(check(|r| r.tags = Read::Unreadable("denied".into())).contains("tags"));
+        assert!(check(|r| r.policy = Read::NotAsked).contains("repository policy"));
+        assert!(check(|r| r.lifecycle = Read::Unreadable("x".into())).contains("lifecycle"));
+        assert!(check(|r| r.created_at = None).contains("created"));
+        assert!(
+            check(|r| {
+                r.tags =
+                    Read::Known([("aws:cloudformation:stack-name".into(), "shop".into())].into());
+            })
+            .contains("stack `shop`")
+        );
+        assert!(
+            check(|r| {
+                r.tags = Read::Known(
+                    (0..MOST_TAGS)
+                        .map(|n| (n.to_string(), String::new()))
+                        .collect(),
+                );
+            })
+            .contains("50 tags")
+        );
+        assert!(
+            check(|r| {
+                r.keys.insert("alias/ecr".into(), Read::Known(None));
+            })
+            .contains("does not exist")
+        );
+        assert!(
+            check(|r| {
+                if let Some(Read::Known(Some(key))) = r.keys.get_mut("alias/ecr") {
+                    key.enabled = false;
+                }
+            })
+            .contains("not enabled")
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_judged_is_for_people() {
+        let mut repository = with(Encryption::kms(Some(CUSTOMER)));
+        repository.keys.insert(
+            AWS_MANAGED_KEY.to_owned(),
+            Read::Unreadable("kms:DescribeKey is missing".to_owned()),
+        );
+        let violation = rule(Rung::CustomerKey).check(&repository).unwrap();
+        assert!(
+            violation.detail.contains("kms:DescribeKey"),
+            "{violation:?}"
+        );
+        assert!(matches!(violation.fix, Fix::Manual(_)));
+        assert_eq!(rule(Rung::Kms).check(&repository), None);
+    }
+
+    #[test]
+    fn the_lowest_rung_needs_no_reads() {
+        assert_eq!(WeakEncryption::default().reads(), Reads::default());
+    }
+
+    #[test]
+    fn settings_that_contradict_each_other() {
+        let mut none = rule(Rung::AllowedKeys);
+        none.kms_key = None;
+        assert_eq!(none.contradictions().len(), 2);
+        let mut idle = rule(Rung::Aes256);
+        idle.kms_key = Some("alias/ecr".to_owned());
+        assert_eq!(idle.contradictions().len(), 1);
+    }
+}

@@ -1,0 +1,227 @@
+//! What the state table remembers of a repository, and how that changes: what people have been told, what was
+//! repaired, and a recreation under way.
+//!
+//! An item is claimed before its alert is published and settled after: an alert may come twice, it is never lost.
+//! A claim names its owner and runs out with the owner's deadline, so that of two at the same event one speaks,
+//! and that a dead one's alert is taken over.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::Action;
+use crate::finding::Status;
+use crate::plan::{Decision, Plan};
+use crate::recreate::Intent;
+
+/// An open finding is told again when its memory runs out.
+pub const REMIND_AFTER: i64 = 90 * 24 * 60 * 60;
+/// How long a repair is remembered, for rollback and for telling who fights it.
+pub const REPAIRS_KEPT: i64 = 400 * 24 * 60 * 60;
+
+/// Everything the table holds of one repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// `recreate`, with its lease.
+    pub intent: Option<(Intent, Lease)>,
+    /// `finding#<rule>`.
+    pub said: BTreeMap<String, Said>,
+    /// `fix#<rule>`.
+    pub repairs: BTreeMap<String, Repair>,
+}
+
+/// Who works on something, and until when nobody else may. Seconds since the epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The invocation's request id: a retry has the same, and may go on at once.
+    pub owner: String,
+    pub until: i64,
+}
+
+impl Lease {
+    /// Whether somebody else is still at it.
+    #[must_use]
+    pub fn held_against(&self, me: &Self, now: i64) -> bool {
+        self.owner != me.owner && self.until > now
+    }
+}
+
+/// What has been said of a rule, or is about to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    pub status: Status,
+    /// What was said, and of which repository: the same again is not news.
+    pub about: String,
+    /// Seconds since the epoch at which it was first seen.
+    pub since: i64,
+    /// Counts writes, so that of two at the same time one wins.
+    pub version: u64,
+    /// The repair that this is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<Action>,
+    /// Claimed and not yet told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Lease>,
+}
+
+/// A change that was made, or begun.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repair {
+    /// With what was there before.
+    pub action: Action,
+    pub result: Result,
+    /// Seconds since the epoch.
+    pub at: i64,
+    pub cause: String,
+    /// Who had made it necessary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+}
+
+/// What is known of a repair's success.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Result {
+    /// Begun, and the answer is not known.
+    Begun,
+    Done,
+    Failed(String),
+    /// Recreated with the original encryption, because the asked one was refused.
+    FellBack(String),
+}
+
+/// A write to the table that is to happen only if nobody else wrote in the meantime.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    pub rule: String,
+    /// The item as it was read, and must still be; `None`: there was none.
+    pub before: Option<Said>,
+    pub said: Said,
+    pub repair: Option<Repair>,
+}
+
+/// Who asks, when and why.
+#[derive(Clone, Debug)]
+pub struct Context<'c> {
+    pub me: &'c Lease,
+    /// Seconds since the epoch.
+    pub now: i64,
+    pub cause: &'c str,
+    pub actor: Option<&'c str>,
+    /// Milliseconds since the epoch: the same name at another time is another repository.
+    pub created_at: Option<i64>,
+}
+
+/// What there is to say: nothing of what was said already, or is being said by somebody else.
+#[must_use]
+pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
+    let mut claims = Vec::new();
+    for step in &plan.steps {
+        let rule = step.finding.rule;
+        let (status, action, words) = match &step.decision {
+            Decision::Repair(action) => (Status::Fixed, Some(action.clone()), action.to()),
+            Decision::Hold(why) => (Status::Withheld, None, why.clone()),
+            Decision::People(what) => (Status::Open, None, what.clone()),
+        };
+        let about = about(context, status, &step.finding.violation.detail, &words);
+        let before = known.said.get(rule);
+        if before.is_some_and(|said| is_said(said, &about, context)) {
+            continue;
+        }
+        claims.push(Claim {
+            rule: rule.to_owned(),
+            before: before.cloned(),
+            repair: action.clone().map(|action| Repair {
+                action,
+                result: Result::Begun,
+                at: context.now,
+                cause: context.cause.to_owned(),
+                actor: context.actor.map(str::to_owned),
+            }),
+            said: Said {
+                status,
+                about,
+                since: before.map_or(context.now, |said| said.since),
+                version: before.map_or(0, |said| said.version).saturating_add(1),
+                action,
+                pending: Some(context.me.clone()),
+            },
+        });
+    }
+    for (rule, before) in &known.said {
+        let found_now = plan.steps.iter().any(|step| step.finding.rule == rule);
+        let others = before
+            .pending
+            .as_ref()
+            .is_some_and(|lease| lease.held_against(context.me, context.now));
+        if found_now || others {
+            continue;
+        }
+        // Claimed as a repair and never told: the repair was made and its maker died before saying so.
+        let repaired = before.pending.is_some() && before.status == Status::Fixed;
+        let status = if repaired {
+            Status::Fixed
+        } else {
+            Status::Resolved
+        };
+        claims.push(Claim {
+            rule: rule.clone(),
+            before: Some(before.clone()),
+            said: Said {
+                status,
+                version: before.version.saturating_add(1),
+                pending: Some(context.me.clone()),
+                ..before.clone()
+            },
+            repair: None,
+        });
+    }
+    claims
+}
+
+fn is_said(said: &Said, about: &str, context: &Context<'_>) -> bool {
+    let told = match &said.pending {
+        None => true,
+        Some(lease) => lease.held_against(context.me, context.now),
+    };
+    told && said.about == about
+}
+
+fn about(context: &Context<'_>, status: Status, detail: &str, words: &str) -> String {
+    let created = context.created_at.unwrap_or_default();
+    crate::text::one_line(
+        &format!("{created} {}: {detail}; {words}", status.name()),
+        crate::text::LONGEST,
+    )
+}
+
+/// Whether this is news, now that it is known how the repair went: the same failure again is none.
+#[must_use]
+pub fn is_news(claim: &Claim, status: Status, words: &str, context: &Context<'_>) -> bool {
+    let after = settled(claim, status, words, context);
+    match (&claim.before, after) {
+        (Some(before), Some(after)) => before.pending.is_some() || before.about != after.about,
+        _ => true,
+    }
+}
+
+/// What an item becomes when its alert is out: `None`, nothing is left to remember.
+#[must_use]
+pub fn settled(claim: &Claim, status: Status, words: &str, context: &Context<'_>) -> Option<Said> {
+    let about = match status {
+        Status::Fixed | Status::Resolved | Status::Exempt => return None,
+        Status::Open | Status::Withheld => claim.said.about.clone(),
+        // A repair that failed was claimed as one that would succeed.
+        Status::Failed => about(context, status, words, ""),
+    };
+    Some(Said {
+        status,
+        about,
+        pending: None,
+        version: claim.said.version.saturating_add(1),
+        ..claim.said.clone()
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,30 @@
+//! Text that came from outside, cut to a size that everything downstream can carry.
+
+/// The longest piece of outside text that is kept: an ARN is at most 2,048 characters, a tag value 256.
+pub(crate) const LONGEST: usize = 2048;
+
+/// Cuts at a character boundary and drops control characters, line breaks included: outside text is always one line.
+pub(crate) fn one_line(text: &str, longest: usize) -> String {
+    let mut line: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(longest.saturating_add(1))
+        .collect();
+    if line.chars().count() > longest {
+        line = line.chars().take(longest.saturating_sub(1)).collect();
+        line.push('…');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+
+    #[test]
+    fn keeps_short_text_and_cuts_long_text_between_characters() {
+        assert_eq!(one_line("payments/api", 12), "payments/api");
+        assert_eq!(one_line("äöüß", 3), "äö…");
+        assert_eq!(one_line("a\nb\u{1b}[31m", 10), "a b [31m");
+    }
+}

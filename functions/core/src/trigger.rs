@@ -1,0 +1,271 @@
+//! EventBridge JSON → which repository to look at, why, and who made it necessary.
+//!
+//! Lenient on AWS's fields, because AWS adds to them and leaves some out: only what names the repository must be
+//! there. What the event says of the repository's settings is not used; ECR is asked.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::repository::RepositoryId;
+use crate::text::{LONGEST, one_line};
+
+/// A reason to look at a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trigger {
+    pub cause: Cause,
+    pub repository: RepositoryId,
+    /// Who did it, as an ARN or AWS service; native events do not say.
+    pub actor: Option<String>,
+    /// RFC 3339, as the event has it.
+    pub occurred_at: String,
+    pub image: Option<Image>,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cause {
+    CreateRepository,
+    PutImage,
+    PutImageTagMutability,
+}
+
+impl Cause {
+    const ALL: [Self; 3] = [
+        Self::CreateRepository,
+        Self::PutImage,
+        Self::PutImageTagMutability,
+    ];
+
+    /// As CloudTrail calls it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CreateRepository => "CreateRepository",
+            Self::PutImage => "PutImage",
+            Self::PutImageTagMutability => "PutImageTagMutability",
+        }
+    }
+}
+
+/// The image that was pushed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    pub digest: Option<String>,
+    pub tag: Option<String>,
+}
+
+/// What an event turned out to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decoded {
+    Trigger(Trigger),
+    /// Understood, and nothing to do; no call is made.
+    Ignored {
+        repository: Option<RepositoryId>,
+        reason: String,
+    },
+    /// Not to be understood; no retry can mend it.
+    Unreadable(String),
+}
+
+/// Decodes an event. `own_role` is the role whose changes are ours: they come back as events.
+#[must_use]
+pub fn decode(event: &Value, own_role: Option<&str>) -> Decoded {
+    match text(event, "/source") {
+        Some("aws.ecr") => {}
+        Some(other) => return ignored(None, format!("from {}, not from ECR", one_line(other, 80))),
+        None => {
+            return Decoded::Unreadable("no `source`: this is not an EventBridge event".to_owned());
+        }
+    }
+    match text(event, "/detail-type") {
+        Some("AWS API Call via CloudTrail" | "AWS Service Event via CloudTrail") => {
+            recorded_call(event, own_role)
+        }
+        Some("ECR Image Action") => image_action(event),
+        Some(other) => ignored(None, format!("`{}` is not acted on", one_line(other, 80))),
+        None => Decoded::Unreadable("no `detail-type`".to_owned()),
+    }
+}
+
+fn ignored(repository: Option<RepositoryId>, reason: impl Into<String>) -> Decoded {
+    Decoded::Ignored {
+        repository,
+        reason: reason.into(),
+    }
+}
+
+fn text<'e>(event: &'e Value, pointer: &str) -> Option<&'e str> {
+    event
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .filter(|text| !text.is_empty())
+}
+
+/// The first of several places that holds text.
+fn first_text<'e>(event: &'e Value, pointers: &[&str]) -> Option<&'e str> {
+    pointers.iter().find_map(|pointer| text(event, pointer))
+}
+
+fn recorded_call(event: &Value, own_role: Option<&str>) -> Decoded {
+    match text(event, "/detail/eventSource") {
+        Some("ecr.amazonaws.com" | "replication.ecr.amazonaws.com") => {}
+        Some(other) => {
+            return ignored(
+                None,
+                format!("a call to {}, not to ECR", one_line(other, 80)),
+            );
+        }
+        None => return Decoded::Unreadable("no `detail.eventSource`".to_owned()),
+    }
+    let Some(name) = text(event, "/detail/eventName") else {
+        return Decoded::Unreadable("no `detail.eventName`".to_owned());
+    };
+    let named = repository(event);
+    let known = named.as_ref().ok().cloned();
+    if event.pointer("/detail/readOnly") == Some(&Value::Bool(true)) {
+        return ignored(known, format!("{} only reads", one_line(name, 80)));
+    }
+    let Some(cause) = Cause::ALL.into_iter().find(|cause| cause.name() == name) else {
+        let reason = if name.contains("Delete") {
+            "deletes: there is nothing left to repair"
+        } else {
+            "is not acted on"
+        };
+        return ignored(known, format!("{} {reason}", one_line(name, 80)));
+    };
+    if let Some(code) = text(event, "/detail/errorCode") {
+        return ignored(known, format!("the call failed: {}", one_line(code, 80)));
+    }
+    let actor = actor(event);
+    if own_role.is_some_and(|own| is_role(event, own)) {
+        return ignored(known, "our own change");
+    }
+    let repository = match named {
+        Ok(repository) => repository,
+        Err(why) => return Decoded::Unreadable(why),
+    };
+    let owner = first_text(
+        event,
+        &[
+            "/detail/responseElements/repository/registryId",
+            "/detail/responseElements/image/registryId",
+            "/detail/responseElements/registryId",
+            "/detail/requestParameters/registryId",
+        ],
+    );
+    if let Some(owner) = owner.filter(|owner| *owner != repository.account) {
+        let reason = format!("the repository is account {}'s", one_line(owner, 40));
+        return ignored(None, reason);
+    }
+    let image = (cause == Cause::PutImage).then(|| Image {
+        digest: outside(
+            event,
+            &["/detail/responseElements/image/imageId/imageDigest"],
+        ),
+        tag: outside(
+            event,
+            &[
+                "/detail/responseElements/image/imageId/imageTag",
+                "/detail/requestParameters/imageTag",
+            ],
+        ),
+    });
+    Decoded::Trigger(Trigger {
+        cause,
+        repository,
+        actor,
+        occurred_at: outside(event, &["/detail/eventTime", "/time"]).unwrap_or_default(),
+        image,
+    })
+}
+
+fn image_action(event: &Value) -> Decoded {
+    let named = repository(event);
+    let known = named.as_ref().ok().cloned();
+    match text(event, "/detail/action-type") {
+        Some("PUSH") => {}
+        Some(other) => {
+            let reason = format!("image action `{}` is not acted on", one_line(other, 80));
+            return ignored(known, reason);
+        }
+        None => return Decoded::Unreadable("no `detail.action-type`".to_owned()),
+    }
+    if text(event, "/detail/result").is_some_and(|result| result != "SUCCESS") {
+        return ignored(known, "the push failed");
+    }
+    match named {
+        Ok(repository) => Decoded::Trigger(Trigger {
+            cause: Cause::PutImage,
+            repository,
+            actor: None,
+            occurred_at: outside(event, &["/time"]).unwrap_or_default(),
+            image: Some(Image {
+                digest: outside(event, &["/detail/image-digest"]),
+                tag: outside(event, &["/detail/image-tag"]),
+            }),
+        }),
+        Err(why) => Decoded::Unreadable(why),
+    }
+}
+
+/// Text that goes into messages, cut to size.
+fn outside(event: &Value, pointers: &[&str]) -> Option<String> {
+    first_text(event, pointers).map(|text| one_line(text, LONGEST))
+}
+
+/// In `account` and `region` of the envelope: where the event happened, whatever else it names.
+fn repository(event: &Value) -> Result<RepositoryId, String> {
+    let name = first_text(
+        event,
+        &[
+            "/detail/requestParameters/repositoryName",
+            "/detail/serviceEventDetails/repositoryName",
+            "/detail/responseElements/repository/repositoryName",
+            "/detail/repository-name",
+        ],
+    );
+    let Some(name) = name else {
+        return Err("no repository is named".to_owned());
+    };
+    let (Some(account), Some(region)) = (text(event, "/account"), text(event, "/region")) else {
+        return Err("no `account` or no `region`".to_owned());
+    };
+    RepositoryId::new(account, region, name).map_err(|error| error.to_string())
+}
+
+/// Who called: the ARN, or the service that called for itself.
+fn actor(event: &Value) -> Option<String> {
+    outside(
+        event,
+        &[
+            "/detail/userIdentity/arn",
+            "/detail/userIdentity/sessionContext/sessionIssuer/arn",
+            "/detail/userIdentity/invokedBy",
+            "/detail/userIdentity/principalId",
+        ],
+    )
+}
+
+/// Whether the caller's session is one of the role `arn:<partition>:iam::<account>:role/<path><name>`.
+fn is_role(event: &Value, role: &str) -> bool {
+    if text(
+        event,
+        "/detail/userIdentity/sessionContext/sessionIssuer/arn",
+    ) == Some(role)
+    {
+        return true;
+    }
+    // arn:<partition>:sts::<account>:assumed-role/<name>/<session>
+    let name = role.rsplit('/').next();
+    let account = role.split(':').nth(4);
+    let Some(session) = text(event, "/detail/userIdentity/arn") else {
+        return false;
+    };
+    let mut parts = session.splitn(6, ':').skip(4);
+    let (session_account, resource) = (parts.next(), parts.next());
+    let session_role = resource.and_then(|r| r.strip_prefix("assumed-role/")?.split('/').next());
+    session_role.is_some() && session_role == name && session_account == account
+}
+
+#[cfg(test)]
+mod tests;
