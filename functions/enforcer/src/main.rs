@@ -1,1 +1,14 @@
-fn main() {}
+//! The enforcer function: one EventBridge event in, one repository looked at, repaired and told about.
+
+mod handler;
+
+use lambda_runtime::{Error, run, service_fn, tracing};
+
+use handler::Enforcer;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    tracing::init_default_subscriber();
+    let enforcer = Enforcer::from_environment().await?;
+    run(service_fn(|event| enforcer.handle(event))).await
+}

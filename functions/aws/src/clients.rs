@@ -1,0 +1,124 @@
+//! Clients by account and region, sharing one connection pool and one set of credentials.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
+
+/// The roots that AWS's public endpoints are certified by (Amazon Trust Services). Parsing a system's whole trust
+/// store is two thirds of a cold start.
+const AMAZON_ROOTS: &[u8] = include_bytes!("amazon-roots.pem");
+
+/// Why there are no clients.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("no region: set AWS_REGION")]
+    NoRegion,
+    #[error("the certificates for TLS can't be used: {0}")]
+    Tls(String),
+    #[error("account {account} is not this function's ({own})")]
+    ForeignAccount { account: String, own: String },
+}
+
+/// Hands out clients for an account and a region. All of them share what is costly to set up.
+#[derive(Debug)]
+pub struct Clients {
+    config: SdkConfig,
+    /// The account whose credentials these are; unknown outside a Lambda.
+    own_account: Option<String>,
+    by_region: Mutex<HashMap<String, Regional>>,
+}
+
+/// The clients that repositories of one account and region are reached by.
+#[derive(Clone, Debug)]
+pub(crate) struct Regional {
+    pub(crate) ecr: aws_sdk_ecr::Client,
+    pub(crate) kms: aws_sdk_kms::Client,
+}
+
+impl Clients {
+    /// From the environment, as the AWS CLI reads it (credentials, `AWS_REGION`, `AWS_ENDPOINT_URL`).
+    ///
+    /// # Errors
+    /// No region, or unusable certificates.
+    pub async fn from_environment(own_account: Option<String>) -> Result<Self, ConfigError> {
+        let region = std::env::var("AWS_REGION")
+            .or_else(|_| std::env::var("AWS_DEFAULT_REGION"))
+            .map_err(|_| ConfigError::NoRegion)?;
+        // AWS's endpoints in China are certified by others.
+        let mut roots = TrustStore::empty().with_native_roots(region.starts_with("cn-"));
+        roots.add_pem_certificate(AMAZON_ROOTS);
+        let tls = TlsContext::builder()
+            .with_trust_store(roots)
+            .build()
+            .map_err(|error| ConfigError::Tls(error.to_string()))?;
+        let http = aws_smithy_http_client::Builder::new()
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .tls_context(tls)
+            .build_https();
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .region(Region::new(region))
+            .http_client(http)
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(5)
+                    .with_initial_backoff(Duration::from_millis(200))
+                    .with_max_backoff(Duration::from_secs(5)),
+            )
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(Duration::from_secs(2))
+                    .operation_attempt_timeout(Duration::from_secs(6))
+                    .operation_timeout(Duration::from_secs(25))
+                    .build(),
+            )
+            .load()
+            .await;
+        Ok(Self {
+            config,
+            own_account,
+            by_region: Mutex::default(),
+        })
+    }
+
+    /// The clients for a repository's account and region.
+    ///
+    /// # Errors
+    /// The account is another one's: a role there is not set up.
+    pub(crate) fn of(&self, account: &str, region: &str) -> Result<Regional, ConfigError> {
+        if let Some(own) = self.own_account.as_ref().filter(|own| *own != account) {
+            return Err(ConfigError::ForeignAccount {
+                account: account.to_owned(),
+                own: own.clone(),
+            });
+        }
+        let mut by_region = self
+            .by_region
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let regional = by_region.entry(region.to_owned()).or_insert_with(|| {
+            let config = self
+                .config
+                .to_builder()
+                .region(Region::new(region.to_owned()))
+                .build();
+            Regional {
+                ecr: aws_sdk_ecr::Client::new(&config),
+                kms: aws_sdk_kms::Client::new(&config),
+            }
+        });
+        Ok(regional.clone())
+    }
+
+    pub(crate) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        aws_sdk_dynamodb::Client::new(&self.config)
+    }
+
+    pub(crate) fn sns(&self) -> aws_sdk_sns::Client {
+        aws_sdk_sns::Client::new(&self.config)
+    }
+}

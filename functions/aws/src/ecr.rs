@@ -1,0 +1,145 @@
+//! ECR's words and ours: what DescribeRepositories answers as a snapshot, and a snapshot as a request.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_ecr::error::BuildError;
+use aws_sdk_ecr::types::{
+    EncryptionConfiguration, EncryptionType as EcrEncryption, ImageTagMutability,
+    ImageTagMutabilityExclusionFilter, ImageTagMutabilityExclusionFilterType,
+};
+use ecr_warden_core::repository::{Encryption, EncryptionType, TagMutability};
+
+/// A setting and its filters as the core knows them.
+pub(crate) fn mutability(
+    value: Option<&ImageTagMutability>,
+    filters: &[ImageTagMutabilityExclusionFilter],
+) -> TagMutability {
+    let known: Option<BTreeSet<String>> = filters
+        .iter()
+        .map(|filter| {
+            (*filter.filter_type() == ImageTagMutabilityExclusionFilterType::Wildcard)
+                .then(|| filter.filter().to_owned())
+        })
+        .collect();
+    let Some(filters) = known else {
+        return TagMutability::Unknown(
+            "an exclusion filter of another type than WILDCARD".to_owned(),
+        );
+    };
+    match value {
+        // Repositories that are older than the setting have none.
+        None | Some(ImageTagMutability::Mutable) => TagMutability::Mutable,
+        Some(ImageTagMutability::Immutable) => TagMutability::Immutable,
+        Some(ImageTagMutability::ImmutableWithExclusion) => {
+            TagMutability::ImmutableWithExclusion(filters)
+        }
+        Some(ImageTagMutability::MutableWithExclusion) => {
+            TagMutability::MutableWithExclusion(filters)
+        }
+        Some(other) => TagMutability::Unknown(other.as_str().to_owned()),
+    }
+}
+
+/// The same as a request has it; `None` for what this version does not know and so never writes.
+pub(crate) fn mutability_request(
+    wanted: &TagMutability,
+) -> Option<(
+    ImageTagMutability,
+    Option<Vec<ImageTagMutabilityExclusionFilter>>,
+)> {
+    let request = |filters: &BTreeSet<String>| -> Option<Vec<_>> {
+        filters
+            .iter()
+            .map(|filter| {
+                ImageTagMutabilityExclusionFilter::builder()
+                    .filter_type(ImageTagMutabilityExclusionFilterType::Wildcard)
+                    .filter(filter)
+                    .build()
+                    .ok()
+            })
+            .collect()
+    };
+    Some(match wanted {
+        TagMutability::Mutable => (ImageTagMutability::Mutable, None),
+        TagMutability::Immutable => (ImageTagMutability::Immutable, None),
+        TagMutability::ImmutableWithExclusion(filters) => (
+            ImageTagMutability::ImmutableWithExclusion,
+            Some(request(filters)?),
+        ),
+        TagMutability::MutableWithExclusion(filters) => (
+            ImageTagMutability::MutableWithExclusion,
+            Some(request(filters)?),
+        ),
+        TagMutability::Unknown(_) => return None,
+    })
+}
+
+/// Without a configuration a repository has AES256 (API reference, EncryptionConfiguration).
+pub(crate) fn encryption(configuration: Option<&EncryptionConfiguration>) -> Encryption {
+    let Some(configuration) = configuration else {
+        return Encryption::aes256();
+    };
+    let kind = match configuration.encryption_type() {
+        EcrEncryption::Aes256 => EncryptionType::Aes256,
+        EcrEncryption::Kms => EncryptionType::Kms,
+        EcrEncryption::KmsDsse => EncryptionType::KmsDsse,
+        other => EncryptionType::Unknown(other.as_str().to_owned()),
+    };
+    Encryption {
+        kind,
+        kms_key: configuration.kms_key().map(str::to_owned),
+    }
+}
+
+pub(crate) fn encryption_request(
+    wanted: &Encryption,
+) -> Result<EncryptionConfiguration, BuildError> {
+    EncryptionConfiguration::builder()
+        .encryption_type(match &wanted.kind {
+            EncryptionType::Aes256 => EcrEncryption::Aes256,
+            EncryptionType::Kms => EcrEncryption::Kms,
+            EncryptionType::KmsDsse => EcrEncryption::KmsDsse,
+            EncryptionType::Unknown(other) => EcrEncryption::from(other.as_str()),
+        })
+        .set_kms_key(wanted.kms_key.clone())
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mutability_survives_the_way_there_and_back() {
+        let filters: BTreeSet<String> = ["latest".to_owned(), "dev-*".to_owned()].into();
+        for ours in [
+            TagMutability::Mutable,
+            TagMutability::Immutable,
+            TagMutability::ImmutableWithExclusion(filters.clone()),
+            TagMutability::MutableWithExclusion(filters),
+        ] {
+            let (value, filters) = mutability_request(&ours).unwrap();
+            assert_eq!(mutability(Some(&value), &filters.unwrap_or_default()), ours);
+        }
+    }
+
+    #[test]
+    fn what_is_unknown_is_never_written() {
+        let later = ImageTagMutability::from("IMMUTABLE_LATER");
+        let ours = mutability(Some(&later), &[]);
+        assert_eq!(ours, TagMutability::Unknown("IMMUTABLE_LATER".to_owned()));
+        assert_eq!(mutability_request(&ours), None);
+    }
+
+    #[test]
+    fn encryption_survives_the_way_there_and_back() {
+        for ours in [
+            Encryption::aes256(),
+            Encryption::kms(None),
+            Encryption::kms(Some("alias/ecr")),
+        ] {
+            assert_eq!(encryption(Some(&encryption_request(&ours).unwrap())), ours);
+        }
+        assert_eq!(encryption(None), Encryption::aes256());
+    }
+}
