@@ -120,7 +120,9 @@ pub fn next(
     if progress.unmarked || seen.marker() == Some(&intent.id) {
         return finish_ours(intent, progress, seen);
     }
-    if seen.created_at == intent.before.created_at {
+    // Encryption never changes: with other encryption it is another repository, however soon it was created.
+    let before = &intent.before;
+    if seen.created_at == before.created_at && seen.encryption == before.encryption {
         return delete_original(intent, progress, seen);
     }
     if progress.created {
@@ -169,8 +171,7 @@ fn delete_original(intent: &Intent, progress: Progress, seen: &Repository) -> Re
         && seen.policy == before.policy
         && seen.lifecycle == before.lifecycle
         && seen.mutability == before.mutability
-        && seen.scan_on_push == before.scan_on_push
-        && seen.encryption == before.encryption;
+        && seen.scan_on_push == before.scan_on_push;
     Ok(if !unchanged {
         Next::Withdraw(Withdrawn::Changed)
     } else if progress.rehearsed {

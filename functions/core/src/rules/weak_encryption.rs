@@ -8,6 +8,7 @@ use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
 use crate::repository::{
     Encryption, EncryptionType, Key, MOST_TAGS, Read, Reads, Repository, RepositoryId,
+    TagMutability,
 };
 
 /// The alias of the key that AWS manages for ECR. An account that never used it has no such key.
@@ -188,6 +189,11 @@ impl WeakEncryption {
         if tags.keys().filter(|key| !key.starts_with("aws:")).count() >= MOST_TAGS {
             return Some(format!(
                 "it has {MOST_TAGS} tags, and a recreation needs room for one more: remove a tag, or recreate it by hand"
+            ));
+        }
+        if let TagMutability::Unknown(value) = &repository.mutability {
+            return Some(format!(
+                "its tag mutability `{value}` is not known to this version and can't be put back: update ecr-warden"
             ));
         }
         if repository.created_at.is_none() {
@@ -441,6 +447,9 @@ mod tests {
         assert!(check(|r| r.policy = Read::NotAsked).contains("repository policy"));
         assert!(check(|r| r.lifecycle = Read::Unreadable("x".into())).contains("lifecycle"));
         assert!(check(|r| r.created_at = None).contains("created"));
+        assert!(
+            check(|r| r.mutability = TagMutability::Unknown("LATER".into())).contains("`LATER`")
+        );
         assert!(
             check(|r| {
                 r.tags =
