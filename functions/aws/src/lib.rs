@@ -13,3 +13,6 @@ mod state;
 
 pub use clients::{Clients, ConfigError};
 pub use pipeline::{Occurrence, Pipeline, TryAgain};
+
+#[cfg(test)]
+mod mocked;

@@ -1,0 +1,234 @@
+//! Exact requests, and the errors that a local AWS does not make.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_ecr::operation::describe_repositories::DescribeRepositoriesOutput;
+use aws_sdk_ecr::operation::list_tags_for_resource::ListTagsForResourceOutput;
+use aws_sdk_ecr::operation::put_image_tag_mutability::PutImageTagMutabilityOutput;
+use aws_sdk_ecr::types::{ImageStatusFilter, ImageTagMutability};
+use aws_sdk_ecr::{Client, types};
+use aws_smithy_mocks::{Rule, RuleMode, mock, mock_client};
+use ecr_warden_core::action::Action;
+use ecr_warden_core::repository::{Read, Reads, RepositoryId, TagMutability};
+
+use crate::apply::apply;
+use crate::clients::Regional;
+use crate::load::{LoadError, load, load_once};
+
+fn id() -> RepositoryId {
+    RepositoryId::new("123456789012", "eu-central-1", "payments/api").unwrap()
+}
+
+fn aws(rules: &[&Rule]) -> Regional {
+    let rules = rules.to_vec();
+    Regional {
+        ecr: mock_client!(aws_sdk_ecr, RuleMode::MatchAny, rules.as_slice()),
+        kms: mock_client!(aws_sdk_kms, RuleMode::MatchAny, [].as_slice()),
+    }
+}
+
+fn described(mutability: ImageTagMutability) -> DescribeRepositoriesOutput {
+    let repository = types::Repository::builder()
+        .repository_name("payments/api")
+        .image_tag_mutability(mutability)
+        .build();
+    DescribeRepositoriesOutput::builder()
+        .repositories(repository)
+        .build()
+}
+
+fn found() -> Rule {
+    mock!(Client::describe_repositories).then_output(|| described(ImageTagMutability::Immutable))
+}
+
+/// An answer as ECR sends errors.
+fn error(code: &str, message: &str) -> Option<String> {
+    Some(serde_json::json!({ "__type": code, "message": message }).to_string())
+}
+
+fn tags_only() -> Reads {
+    Reads {
+        tags: true,
+        ..Reads::default()
+    }
+}
+
+#[tokio::test]
+async fn archived_images_count() {
+    let images = mock!(Client::describe_images)
+        .match_requests(|request| {
+            let status = request.filter().and_then(|filter| filter.image_status());
+            request.max_results() == Some(1) && status == Some(&ImageStatusFilter::Any)
+        })
+        .then_output(|| {
+            let image = types::ImageDetail::builder()
+                .image_digest("sha256:1")
+                .build();
+            aws_sdk_ecr::operation::describe_images::DescribeImagesOutput::builder()
+                .image_details(image)
+                .build()
+        });
+    let reads = Reads {
+        images: true,
+        ..Reads::default()
+    };
+    let repository = load_once(&aws(&[&found(), &images]), &id(), &reads)
+        .await
+        .unwrap();
+    assert_eq!(repository.has_images, Read::Known(true));
+}
+
+#[tokio::test]
+async fn an_empty_page_that_is_not_the_last_is_not_empty() {
+    let images = mock!(Client::describe_images).then_output(|| {
+        aws_sdk_ecr::operation::describe_images::DescribeImagesOutput::builder()
+            .next_token("more")
+            .build()
+    });
+    let reads = Reads {
+        images: true,
+        ..Reads::default()
+    };
+    let repository = load_once(&aws(&[&found(), &images]), &id(), &reads)
+        .await
+        .unwrap();
+    assert_eq!(repository.has_images, Read::Known(true));
+}
+
+#[tokio::test]
+async fn what_may_not_be_read_names_the_permission() {
+    let denied = mock!(Client::list_tags_for_resource)
+        .sequence()
+        .http_status(
+            400,
+            error(
+                "AccessDeniedException",
+                "User: x is not authorized to perform: ecr:ListTagsForResource on resource: y",
+            ),
+        )
+        .build();
+    let repository = load_once(&aws(&[&found(), &denied]), &id(), &tags_only())
+        .await
+        .unwrap();
+    assert_eq!(
+        repository.tags,
+        Read::Unreadable("the permission ecr:ListTagsForResource is missing".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_now_is_no_snapshot() {
+    for (status, code) in [(400, "ThrottlingException"), (500, "ServerException")] {
+        let busy = mock!(Client::list_tags_for_resource)
+            .sequence()
+            .http_status(status, error(code, "later"))
+            .times(9)
+            .build();
+        let result = load_once(&aws(&[&found(), &busy]), &id(), &tags_only()).await;
+        assert!(
+            matches!(result, Err(LoadError::Unavailable(_))),
+            "{code}: {result:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_young_repository_is_asked_for_again() {
+    let late = || {
+        mock!(Client::describe_repositories)
+            .sequence()
+            .http_status(400, error("RepositoryNotFoundException", "not yet"))
+            .times(2)
+            .output(|| described(ImageTagMutability::Mutable))
+            .build()
+    };
+    let repository = load(&aws(&[&late()]), &id(), &Reads::default(), true)
+        .await
+        .unwrap();
+    assert_eq!(repository.mutability, TagMutability::Mutable);
+    let old = load(&aws(&[&late()]), &id(), &Reads::default(), false).await;
+    assert_eq!(old, Err(LoadError::Gone));
+}
+
+#[tokio::test]
+async fn a_snapshot_holds_the_tags() {
+    let tags = mock!(Client::list_tags_for_resource)
+        .match_requests(|request| {
+            request.resource_arn()
+                == Some("arn:aws:ecr:eu-central-1:123456789012:repository/payments/api")
+        })
+        .then_output(|| {
+            let tag = types::Tag::builder()
+                .key("team")
+                .value("x")
+                .build()
+                .unwrap();
+            ListTagsForResourceOutput::builder().tags(tag).build()
+        });
+    let repository = load_once(&aws(&[&found(), &tags]), &id(), &tags_only())
+        .await
+        .unwrap();
+    assert_eq!(
+        repository.tags,
+        Read::Known([("team".to_owned(), "x".to_owned())].into())
+    );
+}
+
+fn set_to(filters: &[&str]) -> Action {
+    let filters: BTreeSet<String> = filters.iter().map(|f| (*f).to_owned()).collect();
+    Action::SetTagMutability {
+        from: TagMutability::Mutable,
+        to: if filters.is_empty() {
+            TagMutability::Immutable
+        } else {
+            TagMutability::ImmutableWithExclusion(filters)
+        },
+    }
+}
+
+#[tokio::test]
+async fn the_answer_to_a_change_is_its_proof() {
+    let put = mock!(Client::put_image_tag_mutability)
+        .match_requests(|request| {
+            request.repository_name() == Some("payments/api")
+                && request.image_tag_mutability() == Some(&ImageTagMutability::Immutable)
+                && request.image_tag_mutability_exclusion_filters().is_empty()
+        })
+        .then_output(|| {
+            PutImageTagMutabilityOutput::builder()
+                .image_tag_mutability(ImageTagMutability::Immutable)
+                .build()
+        });
+    assert_eq!(apply(&aws(&[&put]), &id(), &set_to(&[])).await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_change_that_is_not_seen_is_not_fixed() {
+    let put = mock!(Client::put_image_tag_mutability)
+        .match_requests(|request| request.image_tag_mutability_exclusion_filters().len() == 1)
+        .then_output(|| {
+            PutImageTagMutabilityOutput::builder()
+                .image_tag_mutability(ImageTagMutability::ImmutableWithExclusion)
+                .build()
+        });
+    let still =
+        mock!(Client::describe_repositories).then_output(|| described(ImageTagMutability::Mutable));
+    let result = apply(&aws(&[&put, &still]), &id(), &set_to(&["latest"])).await;
+    assert_eq!(
+        result,
+        Err("set to IMMUTABLE_WITH_EXCLUSION (latest), but ECR shows MUTABLE".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_refused_change_says_why() {
+    let put = mock!(Client::put_image_tag_mutability)
+        .sequence()
+        .http_status(403, error("AccessDeniedException", "no"))
+        .build();
+    let result = apply(&aws(&[&put]), &id(), &set_to(&[])).await;
+    assert_eq!(
+        result,
+        Err("the permission ecr:PutImageTagMutability is missing".to_owned())
+    );
+}
