@@ -1,0 +1,90 @@
+# Every habit as one command. `make` alone lists them.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+
+HOST_ARCH := $(patsubst aarch64,arm64,$(shell uname -m))
+
+# An endpoint that is not AWS's own is a local AWS: it runs functions on this machine.
+LOCAL_AWS := $(if $(AWS_ENDPOINT_URL),$(if $(findstring amazonaws.com,$(AWS_ENDPOINT_URL)),,yes))
+
+# ARCH=arm64|x86_64 builds for AWS; without it the zip is for this machine. A deployment to AWS is for arm64 unless
+# ARCH says otherwise.
+ARCH ?= $(if $(filter deploy,$(MAKECMDGOALS)),$(if $(LOCAL_AWS),,arm64))
+PROFILE ?= release
+STACK_NAME ?= ecr-warden
+PARAMETERS ?=
+
+RUST_ARCH = $(patsubst arm64,aarch64,$(ARCH))
+# Lambda's provided.al2023 has glibc 2.34. Zig links against just that, whatever this machine has; for this machine
+# its own compiler is right, and quicker.
+ifeq ($(ARCH),)
+TARGET := --compiler cargo
+else ifneq ($(filter $(ARCH),arm64 x86_64),)
+TARGET := --target $(RUST_ARCH)-unknown-linux-gnu.2.34
+else
+$(error ARCH is arm64 or x86_64, not `$(ARCH)`)
+endif
+
+ZIP := target/lambda/enforcer/bootstrap.zip
+SOURCES := Cargo.toml Cargo.lock $(shell find functions infra/policy.yaml -type f -not -path '*/tests/*')
+# The zip is one file for all variants: it is built again when another one is asked for.
+VARIANT := $(or $(ARCH),host)-$(PROFILE)
+VARIANT_FILE := target/lambda/variant
+
+.PHONY: help demo test check bench package deploy clean
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: package ## Show it at work on a local AWS (KEEP=1 leaves it running)
+	@cargo run --quiet --package ecr-warden-tests --bin demo
+
+test: package ## Run all tests, the end-to-end ones on a local AWS included
+	cargo test --workspace
+
+check: $(VENV)/ready ## Formatting, lints, what the core may depend on, the template
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	@scripts/check-purity
+	$(VENV)/bin/cfn-lint infra/template.yaml
+
+bench: package ## Measure cold starts and sizes
+	@cargo run --quiet --release --package ecr-warden-tests --bin bench
+
+package: $(ZIP) ## Build the function's zip (ARCH=arm64|x86_64 for AWS, else for this machine)
+
+deploy: package ## Deploy to AWS, or to AWS_ENDPOINT_URL (STACK_NAME=… PARAMETERS="Key=value …" ARTIFACT_BUCKET=…)
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" LOCAL_AWS="$(LOCAL_AWS)" STACK_NAME="$(STACK_NAME)" \
+	    scripts/deploy Architecture=$(or $(ARCH),$(HOST_ARCH)) $(PARAMETERS)
+
+clean: ## Remove what was built and installed here
+	rm -rf target $(VENV)
+
+# cargo-lambda finds zig through the PATH.
+$(ZIP): $(SOURCES) $(VARIANT_FILE) $(VENV)/ready
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" AWS_LC_SYS_NO_JITTER_ENTROPY=1 \
+	    cargo lambda build --locked --package ecr-warden-enforcer --bin enforcer --output-format zip \
+	    --profile $(PROFILE) $(TARGET)
+	@touch $@
+
+ifneq ($(shell cat $(VARIANT_FILE) 2>/dev/null),$(VARIANT))
+.PHONY: $(VARIANT_FILE)
+endif
+$(VARIANT_FILE):
+	@mkdir -p $(@D)
+	@echo $(VARIANT) > $@
+
+# Made anew as a whole when the file changes: an upgrade in place would keep what is no longer asked for.
+$(VENV)/ready: requirements.txt
+	@echo "setting up $(VENV) from requirements.txt"
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
+	@touch $@
