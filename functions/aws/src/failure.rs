@@ -34,15 +34,17 @@ impl Failure {
         let code = service.err().code().unwrap_or_default();
         let message = one_line(service.err().message().unwrap_or_default());
         let status = service.raw().status().as_u16();
-        if status == 403
-            || matches!(
-                code,
-                "AccessDeniedException"
-                    | "AccessDenied"
-                    | "AuthorizationError"
-                    | "UnauthorizedOperation"
-            )
-        {
+        let denied = matches!(
+            code,
+            "AccessDeniedException"
+                | "AccessDenied"
+                | "AuthorizationError"
+                | "UnauthorizedOperation"
+        );
+        // Credentials that ran out are refused with the same status, and are no missing permission.
+        let credentials =
+            code.contains("Token") || code.contains("Signature") || code.contains("Client");
+        if denied || (status == 403 && !credentials) {
             // "User: … is not authorized to perform: ecr:TagResource on resource: …"
             let named = message
                 .split_once("to perform: ")

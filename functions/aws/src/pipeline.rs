@@ -463,5 +463,6 @@ fn for_people(rule: &'static str, detail: &str, what: String) -> Plan {
             },
             decision: Decision::People(what),
         }],
+        complete: false,
     }
 }

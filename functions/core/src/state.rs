@@ -154,7 +154,7 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
             .pending
             .as_ref()
             .is_some_and(|lease| lease.held_against(context.me, context.now));
-        if found_now || others {
+        if found_now || others || !plan.complete {
             continue;
         }
         // Claimed as a repair and never told: the repair was made and its maker died before saying so.
