@@ -4,10 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_ecr::config::retry::RetryConfig;
+use aws_sdk_ecr::config::timeout::TimeoutConfig;
+use aws_sdk_ecr::config::{BehaviorVersion, Region};
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
+use aws_types::SdkConfig;
 
 /// The roots that AWS's public endpoints are certified by (Amazon Trust Services). Parsing a system's whole trust
 /// store is two thirds of a cold start.
@@ -16,8 +19,8 @@ const AMAZON_ROOTS: &[u8] = include_bytes!("amazon-roots.pem");
 /// Why there are no clients.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("no region: set AWS_REGION")]
-    NoRegion,
+    #[error("the environment variable {0} is not set")]
+    NotSet(&'static str),
     #[error("the certificates for TLS can't be used: {0}")]
     Tls(String),
     #[error("account {account} is not this function's ({own})")]
@@ -41,14 +44,21 @@ pub(crate) struct Regional {
 }
 
 impl Clients {
-    /// From the environment, as the AWS CLI reads it (credentials, `AWS_REGION`, `AWS_ENDPOINT_URL`).
+    /// From the environment that Lambda sets: region, credentials, and `AWS_ENDPOINT_URL` where AWS is elsewhere. Not
+    /// by the SDK's default chain: looking for profiles and metadata services costs a cold start more than the rest.
     ///
     /// # Errors
-    /// No region, or unusable certificates.
-    pub async fn from_environment(own_account: Option<String>) -> Result<Self, ConfigError> {
-        let region = std::env::var("AWS_REGION")
-            .or_else(|_| std::env::var("AWS_DEFAULT_REGION"))
-            .map_err(|_| ConfigError::NoRegion)?;
+    /// A variable that is not set, or unusable certificates.
+    pub fn from_lambda_environment(own_account: Option<String>) -> Result<Self, ConfigError> {
+        let required = |name| std::env::var(name).map_err(|_| ConfigError::NotSet(name));
+        let region = required("AWS_REGION")?;
+        let credentials = Credentials::new(
+            required("AWS_ACCESS_KEY_ID")?,
+            required("AWS_SECRET_ACCESS_KEY")?,
+            std::env::var("AWS_SESSION_TOKEN").ok(),
+            None,
+            "Lambda",
+        );
         // AWS's endpoints in China are certified by others.
         let mut roots = TrustStore::empty().with_native_roots(region.starts_with("cn-"));
         roots.add_pem_certificate(AMAZON_ROOTS);
@@ -60,8 +70,12 @@ impl Clients {
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
             .tls_context(tls)
             .build_https();
-        let config = aws_config::defaults(BehaviorVersion::latest())
+        let mut config = SdkConfig::builder();
+        config.set_endpoint_url(std::env::var("AWS_ENDPOINT_URL").ok());
+        let config = config
+            .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
             .http_client(http)
             .retry_config(
                 RetryConfig::standard()
@@ -76,8 +90,7 @@ impl Clients {
                     .operation_timeout(Duration::from_secs(25))
                     .build(),
             )
-            .load()
-            .await;
+            .build();
         Ok(Self {
             config,
             own_account,
@@ -103,7 +116,8 @@ impl Clients {
         let regional = by_region.entry(region.to_owned()).or_insert_with(|| {
             let config = self
                 .config
-                .to_builder()
+                .clone()
+                .into_builder()
                 .region(Region::new(region.to_owned()))
                 .build();
             Regional {

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aws_sdk_ecr::types::{DescribeImagesFilter, ImageStatusFilter};
+use aws_sdk_ecr::types::{DescribeImagesFilter, ImageStatusFilter, ScanFrequency, ScanType};
 use aws_sdk_kms::types::KeyState;
-use ecr_warden_core::repository::{Key, Read, Reads, Repository, RepositoryId};
+use ecr_warden_core::repository::{
+    Key, Read, Reads, RegistryScanning, Repository, RepositoryId, ScanRule,
+};
 use futures_util::future::join_all;
 
 use crate::clients::Regional;
@@ -21,13 +23,15 @@ const PATIENCE: [Duration; 4] = [
 ];
 
 /// Why there is no snapshot.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum LoadError {
-    /// ECR knows no such repository.
+    #[error("ECR knows no such repository")]
     Gone,
     /// Later it may work.
+    #[error("{0}")]
     Unavailable(String),
     /// It may not be read.
+    #[error("{0}")]
     Unreadable(String),
 }
 
@@ -56,12 +60,13 @@ pub(crate) async fn load_once(
     reads: &Reads,
 ) -> Result<Repository, LoadError> {
     let keys = join_all(reads.keys.iter().map(|name| key(aws, name)));
-    let (described, tags, policy, lifecycle, has_images, keys) = tokio::join!(
+    let (described, tags, policy, lifecycle, has_images, scanning, keys) = tokio::join!(
         describe(aws, id),
         asked(reads.tags, tags(aws, id)),
         asked(reads.policy, policy(aws, id)),
         asked(reads.lifecycle, lifecycle(aws, id)),
         asked(reads.images, has_images(aws, id)),
+        asked(reads.scanning, scanning(aws)),
         keys,
     );
     let described = described.map_err(|failure| match failure {
@@ -88,6 +93,8 @@ pub(crate) async fn load_once(
         policy: read(policy)?,
         lifecycle: read(lifecycle)?,
         has_images: read(has_images)?,
+        scanning: read(scanning)?,
+        pushed: None,
         keys: read_keys,
     })
 }
@@ -200,6 +207,36 @@ async fn has_images(aws: &Regional, id: &RepositoryId) -> Result<bool, Failure> 
         .map_err(|error| Failure::of("ecr:DescribeImages", &error))?;
     // A page can be empty and not the last one.
     Ok(!answer.image_details().is_empty() || answer.next_token().is_some())
+}
+
+async fn scanning(aws: &Regional) -> Result<RegistryScanning, Failure> {
+    let answer = aws
+        .ecr
+        .get_registry_scanning_configuration()
+        .send()
+        .await
+        .map_err(|error| Failure::of("ecr:GetRegistryScanningConfiguration", &error))?;
+    let Some(configuration) = answer.scanning_configuration else {
+        return Ok(RegistryScanning::default());
+    };
+    Ok(RegistryScanning {
+        enhanced: configuration.scan_type() == Some(&ScanType::Enhanced),
+        rules: configuration
+            .rules()
+            .iter()
+            .map(|rule| ScanRule {
+                on_push: matches!(
+                    rule.scan_frequency(),
+                    ScanFrequency::ScanOnPush | ScanFrequency::ContinuousScan
+                ),
+                filters: rule
+                    .repository_filters()
+                    .iter()
+                    .map(|filter| filter.filter().to_owned())
+                    .collect(),
+            })
+            .collect(),
+    })
 }
 
 async fn key(aws: &Regional, name: &str) -> Result<Option<Key>, Failure> {

@@ -11,7 +11,7 @@ use ecr_warden_core::outcome::{Outcome, Results, Verdict, verdicts};
 use ecr_warden_core::plan::{Decision, Plan, Step, plan};
 use ecr_warden_core::policy::{Policy, Resolved};
 use ecr_warden_core::recreate::{Finished, Intent, Withdrawn};
-use ecr_warden_core::repository::{Reads, Repository, RepositoryId};
+use ecr_warden_core::repository::{Push, Reads, Repository, RepositoryId};
 use ecr_warden_core::state::{
     Claim, Context, Known, Lease, Repair, Result as RepairResult, claims, is_news, settled,
 };
@@ -49,6 +49,7 @@ pub struct Occurrence {
     pub actor: Option<String>,
     /// RFC 3339.
     pub occurred_at: String,
+    pub pushed: Option<Push>,
     /// It was created a moment ago: ECR may not show it yet.
     pub young: bool,
     /// The invocation's request id; a retry has the same.
@@ -179,7 +180,10 @@ impl Work<'_> {
         }
         let empty = Resolved { rules: Vec::new() };
         let repository = match loaded {
-            Ok(repository) => repository,
+            Ok(repository) => Repository {
+                pushed: self.occurrence.pushed.clone(),
+                ..repository
+            },
             Err(LoadError::Gone) => return Ok(self.ignored("the repository is gone")),
             Err(LoadError::Unavailable(why)) => return Err(why),
             Err(LoadError::Unreadable(why)) => {

@@ -1,5 +1,7 @@
 //! The changes ecr-warden can make to a repository. An action is data: what it changes, from what to what.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::repository::{Encryption, Read, Repository, TagMutability};
@@ -14,6 +16,17 @@ pub enum Action {
         from: TagMutability,
         to: TagMutability,
     },
+    /// PutImageScanningConfiguration.
+    SetScanOnPush { from: bool, to: bool },
+    /// PutLifecyclePolicy, where there is none.
+    PutLifecyclePolicy { to: String },
+    /// TagResource; `from` holds the values that are replaced.
+    PutTags {
+        from: BTreeMap<String, String>,
+        to: BTreeMap<String, String>,
+    },
+    /// SetRepositoryPolicy, or DeleteRepositoryPolicy where nothing is left.
+    SetRepositoryPolicy { from: String, to: Option<String> },
     /// Delete the empty repository and create it again, with everything it had and other encryption.
     Recreate { from: Encryption, to: Encryption },
 }
@@ -27,6 +40,19 @@ impl Action {
                 from: TagMutability::Mutable,
                 to: TagMutability::Immutable,
             },
+            Self::SetScanOnPush {
+                from: false,
+                to: true,
+            },
+            Self::PutLifecyclePolicy { to: String::new() },
+            Self::PutTags {
+                from: BTreeMap::new(),
+                to: BTreeMap::new(),
+            },
+            Self::SetRepositoryPolicy {
+                from: String::new(),
+                to: None,
+            },
             Self::Recreate {
                 from: Encryption::aes256(),
                 to: Encryption::kms(None),
@@ -39,6 +65,10 @@ impl Action {
     pub fn name(&self) -> &'static str {
         match self {
             Self::SetTagMutability { .. } => "set-tag-mutability",
+            Self::SetScanOnPush { .. } => "set-scan-on-push",
+            Self::PutLifecyclePolicy { .. } => "put-lifecycle-policy",
+            Self::PutTags { .. } => "put-tags",
+            Self::SetRepositoryPolicy { .. } => "set-repository-policy",
             Self::Recreate { .. } => "recreate",
         }
     }
@@ -48,6 +78,12 @@ impl Action {
     pub fn permissions(&self) -> &'static [&'static str] {
         match self {
             Self::SetTagMutability { .. } => &["ecr:PutImageTagMutability"],
+            Self::SetScanOnPush { .. } => &["ecr:PutImageScanningConfiguration"],
+            Self::PutLifecyclePolicy { .. } => &["ecr:PutLifecyclePolicy"],
+            Self::PutTags { .. } => &["ecr:TagResource"],
+            Self::SetRepositoryPolicy { .. } => {
+                &["ecr:DeleteRepositoryPolicy", "ecr:SetRepositoryPolicy"]
+            }
             Self::Recreate { .. } => &[
                 "ecr:CreateRepository",
                 "ecr:DeleteRepository",
@@ -67,6 +103,13 @@ impl Action {
     pub fn from(&self) -> String {
         match self {
             Self::SetTagMutability { from, .. } => from.to_string(),
+            Self::SetScanOnPush { from, .. } => scan(*from),
+            Self::PutLifecyclePolicy { .. } => "no lifecycle policy".to_owned(),
+            Self::PutTags { from, to } => tags(to.keys().map(|key| {
+                let before = from.get(key).map_or("none", String::as_str);
+                (key.as_str(), before)
+            })),
+            Self::SetRepositoryPolicy { from, .. } => crate::text::one_line(from, POLICY_SHOWN),
             Self::Recreate { from, .. } => from.to_string(),
         }
     }
@@ -76,6 +119,15 @@ impl Action {
     pub fn to(&self) -> String {
         match self {
             Self::SetTagMutability { to, .. } => to.to_string(),
+            Self::SetScanOnPush { to, .. } => scan(*to),
+            Self::PutLifecyclePolicy { to } => crate::text::one_line(to, POLICY_SHOWN),
+            Self::PutTags { to, .. } => {
+                tags(to.iter().map(|(key, value)| (key.as_str(), value.as_str())))
+            }
+            Self::SetRepositoryPolicy { to, .. } => to.as_deref().map_or_else(
+                || "no repository policy".to_owned(),
+                |to| crate::text::one_line(to, POLICY_SHOWN),
+            ),
             Self::Recreate { to, .. } => to.to_string(),
         }
     }
@@ -84,6 +136,14 @@ impl Action {
     pub fn apply_to(&self, repository: &mut Repository) {
         match self {
             Self::SetTagMutability { to, .. } => repository.mutability = to.clone(),
+            Self::SetScanOnPush { to, .. } => repository.scan_on_push = *to,
+            Self::PutLifecyclePolicy { to } => repository.lifecycle = Read::Known(Some(to.clone())),
+            Self::PutTags { to, .. } => {
+                if let Read::Known(tags) = &mut repository.tags {
+                    tags.extend(to.clone());
+                }
+            }
+            Self::SetRepositoryPolicy { to, .. } => repository.policy = Read::Known(to.clone()),
             Self::Recreate { to, .. } => {
                 // ECR answers with the key's ARN, whatever name it was asked by.
                 repository.encryption = Encryption {
@@ -99,4 +159,22 @@ impl Action {
             }
         }
     }
+}
+
+/// As much of a policy document as a message shows.
+const POLICY_SHOWN: usize = 1000;
+
+fn scan(on_push: bool) -> String {
+    if on_push {
+        "scan on push"
+    } else {
+        "no scan on push"
+    }
+    .to_owned()
+}
+
+fn tags<'t>(tags: impl Iterator<Item = (&'t str, &'t str)>) -> String {
+    tags.map(|(key, value)| format!("{key}={value}"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -24,7 +24,7 @@ pub fn evaluate(policy: &Resolved, repository: &Repository) -> Vec<Finding> {
 pub(crate) mod tests {
     use super::*;
     use crate::policy::Policy;
-    use crate::repository::{Encryption, Read, RepositoryId, TagMutability};
+    use crate::repository::{Encryption, Read, RegistryScanning, RepositoryId, TagMutability};
 
     /// A repository that no rule of any test objects to, fully read; tests break one thing.
     pub(crate) fn repository() -> Repository {
@@ -38,6 +38,8 @@ pub(crate) mod tests {
             policy: Read::Known(None),
             lifecycle: Read::Known(None),
             has_images: Read::Known(false),
+            scanning: Read::Known(RegistryScanning::default()),
+            pushed: None,
             keys: [].into(),
         }
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use wildmatch::WildMatch;
 
 /// The tag that a recreated repository carries until all its settings are back. Its value is the intent's id.
 pub const MARKER_TAG: &str = "ecr-warden:recreate";
@@ -156,6 +157,8 @@ pub struct Reads {
     pub lifecycle: bool,
     /// Whether there is any image.
     pub images: bool,
+    /// The registry's scanning configuration.
+    pub scanning: bool,
     /// KMS keys by alias, id or ARN whose description is needed.
     pub keys: BTreeSet<String>,
 }
@@ -169,6 +172,7 @@ impl Reads {
             policy: true,
             lifecycle: true,
             images: true,
+            scanning: false,
             keys: BTreeSet::new(),
         }
     }
@@ -179,12 +183,14 @@ impl Reads {
             policy,
             lifecycle,
             images,
+            scanning,
             keys,
         } = other;
         self.tags |= tags;
         self.policy |= policy;
         self.lifecycle |= lifecycle;
         self.images |= images;
+        self.scanning |= scanning;
         self.keys.extend(keys);
     }
 }
@@ -211,6 +217,12 @@ pub struct Repository {
     /// Whether it holds any image, archived ones included.
     #[serde(default)]
     pub has_images: Read<bool>,
+    /// How the registry scans.
+    #[serde(default)]
+    pub scanning: Read<RegistryScanning>,
+    /// The push that is the occasion to look, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pushed: Option<Push>,
     /// What KMS says of the keys in [`Reads::keys`], by the name they were asked by; `None`: no such key.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub keys: BTreeMap<String, Read<Option<Key>>>,
@@ -230,6 +242,54 @@ impl Repository {
     #[must_use]
     pub fn marker(&self) -> Option<&str> {
         self.tags.known()?.get(MARKER_TAG).map(String::as_str)
+    }
+}
+
+/// A push.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Push {
+    /// `None`: by digest only.
+    pub tag: Option<String>,
+    pub digest: Option<String>,
+    /// Immutability refused it, because the tag is taken.
+    #[serde(default)]
+    pub refused: bool,
+}
+
+/// The registry's scanning configuration (GetRegistryScanningConfiguration).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RegistryScanning {
+    /// Amazon Inspector's scanning instead of ECR's own.
+    pub enhanced: bool,
+    pub rules: Vec<ScanRule>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ScanRule {
+    /// SCAN_ON_PUSH or CONTINUOUS_SCAN: a pushed image is scanned. Not so with MANUAL.
+    pub on_push: bool,
+    pub filters: Vec<String>,
+}
+
+impl RegistryScanning {
+    /// Whether the registry scans what is pushed to this repository. A filter without `*` matches any name that
+    /// contains it (API reference, ScanningRepositoryFilter).
+    #[must_use]
+    pub fn covers(&self, name: &str) -> bool {
+        self.rules.iter().any(|rule| {
+            rule.on_push
+                && rule.filters.iter().any(|filter| {
+                    if filter.contains('*') {
+                        // `*` stands for `/` too.
+                        WildMatch::new(filter).matches(name)
+                    } else {
+                        name.contains(filter.as_str())
+                    }
+                })
+        })
     }
 }
 

@@ -13,6 +13,7 @@ use crate::action::Action;
 use crate::finding::Status;
 use crate::plan::{Decision, Plan};
 use crate::recreate::Intent;
+use crate::rules::{Subject, entry};
 
 /// An open finding is told again when its memory runs out.
 pub const REMIND_AFTER: i64 = 90 * 24 * 60 * 60;
@@ -154,7 +155,8 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
             .pending
             .as_ref()
             .is_some_and(|lease| lease.held_against(context.me, context.now));
-        if found_now || others || !plan.complete {
+        let of_a_push = entry(rule).is_some_and(|entry| entry.meta.subject == Subject::Push);
+        if found_now || others || !plan.complete || of_a_push {
             continue;
         }
         // Claimed as a repair and never told: the repair was made and its maker died before saying so.

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::repository::RepositoryId;
+use crate::repository::{Push, RepositoryId};
 use crate::text::{LONGEST, one_line};
 
 /// A reason to look at a repository.
@@ -18,7 +18,7 @@ pub struct Trigger {
     pub actor: Option<String>,
     /// RFC 3339, as the event has it.
     pub occurred_at: String,
-    pub image: Option<Image>,
+    pub pushed: Option<Push>,
 }
 
 /// What happened.
@@ -45,13 +45,6 @@ impl Cause {
             Self::PutImageTagMutability => "PutImageTagMutability",
         }
     }
-}
-
-/// The image that was pushed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Image {
-    pub digest: Option<String>,
-    pub tag: Option<String>,
 }
 
 /// What an event turned out to be.
@@ -133,9 +126,14 @@ fn recorded_call(event: &Value, own_role: Option<&str>) -> Decoded {
         };
         return ignored(known, format!("{} {reason}", one_line(name, 80)));
     };
-    if let Some(code) = text(event, "/detail/errorCode") {
-        return ignored(known, format!("the call failed: {}", one_line(code, 80)));
-    }
+    let refused = match text(event, "/detail/errorCode") {
+        None => false,
+        // A team whose build has just failed.
+        Some("ImageTagAlreadyExistsException") if cause == Cause::PutImage => true,
+        Some(code) => {
+            return ignored(known, format!("the call failed: {}", one_line(code, 80)));
+        }
+    };
     let actor = actor(event);
     if own_role.is_some_and(|own| is_role(event, own)) {
         return ignored(known, "our own change");
@@ -157,7 +155,7 @@ fn recorded_call(event: &Value, own_role: Option<&str>) -> Decoded {
         let reason = format!("the repository is account {}'s", one_line(owner, 40));
         return ignored(None, reason);
     }
-    let image = (cause == Cause::PutImage).then(|| Image {
+    let pushed = (cause == Cause::PutImage).then(|| Push {
         digest: outside(
             event,
             &["/detail/responseElements/image/imageId/imageDigest"],
@@ -169,13 +167,14 @@ fn recorded_call(event: &Value, own_role: Option<&str>) -> Decoded {
                 "/detail/requestParameters/imageTag",
             ],
         ),
+        refused,
     });
     Decoded::Trigger(Trigger {
         cause,
         repository,
         actor,
         occurred_at: outside(event, &["/detail/eventTime", "/time"]).unwrap_or_default(),
-        image,
+        pushed,
     })
 }
 
@@ -199,9 +198,10 @@ fn image_action(event: &Value) -> Decoded {
             repository,
             actor: None,
             occurred_at: outside(event, &["/time"]).unwrap_or_default(),
-            image: Some(Image {
+            pushed: Some(Push {
                 digest: outside(event, &["/detail/image-digest"]),
                 tag: outside(event, &["/detail/image-tag"]),
+                refused: false,
             }),
         }),
         Err(why) => Decoded::Unreadable(why),

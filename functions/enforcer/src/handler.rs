@@ -24,7 +24,7 @@ pub(crate) struct Enforcer {
 impl Enforcer {
     /// Reads the environment: `STATE_TABLE`, `ALERT_TOPIC_ARN`, `OWN_ROLE_ARN`, and `POLICY`, a policy's text in
     /// place of the bundled one.
-    pub(crate) async fn from_environment() -> Result<Self, Error> {
+    pub(crate) fn from_environment() -> Result<Self, Error> {
         let required = |name: &str| {
             std::env::var(name).map_err(|_| format!("the environment variable {name} is not set"))
         };
@@ -37,7 +37,7 @@ impl Enforcer {
             .as_deref()
             .and_then(|arn| arn.split(':').nth(4))
             .map(str::to_owned);
-        let clients = Clients::from_environment(own_account).await?;
+        let clients = Clients::from_lambda_environment(own_account)?;
         let pipeline = Pipeline::new(
             clients,
             required("STATE_TABLE")?,
@@ -71,6 +71,7 @@ impl Enforcer {
             young: trigger.cause == Cause::CreateRepository,
             repository: trigger.repository,
             actor: trigger.actor,
+            pushed: trigger.pushed,
             occurred_at: trigger.occurred_at,
             request_id: context.request_id.clone(),
             deadline: i64::try_from(context.deadline / 1000).unwrap_or(i64::MAX),

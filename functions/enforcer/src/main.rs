@@ -9,6 +9,6 @@ use handler::Enforcer;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     tracing::init_default_subscriber();
-    let enforcer = Enforcer::from_environment().await?;
+    let enforcer = Enforcer::from_environment()?;
     run(service_fn(|event| enforcer.handle(event))).await
 }

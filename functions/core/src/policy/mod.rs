@@ -119,8 +119,8 @@ impl Match {
 }
 
 /// A glob over repository names.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(try_from = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
 pub struct Glob(String);
 
 impl TryFrom<String> for Glob {
@@ -140,6 +140,12 @@ impl TryFrom<String> for Glob {
                 crate::text::one_line(&glob, 80)
             ))
         }
+    }
+}
+
+impl From<Glob> for String {
+    fn from(glob: Glob) -> Self {
+        glob.0
     }
 }
 

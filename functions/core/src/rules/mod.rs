@@ -3,7 +3,14 @@
 //! A new rule is one file here and one line in [`RULES`]; its settings' schema, its documentation and its place
 //! in the catalogue follow from it.
 
+pub mod blocked_push;
+pub mod disallowed_region;
+pub mod missing_tags;
 pub mod mutable_tags;
+pub mod no_lifecycle_policy;
+pub mod no_scan_on_push;
+pub mod nonconforming_image_tag;
+pub mod nonconforming_name;
 pub mod weak_encryption;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -19,6 +26,13 @@ use crate::repository::{Reads, Repository, RepositoryId};
 pub static RULES: &[Entry] = &[
     Entry::of::<mutable_tags::MutableTags>(),
     Entry::of::<weak_encryption::WeakEncryption>(),
+    Entry::of::<no_scan_on_push::NoScanOnPush>(),
+    Entry::of::<no_lifecycle_policy::NoLifecyclePolicy>(),
+    Entry::of::<nonconforming_name::NonconformingName>(),
+    Entry::of::<missing_tags::MissingTags>(),
+    Entry::of::<disallowed_region::DisallowedRegion>(),
+    Entry::of::<nonconforming_image_tag::NonconformingImageTag>(),
+    Entry::of::<blocked_push::BlockedPush>(),
 ];
 
 /// What the catalogue says of a rule.
@@ -27,12 +41,22 @@ pub struct Meta {
     /// Names the fault, so that "exempt from X" reads well.
     pub id: &'static str,
     pub severity: Severity,
+    pub subject: Subject,
     /// One line: what it finds.
     pub summary: &'static str,
     /// Markdown: why it matters, and what the repair may break.
     pub explanation: &'static str,
     /// The same control elsewhere: Security Hub, Config, Prowler.
     pub controls: &'static [&'static str],
+}
+
+/// What a finding is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The repository: it stands until it is mended.
+    Repository,
+    /// One push: the next look at the repository says nothing of it.
+    Push,
 }
 
 /// What a rule does about what it finds.
@@ -127,6 +151,13 @@ impl Entry {
 #[must_use]
 pub fn entry(id: &str) -> Option<&'static Entry> {
     RULES.iter().find(|entry| entry.meta.id == id)
+}
+
+/// A string literal that means the same in HCL, YAML and JSON.
+fn quoted(text: &str) -> String {
+    serde_json::Value::String(text.to_owned())
+        .to_string()
+        .replace("${", "$${")
 }
 
 #[cfg(test)]

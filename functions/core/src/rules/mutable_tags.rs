@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Advice, Meta, Rule, RuleMode, Settings};
+use super::{Advice, Meta, Rule, RuleMode, Settings, Subject};
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
 use crate::repository::{Reads, Repository, RepositoryId, TagMutability};
@@ -41,6 +41,7 @@ impl Settings for MutableTags {
     const META: Meta = Meta {
         id: "mutable-tags",
         severity: Severity::Medium,
+        subject: Subject::Repository,
         summary: "Image tags can be overwritten",
         explanation: "\
 A tag that can be moved names one image today and another tomorrow: what was tested is not what is deployed, and \

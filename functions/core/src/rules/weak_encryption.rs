@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Advice, Meta, Rule, RuleMode, Settings};
+use super::{Advice, Meta, Rule, RuleMode, Settings, Subject, quoted};
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
 use crate::repository::{
@@ -87,6 +87,7 @@ impl Settings for WeakEncryption {
     const META: Meta = Meta {
         id: "weak-encryption",
         severity: Severity::Medium,
+        subject: Subject::Repository,
         summary: "Images are encrypted with less than the policy asks",
         explanation: "\
 With KMS, access to the images can be cut off and audited apart from access to ECR; with a customer's key, by the \
@@ -333,13 +334,6 @@ impl Rule for WeakEncryption {
             ),
         }
     }
-}
-
-/// A string literal that means the same in HCL, YAML and JSON.
-fn quoted(text: &str) -> String {
-    serde_json::Value::String(text.to_owned())
-        .to_string()
-        .replace("${", "$${")
 }
 
 #[cfg(test)]

@@ -1,0 +1,289 @@
+//! `missing-tags`: a resource tag that the policy requires is absent or has a value that it does not allow.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Advice, Meta, Rule, RuleMode, Settings, Subject, quoted};
+use crate::action::Action;
+use crate::finding::{Fix, Severity, Violation};
+use crate::repository::{Reads, Repository, RepositoryId};
+
+/// ECR: keys of 1 to 128 characters, values of up to 256.
+const LONGEST_KEY: usize = 128;
+const LONGEST_VALUE: usize = 256;
+
+/// A required tag that is absent or wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct MissingTags {
+    /// Overrides the policy's mode for this rule.
+    pub mode: Option<RuleMode>,
+    /// The required tags by key.
+    pub require: BTreeMap<String, RequiredTag>,
+}
+
+/// What is asked of one tag.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct RequiredTag {
+    /// The values that it may have; without any, whatever is not empty.
+    pub allowed: Vec<String>,
+    /// What is put where it is absent or wrong; without it, people must say.
+    pub default: Option<String>,
+}
+
+impl RequiredTag {
+    fn accepts(&self, value: &str) -> bool {
+        if self.allowed.is_empty() {
+            !value.is_empty()
+        } else {
+            self.allowed.iter().any(|allowed| allowed == value)
+        }
+    }
+}
+
+impl Settings for MissingTags {
+    const META: Meta = Meta {
+        id: "missing-tags",
+        severity: Severity::Low,
+        subject: Subject::Repository,
+        summary: "A required resource tag is absent or has a value that is not allowed",
+        explanation: "\
+Tags say whose a repository is, what it costs whom, and how sensitive it is; this policy's own overrides and exemptions \
+can depend on them.
+
+The repair puts the policy's default where it has one. A wrong value is replaced by it; the alert and the record say \
+what it was.",
+        controls: &["AWS Security Hub ECR.4", "AWS Config ECR_REPOSITORY_TAGGED"],
+    };
+}
+
+impl Rule for MissingTags {
+    fn mode(&self) -> Option<RuleMode> {
+        self.mode
+    }
+
+    fn reads(&self) -> Reads {
+        Reads {
+            tags: !self.require.is_empty(),
+            ..Reads::default()
+        }
+    }
+
+    fn check(&self, repository: &Repository) -> Option<Violation> {
+        if self.require.is_empty() {
+            return None;
+        }
+        let tags = match repository.tags.required() {
+            Ok(tags) => tags,
+            Err(why) => {
+                return Some(Violation {
+                    detail: format!("whether it has its tags can't be told: {why}"),
+                    fix: Fix::Manual(
+                        "check its tags by hand, and mend what could not be read".to_owned(),
+                    ),
+                });
+            }
+        };
+        let wrong: Vec<(&String, &RequiredTag)> = self
+            .require
+            .iter()
+            .filter(|(key, required)| !tags.get(*key).is_some_and(|value| required.accepts(value)))
+            .collect();
+        if wrong.is_empty() {
+            return None;
+        }
+        let named: Vec<String> = wrong
+            .iter()
+            .map(|(key, _)| match tags.get(*key) {
+                Some(value) => format!(
+                    "tag `{key}` is `{}`",
+                    crate::text::one_line(value, LONGEST_VALUE)
+                ),
+                None => format!("tag `{key}` is missing"),
+            })
+            .collect();
+        let to: BTreeMap<String, String> = wrong
+            .iter()
+            .filter_map(|(key, required)| Some(((*key).clone(), required.default.clone()?)))
+            .collect();
+        let from = to
+            .keys()
+            .filter_map(|key| Some((key.clone(), tags.get(key)?.clone())))
+            .collect();
+        Some(Violation {
+            detail: named.join(", "),
+            fix: if to.is_empty() {
+                let wanted: Vec<String> = wrong
+                    .iter()
+                    .map(|(key, required)| match required.allowed.as_slice() {
+                        [] => format!("`{key}`"),
+                        allowed => format!("`{key}` (one of {})", allowed.join(", ")),
+                    })
+                    .collect();
+                Fix::Manual(format!("tag it with {}", wanted.join(", ")))
+            } else {
+                Fix::Safe(Action::PutTags { from, to })
+            },
+        })
+    }
+
+    fn contradictions(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        for (key, required) in &self.require {
+            let name = crate::text::one_line(key, 80);
+            if key.is_empty() || key.chars().count() > LONGEST_KEY || key.starts_with("aws:") {
+                problems.push(format!(
+                    "require: `{name}` can't be a tag: 1 to {LONGEST_KEY} characters, not beginning with `aws:`"
+                ));
+            }
+            let values = required.allowed.iter().chain(&required.default);
+            if values
+                .into_iter()
+                .any(|value| value.chars().count() > LONGEST_VALUE)
+            {
+                problems.push(format!(
+                    "require: a value of `{name}` is longer than {LONGEST_VALUE} characters"
+                ));
+            }
+            if required
+                .default
+                .as_ref()
+                .is_some_and(|default| !required.accepts(default))
+            {
+                problems.push(format!(
+                    "require: the default of `{name}` is not one of its allowed values"
+                ));
+            }
+        }
+        problems
+    }
+
+    fn advice(&self, _id: &RepositoryId) -> Advice {
+        let example = |required: &RequiredTag| {
+            let value = required.default.as_ref().or(required.allowed.first());
+            quoted(value.map_or("...", String::as_str))
+        };
+        let terraform: Vec<String> = self
+            .require
+            .iter()
+            .map(|(key, required)| format!("  {} = {}", quoted(key), example(required)))
+            .collect();
+        let cloudformation: Vec<String> = self
+            .require
+            .iter()
+            .map(|(key, required)| {
+                format!(
+                    "  - {{ Key: {}, Value: {} }}",
+                    quoted(key),
+                    example(required)
+                )
+            })
+            .collect();
+        Advice {
+            text: "Tag the repository where it is defined.".to_owned(),
+            terraform: format!("tags = {{\n{}\n}}", terraform.join("\n")),
+            cloudformation: format!("Tags:\n{}", cloudformation.join("\n")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::tests::repository;
+    use crate::repository::Read;
+
+    fn rule(default: Option<&str>) -> MissingTags {
+        let required = RequiredTag {
+            allowed: vec!["public".to_owned(), "sensitive".to_owned()],
+            default: default.map(str::to_owned),
+        };
+        MissingTags {
+            mode: None,
+            require: [
+                ("data".to_owned(), required),
+                ("team".to_owned(), RequiredTag::default()),
+            ]
+            .into(),
+        }
+    }
+
+    fn with(tags: &[(&str, &str)]) -> Repository {
+        let mut repository = repository();
+        repository.tags = Read::Known(
+            tags.iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+        );
+        repository
+    }
+
+    #[test]
+    fn all_there_and_right_passes() {
+        assert_eq!(
+            rule(None).check(&with(&[("data", "public"), ("team", "x")])),
+            None
+        );
+        assert_eq!(MissingTags::default().check(&with(&[])), None);
+    }
+
+    #[test]
+    fn absent_and_wrong_are_found() {
+        let violation = rule(None).check(&with(&[("data", "secret")])).unwrap();
+        assert_eq!(
+            violation.detail,
+            "tag `data` is `secret`, tag `team` is missing"
+        );
+        assert_eq!(
+            violation.fix,
+            Fix::Manual("tag it with `data` (one of public, sensitive), `team`".to_owned())
+        );
+    }
+
+    #[test]
+    fn the_default_is_put_and_what_was_there_is_kept_on_record() {
+        let mut repository = with(&[("data", "secret"), ("team", "x")]);
+        let rule = rule(Some("sensitive"));
+        let Some(Fix::Safe(action)) = rule.check(&repository).map(|violation| violation.fix) else {
+            panic!("no repair");
+        };
+        assert_eq!(
+            (action.from(), action.to()),
+            ("data=secret".into(), "data=sensitive".into())
+        );
+        action.apply_to(&mut repository);
+        assert_eq!(rule.check(&repository), None);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_for_people() {
+        let mut repository = repository();
+        repository.tags = Read::Unreadable("denied".to_owned());
+        assert!(matches!(
+            rule(Some("public")).check(&repository).unwrap().fix,
+            Fix::Manual(_)
+        ));
+    }
+
+    #[test]
+    fn settings_that_ecr_would_refuse() {
+        let wrong = MissingTags {
+            mode: None,
+            require: [
+                ("aws:x".to_owned(), RequiredTag::default()),
+                (
+                    "data".to_owned(),
+                    RequiredTag {
+                        allowed: vec!["a".to_owned()],
+                        default: Some("b".to_owned()),
+                    },
+                ),
+            ]
+            .into(),
+        };
+        assert_eq!(wrong.contradictions().len(), 2);
+    }
+}

@@ -1,0 +1,279 @@
+//! `no-lifecycle-policy`: nothing ever removes old images.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{Advice, Meta, Rule, RuleMode, Settings, Subject};
+use crate::action::Action;
+use crate::finding::{Fix, Severity, Violation};
+use crate::repository::{Reads, Repository, RepositoryId};
+
+/// ECR: 100 to 30,720 characters, 1 to 50 rules.
+const SIZE: std::ops::RangeInclusive<usize> = 100..=30_720;
+const MOST_RULES: usize = 50;
+
+/// A repository without a lifecycle policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct NoLifecyclePolicy {
+    /// Overrides the policy's mode for this rule.
+    pub mode: Option<RuleMode>,
+    /// What a repository without one gets, as ECR's document: `{ rules: [...] }`. Without it, people decide.
+    pub default: Option<Map<String, Value>>,
+}
+
+impl Settings for NoLifecyclePolicy {
+    const META: Meta = Meta {
+        id: "no-lifecycle-policy",
+        severity: Severity::Medium,
+        subject: Subject::Repository,
+        summary: "The repository has no lifecycle policy",
+        explanation: "\
+Without a lifecycle policy images stay for good: they cost storage every month, and old ones with known \
+vulnerabilities can still be deployed.
+
+The repair puts the policy's default. **ECR then expires the images that it names within a day**, so the default should \
+be a careful one. A lifecycle policy that is there is never replaced.",
+        controls: &["AWS Security Hub ECR.3", "AWS Config ECR_PRIVATE_LIFECYCLE_POLICY_CONFIGURED", "Prowler ecr_repositories_lifecycle_policy_enabled"],
+    };
+}
+
+impl NoLifecyclePolicy {
+    fn document(&self) -> Option<String> {
+        self.default
+            .as_ref()
+            .map(|document| Value::Object(document.clone()).to_string())
+    }
+}
+
+impl Rule for NoLifecyclePolicy {
+    fn mode(&self) -> Option<RuleMode> {
+        self.mode
+    }
+
+    fn reads(&self) -> Reads {
+        Reads {
+            lifecycle: true,
+            ..Reads::default()
+        }
+    }
+
+    fn check(&self, repository: &Repository) -> Option<Violation> {
+        match repository.lifecycle.required() {
+            Ok(Some(_)) => None,
+            Ok(None) => Some(Violation {
+                detail: "it has no lifecycle policy, so images are never removed".to_owned(),
+                fix: match self.document() {
+                    Some(to) => Fix::Safe(Action::PutLifecyclePolicy { to }),
+                    None => Fix::Manual(
+                        "give it a lifecycle policy, for one that expires untagged images after some days".to_owned(),
+                    ),
+                },
+            }),
+            Err(why) => Some(Violation {
+                detail: format!("whether it has a lifecycle policy can't be told: {why}"),
+                fix: Fix::Manual("check it by hand, and mend what could not be read".to_owned()),
+            }),
+        }
+    }
+
+    fn contradictions(&self) -> Vec<String> {
+        let Some(document) = &self.default else {
+            return Vec::new();
+        };
+        let mut problems: Vec<String> = rules_problems(document)
+            .into_iter()
+            .map(|problem| format!("default: {problem}"))
+            .collect();
+        let size = self.document().map_or(0, |text| text.chars().count());
+        if problems.is_empty() && !SIZE.contains(&size) {
+            problems.push(format!(
+                "default: the document has {size} characters; ECR takes {} to {}",
+                SIZE.start(),
+                SIZE.end()
+            ));
+        }
+        problems
+    }
+
+    fn advice(&self, _id: &RepositoryId) -> Advice {
+        let document = self.document().unwrap_or_else(|| {
+            r#"{"rules":[{"rulePriority":1,"selection":{"tagStatus":"untagged","countType":"sinceImagePushed","countUnit":"days","countNumber":14},"action":{"type":"expire"}}]}"#.to_owned()
+        });
+        Advice {
+            text: "Give it a lifecycle policy where it is defined.".to_owned(),
+            terraform: format!(
+                "resource \"aws_ecr_lifecycle_policy\" \"this\" {{\n  repository = aws_ecr_repository.this.name\n  policy     = <<EOT\n{document}\nEOT\n}}"
+            ),
+            cloudformation: format!("LifecyclePolicy:\n  LifecyclePolicyText: |\n    {document}"),
+        }
+    }
+}
+
+/// What ECR would refuse (user guide, "Lifecycle policy properties").
+fn rules_problems(document: &Map<String, Value>) -> Vec<String> {
+    let mut problems = Vec::new();
+    let Some(rules) = document.get("rules").and_then(Value::as_array) else {
+        return vec!["`rules` must be a list".to_owned()];
+    };
+    if !(1..=MOST_RULES).contains(&rules.len()) {
+        problems.push(format!(
+            "{} rules; ECR takes 1 to {MOST_RULES}",
+            rules.len()
+        ));
+    }
+    let mut priorities = BTreeSet::new();
+    let mut of_any = None;
+    for (n, rule) in rules.iter().enumerate() {
+        let at = format!("rule {}", n.saturating_add(1));
+        let priority = rule
+            .get("rulePriority")
+            .and_then(Value::as_u64)
+            .filter(|p| *p > 0);
+        match priority {
+            None => problems.push(format!(
+                "{at}: `rulePriority` must be a whole number from 1"
+            )),
+            Some(priority) if !priorities.insert(priority) => {
+                problems.push(format!("{at}: `rulePriority` {priority} is there twice"));
+            }
+            Some(_) => {}
+        }
+        let action = rule.pointer("/action/type").and_then(Value::as_str);
+        if action != Some("expire") {
+            problems.push(format!("{at}: `action.type` must be `expire`"));
+        }
+        let selection = |key: &str| rule.get("selection").and_then(|s| s.get(key));
+        let text = |key: &str| selection(key).and_then(Value::as_str);
+        let listed = |key: &str| {
+            selection(key)
+                .and_then(Value::as_array)
+                .is_some_and(|list| !list.is_empty())
+        };
+        let tagged = listed("tagPrefixList") || listed("tagPatternList");
+        match text("tagStatus") {
+            Some("tagged") if !tagged => {
+                problems.push(format!(
+                    "{at}: `tagStatus: tagged` needs `tagPrefixList` or `tagPatternList`"
+                ));
+            }
+            Some("tagged") => {}
+            Some("untagged" | "any") if tagged => {
+                problems.push(format!("{at}: tag lists are for `tagStatus: tagged`"));
+            }
+            Some("any") => {
+                if of_any.is_some() {
+                    problems.push(format!("{at}: only one rule may have `tagStatus: any`"));
+                }
+                of_any = priority;
+            }
+            Some("untagged") => {}
+            _ => problems.push(format!(
+                "{at}: `tagStatus` must be `tagged`, `untagged` or `any`"
+            )),
+        }
+        match (text("countType"), text("countUnit")) {
+            (Some("imageCountMoreThan"), None) | (Some("sinceImagePushed"), Some("days")) => {}
+            (Some("sinceImagePushed"), _) => {
+                problems.push(format!(
+                    "{at}: `countType: sinceImagePushed` needs `countUnit: days`"
+                ));
+            }
+            (Some("imageCountMoreThan"), Some(_)) => {
+                problems.push(format!("{at}: `countUnit` is for `sinceImagePushed`"));
+            }
+            _ => problems.push(format!(
+                "{at}: `countType` must be `imageCountMoreThan` or `sinceImagePushed`"
+            )),
+        }
+        if selection("countNumber")
+            .and_then(Value::as_u64)
+            .is_none_or(|count| count == 0)
+        {
+            problems.push(format!("{at}: `countNumber` must be a whole number from 1"));
+        }
+    }
+    if of_any.is_some_and(|any| priorities.last().is_some_and(|last| *last > any)) {
+        problems
+            .push("the rule with `tagStatus: any` must have the highest `rulePriority`".to_owned());
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::evaluate::tests::repository;
+    use crate::repository::Read;
+
+    fn expire(priority: u64, status: &str) -> Value {
+        json!({
+            "rulePriority": priority,
+            "selection": { "tagStatus": status, "countType": "sinceImagePushed", "countUnit": "days", "countNumber": 14 },
+            "action": { "type": "expire" },
+        })
+    }
+
+    fn rule(rules: &Value) -> NoLifecyclePolicy {
+        NoLifecyclePolicy {
+            mode: None,
+            default: json!({ "rules": rules }).as_object().cloned(),
+        }
+    }
+
+    #[test]
+    fn the_example_is_right() {
+        let rule = rule(&json!([expire(1, "untagged"), expire(2, "any")]));
+        assert_eq!(rule.contradictions(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn one_that_is_there_stays() {
+        let mut repository = repository();
+        repository.lifecycle = Read::Known(Some("{}".to_owned()));
+        assert_eq!(rule(&json!([expire(1, "any")])).check(&repository), None);
+    }
+
+    #[test]
+    fn the_default_is_put_where_there_is_none() {
+        let mut repository = repository();
+        let rule = rule(&json!([expire(1, "untagged")]));
+        let Some(Fix::Safe(action)) = rule.check(&repository).map(|violation| violation.fix) else {
+            panic!("no repair");
+        };
+        action.apply_to(&mut repository);
+        assert_eq!(rule.check(&repository), None);
+        repository.lifecycle = Read::Known(None);
+        let without = NoLifecyclePolicy::default().check(&repository).unwrap();
+        assert!(matches!(without.fix, Fix::Manual(_)));
+    }
+
+    #[test]
+    fn each_mistake_in_the_default_is_named() {
+        let broken = |change: fn(&mut Value)| {
+            let mut one = expire(1, "untagged");
+            change(&mut one);
+            rule(&json!([one])).contradictions().join("; ")
+        };
+        assert!(broken(|r| r["rulePriority"] = json!(0)).contains("rulePriority"));
+        assert!(broken(|r| r["action"]["type"] = json!("delete")).contains("expire"));
+        assert!(
+            broken(|r| r["selection"]["tagStatus"] = json!("tagged")).contains("tagPrefixList")
+        );
+        assert!(broken(|r| r["selection"]["tagPrefixList"] = json!(["v"])).contains("tagged"));
+        assert!(broken(|r| r["selection"]["countUnit"] = json!(null)).contains("days"));
+        assert!(broken(|r| r["selection"]["countType"] = json!("never")).contains("countType"));
+        assert!(broken(|r| r["selection"]["countNumber"] = json!(0)).contains("countNumber"));
+        let twice = rule(&json!([expire(1, "untagged"), expire(1, "untagged")])).contradictions();
+        assert!(twice[0].contains("twice"), "{twice:?}");
+        let order = rule(&json!([expire(1, "any"), expire(2, "untagged")])).contradictions();
+        assert!(order[0].contains("highest"), "{order:?}");
+        assert!(!rule(&json!([])).contradictions().is_empty());
+        assert!(!rule(&json!(7)).contradictions().is_empty());
+    }
+}
