@@ -1,1 +1,555 @@
-//! Tests.
+//! Every sample under `events/` and what it means; and what broken ones do, which is nothing.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::*;
+
+const EVENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events");
+const OWN_ROLE: &str = "arn:aws:iam::123456789012:role/ecr-warden-EnforcerRole-ABC";
+
+const CI: &str = "arn:aws:sts::123456789012:assumed-role/Deploy/ci";
+const MARY: &str = "arn:aws:iam::123456789012:user/Mary_Major";
+const DIGEST: &str = "sha256:7f5b2640fe6fb4f46592dfd3410c4a79dac4f89e4782432e0378abcd1234abcd";
+const AT: &str = "2026-11-23T08:00:02Z";
+const TAG: &str = "v1.4.0-3f2c1ab";
+
+/// What a sample is expected to be. Names are in eu-central-1 unless a region stands before them.
+enum Expected {
+    /// Cause, name, actor, time.
+    Trigger(Cause, &'static str, Option<&'static str>, &'static str),
+    /// Name, actor, tag, refused.
+    Push(
+        &'static str,
+        Option<&'static str>,
+        Option<&'static str>,
+        bool,
+    ),
+    /// Name where the event has one, reason.
+    Ignored(Option<&'static str>, &'static str),
+    /// Why.
+    Unreadable(&'static str),
+}
+
+use Cause::{CreateRepository, PutImageTagMutability};
+use Expected::{Ignored, Push as Pushed, Trigger as Triggers, Unreadable};
+
+const API: Option<&str> = Some("payments/api");
+
+/// By the sample's name.
+const EXPECTATIONS: &[(&str, Expected)] = &[
+    (
+        "batch-delete-image",
+        Ignored(
+            API,
+            "BatchDeleteImage deletes: there is nothing left to repair",
+        ),
+    ),
+    (
+        "create-repository-access-denied",
+        Ignored(None, "the call failed: AccessDenied"),
+    ),
+    (
+        "create-repository-by-cloudformation",
+        Triggers(CreateRepository, "shop/cart", Some(CI), AT),
+    ),
+    (
+        "create-repository-by-console-user",
+        Triggers(CreateRepository, "shop/web", Some(MARY), AT),
+    ),
+    (
+        "create-repository-by-ourselves",
+        Ignored(API, "our own change"),
+    ),
+    (
+        "create-repository-by-role",
+        Triggers(CreateRepository, "payments/api", Some(CI), AT),
+    ),
+    (
+        "create-repository-by-terraform-conforming",
+        Triggers(
+            CreateRepository,
+            "payments/ledger",
+            Some("arn:aws:sts::123456789012:assumed-role/Terraform/apply"),
+            AT,
+        ),
+    ),
+    (
+        "create-repository-failed",
+        Ignored(API, "the call failed: RepositoryAlreadyExistsException"),
+    ),
+    (
+        "create-repository-old-record",
+        Triggers(
+            CreateRepository,
+            "us-east-2:testrepo",
+            Some("arn:aws:sts::123456789012:user/Mary_Major"),
+            "2018-07-11T22:17:43Z",
+        ),
+    ),
+    (
+        "create-repository-pull-through-cache",
+        Triggers(
+            CreateRepository,
+            "docker-hub/library/alpine",
+            Some("ecr.amazonaws.com"),
+            AT,
+        ),
+    ),
+    (
+        "create-repository-replication",
+        Triggers(
+            CreateRepository,
+            "shop/web",
+            Some(
+                "arn:aws:sts::123456789012:assumed-role/AWSServiceRoleForECRReplication/ecr-replication",
+            ),
+            AT,
+        ),
+    ),
+    (
+        "delete-lifecycle-policy",
+        Ignored(
+            API,
+            "DeleteLifecyclePolicy deletes: there is nothing left to repair",
+        ),
+    ),
+    (
+        "delete-repository",
+        Ignored(
+            API,
+            "DeleteRepository deletes: there is nothing left to repair",
+        ),
+    ),
+    (
+        "describe-images-read-only",
+        Ignored(API, "DescribeImages only reads"),
+    ),
+    (
+        "describe-repositories-read-only",
+        Ignored(None, "DescribeRepositories only reads"),
+    ),
+    (
+        "foreign-account-image",
+        Ignored(None, "the repository is account 210987654321's"),
+    ),
+    (
+        "image-delete-native",
+        Ignored(API, "image action `DELETE` is not acted on"),
+    ),
+    (
+        "image-push-native",
+        Pushed("payments/api", None, Some(TAG), false),
+    ),
+    (
+        "image-push-native-by-digest",
+        Pushed("payments/api", None, None, false),
+    ),
+    ("image-push-native-failed", Ignored(API, "the push failed")),
+    (
+        "image-scan-native",
+        Ignored(None, "`ECR Image Scan` is not acted on"),
+    ),
+    (
+        "image-storage-class-native",
+        Ignored(API, "image action `UPDATE_STORAGE_CLASS` is not acted on"),
+    ),
+    (
+        "lifecycle-policy-expiry",
+        Ignored(API, "PolicyExecutionEvent only reads"),
+    ),
+    (
+        "malformed-detail-is-text",
+        Unreadable("no `detail.action-type`"),
+    ),
+    (
+        "malformed-no-account",
+        Unreadable("no `account` or no `region`"),
+    ),
+    (
+        "malformed-no-repository",
+        Unreadable("no repository is named"),
+    ),
+    (
+        "malformed-not-an-event",
+        Unreadable("no `source`: this is not an EventBridge event"),
+    ),
+    (
+        "malformed-repository-name",
+        Unreadable("`Payments/API $(id) ` is not a repository name"),
+    ),
+    (
+        "other-service-call",
+        Ignored(None, "a call to codecommit.amazonaws.com, not to ECR"),
+    ),
+    (
+        "other-source-ecr-public",
+        Ignored(None, "from aws.ecr-public, not from ECR"),
+    ),
+    (
+        "other-source-s3",
+        Ignored(None, "from aws.s3, not from ECR"),
+    ),
+    (
+        "pull-through-cache-action-native",
+        Ignored(None, "`ECR Pull Through Cache Action` is not acted on"),
+    ),
+    (
+        "put-image-cloudtrail",
+        Pushed("payments/api", Some(CI), Some(TAG), false),
+    ),
+    (
+        "put-image-failed",
+        Ignored(API, "the call failed: LayersNotFoundException"),
+    ),
+    (
+        "put-image-refused-by-immutability",
+        Pushed("payments/api", Some(CI), Some(TAG), true),
+    ),
+    (
+        "put-image-tag-mutability-by-ourselves",
+        Ignored(API, "our own change"),
+    ),
+    (
+        "put-image-tag-mutability-by-person",
+        Triggers(PutImageTagMutability, "payments/api", Some(MARY), AT),
+    ),
+    (
+        "referrer-action-native",
+        Ignored(None, "`ECR Referrer Action` is not acted on"),
+    ),
+    (
+        "replication-action-native",
+        Ignored(None, "`ECR Replication Action` is not acted on"),
+    ),
+    (
+        "scan-resource-change-native",
+        Ignored(None, "`ECR Scan Resource Change` is not acted on"),
+    ),
+    (
+        "set-repository-policy",
+        Ignored(API, "SetRepositoryPolicy is not acted on"),
+    ),
+    ("tag-resource", Ignored(None, "TagResource is not acted on")),
+];
+
+fn id(name: &str) -> RepositoryId {
+    let (region, name) = name.split_once(':').unwrap_or(("eu-central-1", name));
+    RepositoryId::new("123456789012", region, name).unwrap()
+}
+
+impl Expected {
+    fn decoded(&self) -> Decoded {
+        let owned = |text: &Option<&str>| text.map(str::to_owned);
+        match self {
+            Self::Trigger(cause, name, actor, at) => Decoded::Trigger(Trigger {
+                cause: *cause,
+                repository: id(name),
+                actor: owned(actor),
+                occurred_at: (*at).to_owned(),
+                pushed: None,
+            }),
+            Self::Push(name, actor, tag, refused) => Decoded::Trigger(Trigger {
+                cause: Cause::PutImage,
+                repository: id(name),
+                actor: owned(actor),
+                occurred_at: AT.to_owned(),
+                pushed: Some(Push {
+                    tag: owned(tag),
+                    // A push that was refused has no answer, and so no digest.
+                    digest: (!refused).then(|| DIGEST.to_owned()),
+                    refused: *refused,
+                }),
+            }),
+            Self::Ignored(name, reason) => ignored(name.map(id), *reason),
+            Self::Unreadable(why) => Decoded::Unreadable((*why).to_owned()),
+        }
+    }
+}
+
+/// All files of the folder, so that none is forgotten.
+fn samples() -> Vec<(String, Value)> {
+    #[expect(clippy::disallowed_methods, reason = "the samples are files")]
+    let read = |path| std::fs::read(path).unwrap();
+    let mut samples: Vec<(String, Value)> = std::fs::read_dir(EVENTS)
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .map(|path| {
+            assert_eq!(path.extension().unwrap(), "json", "{}", path.display());
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            let event = serde_json::from_slice(&read(path)).unwrap();
+            (name, event)
+        })
+        .collect();
+    samples.sort_by(|a, b| a.0.cmp(&b.0));
+    samples
+}
+
+#[test]
+fn every_sample_has_an_expectation_and_every_expectation_a_sample() {
+    let samples = samples();
+    let there: BTreeSet<&str> = samples.iter().map(|(name, _)| name.as_str()).collect();
+    let expected: BTreeSet<&str> = EXPECTATIONS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(there, expected);
+    assert_eq!(expected.len(), EXPECTATIONS.len(), "one is expected twice");
+}
+
+#[test]
+fn every_sample_is_what_its_name_says() {
+    let samples = samples();
+    for (name, expected) in EXPECTATIONS {
+        let (_, event) = samples.iter().find(|(sample, _)| sample == name).unwrap();
+        assert_eq!(decode(event, Some(OWN_ROLE)), expected.decoded(), "{name}");
+    }
+}
+
+#[test]
+fn samples_are_whole_envelopes_and_no_two_are_the_same_event() {
+    let mut ids = BTreeSet::new();
+    for (name, event) in samples() {
+        if name.starts_with("malformed") {
+            continue;
+        }
+        for key in [
+            "version",
+            "id",
+            "detail-type",
+            "source",
+            "account",
+            "time",
+            "region",
+            "resources",
+            "detail",
+        ] {
+            assert!(event.get(key).is_some(), "{name} has no `{key}`");
+        }
+        assert!(ids.insert(event["id"].to_string()), "{name} has a used id");
+    }
+}
+
+/// Ours is one role, by its session or by its issuer; one of that name elsewhere, or with a name that begins so,
+/// is somebody else's.
+#[test]
+fn only_our_own_role_is_ours() {
+    let (_, event) = sample("put-image-tag-mutability-by-ourselves");
+    let ours = |event: &Value, role| {
+        decode(event, role) == ignored(Some(id("payments/api")), "our own change")
+    };
+    assert!(ours(&event, Some(OWN_ROLE)));
+    assert!(!ours(&event, None));
+    let in_a_path = "arn:aws:iam::123456789012:role/platform/ecr-warden-EnforcerRole-ABC";
+    assert!(ours(&event, Some(in_a_path)), "sessions do not show paths");
+    for other in [
+        "arn:aws:iam::123456789012:role/ecr-warden-EnforcerRole",
+        "arn:aws:iam::123456789012:role/ABC",
+        "arn:aws:iam::210987654321:role/ecr-warden-EnforcerRole-ABC",
+        "",
+    ] {
+        assert!(!ours(&event, Some(other)), "{other}");
+    }
+    let mut without_issuer = event.clone();
+    without_issuer["detail"]["userIdentity"]["sessionContext"] = Value::Null;
+    assert!(ours(&without_issuer, Some(OWN_ROLE)));
+    let mut without_session = event;
+    without_session["detail"]["userIdentity"]["arn"] = Value::Null;
+    assert!(ours(&without_session, Some(OWN_ROLE)));
+}
+
+/// AWS adds fields at any time.
+#[test]
+fn unknown_fields_change_nothing() {
+    for (name, event) in samples() {
+        let decoded = decode(&event, Some(OWN_ROLE));
+        for path in paths(&event) {
+            let mut grown = event.clone();
+            if let Some(Value::Object(fields)) = grown.pointer_mut(&path) {
+                fields.insert("addedByAws".to_owned(), json!({ "repositoryName": "ab" }));
+            }
+            assert_eq!(decode(&grown, Some(OWN_ROLE)), decoded, "{name} at {path}");
+        }
+    }
+}
+
+/// Whatever stands in whatever place: no panic, and what comes out is fit for a message, a log line and a request.
+#[test]
+fn hostile_fields_do_no_harm() {
+    let hostile = hostile();
+    for (name, event) in samples() {
+        for path in paths(&event) {
+            for value in &hostile {
+                check(&format!("{name} at {path}"), &changed(&event, &path, value));
+            }
+            check(&format!("{name} without {path}"), &removed(&event, &path));
+        }
+    }
+}
+
+/// Two broken places at once, by chance that is the same each time.
+#[test]
+fn hostile_pairs_do_no_harm() {
+    let hostile = hostile();
+    let mut seed: usize = 20_261_123;
+    let mut pick = |of: usize| {
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % of
+    };
+    for (name, event) in samples() {
+        let paths = paths(&event);
+        for _ in 0..300 {
+            let (first, second) = (&paths[pick(paths.len())], &paths[pick(paths.len())]);
+            let once = changed(&event, first, &hostile[pick(hostile.len())]);
+            let twice = changed(&once, second, &hostile[pick(hostile.len())]);
+            check(&format!("{name} at {first} and {second}"), &twice);
+        }
+    }
+}
+
+/// A change of ours must never set us off, however odd the rest of its record is: that would be a loop.
+#[test]
+fn our_own_change_with_anything_broken_but_its_author_is_no_trigger() {
+    for name in [
+        "create-repository-by-ourselves",
+        "put-image-tag-mutability-by-ourselves",
+    ] {
+        let (_, event) = sample(name);
+        for path in paths(&event) {
+            if path.is_empty() || path == "/detail" || path.contains("userIdentity") {
+                continue;
+            }
+            for value in hostile() {
+                let decoded = decode(&changed(&event, &path, &value), Some(OWN_ROLE));
+                assert!(
+                    !matches!(decoded, Decoded::Trigger(_)),
+                    "{name} at {path} with {:.40}",
+                    value.to_string()
+                );
+            }
+        }
+    }
+}
+
+fn sample(name: &str) -> (String, Value) {
+    samples()
+        .into_iter()
+        .find(|(sample, _)| sample == name)
+        .unwrap()
+}
+
+fn hostile() -> Vec<Value> {
+    let mut deep = json!("core");
+    for n in 0..100 {
+        deep = if n % 2 == 0 {
+            json!([deep])
+        } else {
+            json!({ "repositoryName": deep })
+        };
+    }
+    vec![
+        Value::Null,
+        json!(true),
+        json!(0),
+        json!(-1.5e300),
+        json!(u64::MAX),
+        json!(""),
+        json!(" "),
+        json!("x"),
+        json!("a\nb\r\n\u{0}\u{1b}[31m\u{7f}\u{85}"),
+        json!("../../etc/passwd"),
+        json!("payments/api\u{202e}"),
+        json!("\"}],\"detail\":{"),
+        json!("🦀".repeat(3000)),
+        json!("a".repeat(50_000)),
+        json!("arn:aws:sts::::::"),
+        json!("arn:aws:sts::123456789012:assumed-role/"),
+        json!([]),
+        json!(["payments/api"]),
+        json!({}),
+        json!({ "": null }),
+        deep,
+    ]
+}
+
+/// JSON pointers to every value of a document, itself included.
+fn paths(value: &Value) -> Vec<String> {
+    fn walk(value: &Value, at: &str, paths: &mut Vec<String>) {
+        paths.push(at.to_owned());
+        match value {
+            Value::Object(fields) => {
+                for (key, value) in fields {
+                    let key = key.replace('~', "~0").replace('/', "~1");
+                    walk(value, &format!("{at}/{key}"), paths);
+                }
+            }
+            Value::Array(items) => {
+                for (n, value) in items.iter().enumerate() {
+                    walk(value, &format!("{at}/{n}"), paths);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut paths = Vec::new();
+    walk(value, "", &mut paths);
+    paths
+}
+
+fn changed(event: &Value, path: &str, to: &Value) -> Value {
+    let mut event = event.clone();
+    if let Some(place) = event.pointer_mut(path) {
+        *place = to.clone();
+    }
+    event
+}
+
+fn removed(event: &Value, path: &str) -> Value {
+    let mut event = event.clone();
+    if let Some((parent, key)) = path.rsplit_once('/')
+        && let Some(Value::Object(fields)) = event.pointer_mut(parent)
+    {
+        fields.remove(&key.replace("~1", "/").replace("~0", "~"));
+    }
+    event
+}
+
+/// Decodes, and holds what comes out against what everything downstream relies on.
+fn check(what: &str, event: &Value) {
+    let fits = |text: &str| {
+        assert!(
+            text.chars().count() <= LONGEST && !text.contains(char::is_control),
+            "{what}: {text:.200?}"
+        );
+    };
+    let known = |id: &RepositoryId| {
+        assert_eq!(
+            RepositoryId::new(&id.account, &id.region, &id.name).as_ref(),
+            Ok(id),
+            "{what}"
+        );
+        // Never another account's or region's clients than those of the event's own.
+        assert_eq!(event["account"], id.account.as_str(), "{what}");
+        assert_eq!(event["region"], id.region.as_str(), "{what}");
+    };
+    match decode(event, Some(OWN_ROLE)) {
+        Decoded::Trigger(trigger) => {
+            known(&trigger.repository);
+            fits(&trigger.occurred_at);
+            trigger.actor.iter().for_each(|actor| fits(actor));
+            if let Some(push) = &trigger.pushed {
+                push.tag.iter().chain(&push.digest).for_each(|t| fits(t));
+            }
+            assert_eq!(
+                trigger.pushed.is_some(),
+                trigger.cause == Cause::PutImage,
+                "{what}"
+            );
+        }
+        Decoded::Ignored { repository, reason } => {
+            repository.iter().for_each(known);
+            fits(&reason);
+        }
+        Decoded::Unreadable(why) => fits(&why),
+    }
+}
