@@ -1,0 +1,267 @@
+//! Starts ministack, deploys to it, and ends it.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::Problem;
+use crate::clients::Clients;
+use crate::proxy::Proxy;
+
+/// It takes about two seconds; a loaded machine takes longer.
+const STARTS_WITHIN: Duration = Duration::from_secs(60);
+
+/// ministack's account.
+pub const ACCOUNT: &str = "000000000000";
+pub const REGION: &str = "us-east-1";
+
+/// A local AWS. It ends when this is dropped, and when the process ends in whichever way.
+#[derive(Debug)]
+pub struct LocalAws {
+    keeper: Child,
+    folder: PathBuf,
+    /// For people and tests.
+    pub endpoint: String,
+    pub port: u16,
+    /// What the functions call AWS through.
+    pub proxy: Proxy,
+}
+
+/// A deployed stack's outputs.
+#[derive(Clone, Debug)]
+pub struct Stack {
+    pub enforcer: String,
+    pub topic_arn: String,
+    pub state_table: String,
+    pub dead_letters: String,
+}
+
+/// The repository's root.
+#[must_use]
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
+impl LocalAws {
+    /// Starts it on free ports.
+    ///
+    /// # Errors
+    /// It does not start; the end of its log is part of the error.
+    pub fn start() -> Result<Self, Problem> {
+        let port = free_port()?;
+        let proxy = Proxy::start(port)?;
+        let folder = root()
+            .join("target/local-aws")
+            .join(format!("{}-{port}", std::process::id()));
+        let program = root().join(".venv/bin/ministack");
+        let python = root().join(".venv/bin/python");
+        if !program.exists() {
+            return Err("there is no .venv: run `make package` first".into());
+        }
+        let mut keeper = Command::new(python)
+            .arg(root().join("tests/run_local_aws.py"))
+            .args([&program, &folder])
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .envs([("HOME", &folder), ("TMPDIR", &folder)])
+            .env("STATE_DIR", folder.join("state"))
+            .env("S3_DATA_DIR", folder.join("s3"))
+            .env("GATEWAY_PORT", port.to_string())
+            .env("MINISTACK_HOST", "127.0.0.1")
+            .env("BIND_HOST", "127.0.0.1")
+            .env("AWS_ENDPOINT_URL", proxy.endpoint())
+            .envs([
+                ("AUTH", "true"),
+                ("CLOUDTRAIL_RECORDING", "1"),
+                ("IOT_MTLS_ENABLED", "0"),
+                ("SFTP_ENABLED", "0"),
+                ("LAMBDA_ASYNC_RETRY_BASE_SECONDS", "0.2"),
+            ])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut pid = String::new();
+        if let Some(stdout) = keeper.stdout.take() {
+            BufReader::new(stdout).read_line(&mut pid)?;
+        }
+        proxy.watch_children_of(pid.trim().parse()?);
+        let local = Self {
+            keeper,
+            folder,
+            endpoint: format!("http://127.0.0.1:{port}"),
+            port,
+            proxy,
+        };
+        local.wait_until_ready()?;
+        Ok(local)
+    }
+
+    fn wait_until_ready(&self) -> Result<(), Problem> {
+        let give_up = Instant::now() + STARTS_WITHIN;
+        while Instant::now() < give_up {
+            if is_ready(self.port).unwrap_or(false) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Err(format!("the local AWS does not start: {}", self.log_end()).into())
+    }
+
+    /// The end of its log, functions' output included.
+    #[must_use]
+    pub fn log_end(&self) -> String {
+        let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines
+            .get(lines.len().saturating_sub(40)..)
+            .unwrap_or_default()
+            .join("\n")
+    }
+
+    #[must_use]
+    pub fn clients(&self) -> Clients {
+        Clients::new(&self.endpoint)
+    }
+
+    /// Deploys the real template with the real package by `make deploy`, as users do.
+    ///
+    /// # Errors
+    /// What make said.
+    pub fn deploy(&self, stack: &str, parameters: &str) -> Result<Stack, Problem> {
+        let output = Command::new("make")
+            .current_dir(root())
+            .args(["--no-print-directory", "deploy"])
+            .arg(format!("STACK_NAME={stack}"))
+            .arg(format!("PARAMETERS={parameters}"))
+            .env("AWS_ENDPOINT_URL", &self.endpoint)
+            // An outer make's flags and this process's cargo are not meant for it.
+            .env_remove("MAKEFLAGS")
+            .env_remove("MAKELEVEL")
+            .output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if !output.status.success() {
+            let errors = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("make deploy: {text}\n{errors}\n{}", self.log_end()).into());
+        }
+        let outputs: BTreeMap<&str, &str> = text
+            .lines()
+            .filter_map(|line| line.trim().split_once(char::is_whitespace))
+            .map(|(key, value)| (key, value.trim()))
+            .collect();
+        let output = |key: &str| {
+            outputs
+                .get(key)
+                .map(|value| (*value).to_owned())
+                .ok_or_else(|| Problem::from(format!("the stack has no output {key}: {text}")))
+        };
+        let enforcer = output("EnforcerFunctionName")?;
+        self.grant_what_ministack_judges_otherwise(&enforcer)?;
+        Ok(Stack {
+            enforcer,
+            topic_arn: output("AlertTopicArn")?,
+            state_table: output("StateTableName")?,
+            dead_letters: output("DeadLetterQueueUrl")?,
+        })
+    }
+
+    /// AWS judges these calls by the repository they name and by the key behind an alias; ministack by `*` and by the
+    /// alias. The template is right for AWS, so the difference is made up for here.
+    fn grant_what_ministack_judges_otherwise(&self, function: &str) -> Result<(), Problem> {
+        let role = self.role_of(function)?;
+        let document = serde_json::json!({
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow", "Resource": "*",
+                    "Action": [
+                        "ecr:DescribeRepositories", "ecr:ListTagsForResource", "ecr:TagResource", "ecr:UntagResource",
+                    ],
+                },
+                {
+                    "Effect": "Allow", "Action": "kms:DescribeKey",
+                    "Resource": format!("arn:aws:kms:*:{ACCOUNT}:alias/*"),
+                },
+            ],
+        });
+        let document = document.to_string();
+        let of = [
+            "--role-name",
+            &role,
+            "--policy-name",
+            "ministack",
+            "--policy-document",
+            &document,
+        ];
+        self.cli(&[&["iam", "put-role-policy"], &of[..]].concat())
+            .map(|_| ())
+    }
+
+    /// The name of a function's role.
+    ///
+    /// # Errors
+    /// What the CLI said.
+    pub fn role_of(&self, function: &str) -> Result<String, Problem> {
+        let query = ["--query", "Role", "--output", "text"];
+        let arn = self.cli(
+            &[
+                &[
+                    "lambda",
+                    "get-function-configuration",
+                    "--function-name",
+                    function,
+                ],
+                &query[..],
+            ]
+            .concat(),
+        )?;
+        Ok(arn.trim().rsplit('/').next().unwrap_or_default().to_owned())
+    }
+
+    /// Runs the AWS CLI against it, for what needs no client of its own.
+    ///
+    /// # Errors
+    /// What the CLI said.
+    pub fn cli(&self, arguments: &[&str]) -> Result<String, Problem> {
+        let output = Command::new(root().join(".venv/bin/aws"))
+            .args(["--endpoint-url", &self.endpoint, "--region", REGION])
+            .args(arguments)
+            .envs([
+                ("AWS_ACCESS_KEY_ID", "test"),
+                ("AWS_SECRET_ACCESS_KEY", "test"),
+                ("AWS_PAGER", ""),
+            ])
+            .output()?;
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        } else {
+            let errors = String::from_utf8_lossy(&output.stderr);
+            Err(format!("aws {}: {errors}", arguments.join(" ")).into())
+        }
+    }
+}
+
+impl Drop for LocalAws {
+    fn drop(&mut self) {
+        // The keeper ends ministack when its standard input closes.
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait();
+    }
+}
+
+fn free_port() -> Result<u16, Problem> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+fn is_ready(port: u16) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    stream.write_all(b"GET /_ministack/ready HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer.contains(" 200 ") && answer.contains("completed"))
+}

@@ -1,0 +1,276 @@
+//! A real HTTP hop between the functions and AWS. It passes calls on, remembers them, and, for calls that are about a
+//! given repository, fails them as AWS and networks do, or kills the function that made them.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::HeaderValue;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpListener;
+
+use crate::Problem;
+
+/// What happens to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// HTTP 400, `ThrottlingException`, as ECR throttles. AWS does not see the call.
+    Throttle,
+    /// HTTP 500. AWS does not see the call.
+    ServerError,
+    /// AWS acts, and the connection closes without an answer.
+    DropAnswer,
+    /// AWS acts, and the function is killed before it hears of it.
+    Kill,
+}
+
+/// A call that a function made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// `PutImageTagMutability`, `Publish`…
+    pub operation: String,
+    pub body: String,
+}
+
+type Planned = Box<dyn FnMut(&Call) -> Option<Fault> + Send>;
+
+#[derive(Default)]
+struct Shared {
+    upstream: u16,
+    /// The process whose children are the functions.
+    parent: u32,
+    calls: Vec<Call>,
+    /// By a text that the bodies of the calls in question contain.
+    plans: HashMap<String, Planned>,
+}
+
+/// The proxy; it ends with the process.
+#[derive(Clone)]
+pub struct Proxy {
+    shared: Arc<Mutex<Shared>>,
+    address: SocketAddr,
+}
+
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Proxy")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Proxy {
+    /// Listens on a free port and passes on to another.
+    ///
+    /// # Errors
+    /// No port or no thread is to be had.
+    pub fn start(upstream: u16) -> Result<Self, Problem> {
+        let shared = Arc::new(Mutex::new(Shared {
+            upstream,
+            ..Shared::default()
+        }));
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let serving = Arc::clone(&shared);
+        // A thread of its own: tests come and go with their runtimes.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        std::thread::Builder::new()
+            .name("proxy".to_owned())
+            .spawn(move || runtime.block_on(serve(listener, serving)))?;
+        Ok(Self { shared, address })
+    }
+
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn watch_children_of(&self, parent: u32) {
+        self.lock().parent = parent;
+    }
+
+    /// Decides on every call whose body contains the text, until [`Proxy::calm`].
+    pub fn plan(&self, about: &str, plan: impl FnMut(&Call) -> Option<Fault> + Send + 'static) {
+        self.lock().plans.insert(about.to_owned(), Box::new(plan));
+    }
+
+    pub fn calm(&self, about: &str) {
+        self.lock().plans.remove(about);
+    }
+
+    /// The calls so far whose bodies contain the text, in order.
+    #[must_use]
+    pub fn calls(&self, about: &str) -> Vec<Call> {
+        let shared = self.lock();
+        let about_it = |call: &&Call| call.body.contains(about);
+        shared.calls.iter().filter(about_it).cloned().collect()
+    }
+
+    /// All calls so far.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.lock().calls.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn serve(listener: std::net::TcpListener, shared: Arc<Mutex<Shared>>) {
+    let Ok(listener) = TcpListener::from_std(listener) else {
+        return;
+    };
+    let client: Client<HttpConnector, Full<Bytes>> = Client::builder(TokioExecutor::new())
+        .pool_max_idle_per_host(64)
+        .build_http();
+    loop {
+        let Ok((stream, peer)) = listener.accept().await else {
+            continue;
+        };
+        let (shared, client) = (Arc::clone(&shared), client.clone());
+        tokio::spawn(async move {
+            let service = service_fn(|request| handle(request, peer, &shared, &client));
+            // A closed connection is one of the things that happen here.
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+async fn handle(
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    shared: &Mutex<Shared>,
+    client: &Client<HttpConnector, Full<Bytes>>,
+) -> Result<Response<Full<Bytes>>, Problem> {
+    let (mut head, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+    let call = call(&head, &body);
+    let (upstream, parent, fault) = {
+        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.calls.push(call.clone());
+        let fault = shared
+            .plans
+            .iter_mut()
+            .filter(|(about, _)| call.body.contains(about.as_str()))
+            .find_map(|(_, plan)| plan(&call));
+        (shared.upstream, shared.parent, fault)
+    };
+    match fault {
+        Some(Fault::Throttle) => {
+            return Ok(error(StatusCode::BAD_REQUEST, "ThrottlingException"));
+        }
+        Some(Fault::ServerError) => {
+            return Ok(error(StatusCode::INTERNAL_SERVER_ERROR, "ServerException"));
+        }
+        Some(Fault::DropAnswer | Fault::Kill) | None => {}
+    }
+    let path = head
+        .uri
+        .path_and_query()
+        .map_or("/", |path| path.as_str())
+        .to_owned();
+    // AWS is reached by TLS, which would end here.
+    head.headers
+        .insert("x-forwarded-proto", HeaderValue::from_static("https"));
+    head.uri = format!("http://127.0.0.1:{upstream}{path}").parse()?;
+    let answer = client
+        .request(Request::from_parts(head, Full::new(body)))
+        .await?;
+    let (head, body) = answer.into_parts();
+    let body = body.collect().await?.to_bytes();
+    match fault {
+        Some(Fault::Kill) => {
+            kill_owner_of(peer.port(), parent);
+            Err("killed".into())
+        }
+        Some(Fault::DropAnswer) => Err("dropped".into()),
+        _ => Ok(Response::from_parts(head, Full::new(body))),
+    }
+}
+
+fn call(head: &hyper::http::request::Parts, body: &Bytes) -> Call {
+    let text = String::from_utf8_lossy(body);
+    let target = head
+        .headers
+        .get("x-amz-target")
+        .and_then(|target| target.to_str().ok());
+    let operation = match target {
+        Some(target) => target.rsplit('.').next().unwrap_or_default().to_owned(),
+        // SNS speaks the query protocol.
+        None => text
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("Action="))
+            .unwrap_or(head.uri.path())
+            .to_owned(),
+    };
+    Call {
+        operation,
+        body: text.replace("%2F", "/").replace("%3A", ":"),
+    }
+}
+
+fn error(status: StatusCode, code: &str) -> Response<Full<Bytes>> {
+    let body = format!("{{\"__type\":\"{code}\",\"message\":\"by the proxy\"}}");
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    response
+}
+
+/// Kills the function whose end of a connection has this port. Only children of the local AWS are looked at.
+fn kill_owner_of(port: u16, parent: u32) {
+    let Ok(processes) = std::fs::read_dir("/proc") else {
+        return;
+    };
+    for process in processes.flatten() {
+        let Some(pid) = process
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok())
+        else {
+            continue;
+        };
+        if parent_of(pid) == Some(parent) && has_connection_from(pid, port) {
+            let _ = std::process::Command::new("kill")
+                .args(["-9", &pid.to_string()])
+                .status();
+        }
+    }
+}
+
+fn parent_of(pid: u32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("PPid:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+fn has_connection_from(pid: u32, port: u16) -> bool {
+    let table = std::fs::read_to_string(format!("/proc/{pid}/net/tcp")).unwrap_or_default();
+    let local = format!("0100007F:{port:04X}");
+    let inodes: Vec<String> = table
+        .lines()
+        .filter_map(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            (fields.get(1) == Some(&local.as_str()))
+                .then(|| format!("socket:[{}]", fields.get(9).unwrap_or(&"")))
+        })
+        .collect();
+    let Ok(files) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return false;
+    };
+    files.flatten().any(|file| {
+        std::fs::read_link(file.path())
+            .is_ok_and(|link| inodes.iter().any(|inode| link.to_str() == Some(inode)))
+    })
+}

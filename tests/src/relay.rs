@@ -1,0 +1,258 @@
+//! What AWS does between CloudTrail and EventBridge, and ministack does not: each record becomes an event, each deployed
+//! rule is asked whether it matches, and the targets of those that do are invoked.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::InvocationType;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use crate::Problem;
+use crate::clients::Clients;
+use crate::local_aws::{ACCOUNT, REGION};
+
+/// A rule with its targets' functions.
+struct Rule {
+    pattern: String,
+    functions: Vec<String>,
+}
+
+/// A function's session, as CloudTrail names it: the role's ARN and the function's name.
+struct Session {
+    role: String,
+    function: String,
+}
+
+/// Runs until it is dropped.
+#[derive(Debug)]
+pub struct Relay {
+    task: JoinHandle<()>,
+    clients: Clients,
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Relay {
+    /// Begins with what is recorded from now on.
+    ///
+    /// # Errors
+    /// What AWS said.
+    pub async fn start(clients: &Clients) -> Result<Self, Problem> {
+        Self::start_after(clients, recorded(clients).await?).await
+    }
+
+    /// Begins with what is recorded and not among these, as CloudTrail tells of a call some time after it.
+    ///
+    /// # Errors
+    /// What AWS said.
+    pub async fn start_after(
+        clients: &Clients,
+        mut seen: BTreeSet<String>,
+    ) -> Result<Self, Problem> {
+        let rules = rules(clients).await?;
+        let session = session(clients, &rules).await?;
+        let carrier = clients.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                if let Err(problem) = carry(&carrier, &rules, session.as_ref(), &mut seen).await {
+                    report(&problem);
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        Ok(Self {
+            task,
+            clients: clients.clone(),
+        })
+    }
+
+    /// ECR's own event of a push, which needs no trail. ministack records pushes nowhere.
+    ///
+    /// # Errors
+    /// What AWS said.
+    pub async fn pushed(&self, repository: &str, tag: &str, digest: &str) -> Result<(), Problem> {
+        let detail = json!({
+            "result": "SUCCESS", "repository-name": repository, "image-digest": digest, "action-type": "PUSH",
+            "image-tag": tag,
+        });
+        let event = envelope(
+            "ECR Image Action",
+            &format!("push-{repository}-{tag}"),
+            &detail,
+        );
+        deliver(&self.clients, &rules(&self.clients).await?, &event).await
+    }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "a broken relay must be heard in the tests' output"
+)]
+fn report(problem: &Problem) {
+    eprintln!("relay: {problem}");
+}
+
+async fn carry(
+    clients: &Clients,
+    rules: &[Rule],
+    session: Option<&Session>,
+    seen: &mut BTreeSet<String>,
+) -> Result<(), Problem> {
+    let mut records = records(clients).await?;
+    // Newest first, as CloudTrail has them.
+    records.reverse();
+    for (id, record) in records {
+        if seen.insert(id.clone()) {
+            let event = envelope(
+                "AWS API Call via CloudTrail",
+                &id,
+                &corrected(record, session),
+            );
+            deliver(clients, rules, &event).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The identities of all records that there are.
+///
+/// # Errors
+/// What AWS said.
+pub async fn recorded(clients: &Clients) -> Result<BTreeSet<String>, Problem> {
+    let records = records(clients).await?;
+    Ok(records.into_iter().map(|(id, _)| id).collect())
+}
+
+/// ECR's records of writes by identity.
+async fn records(clients: &Clients) -> Result<Vec<(String, Value)>, Problem> {
+    let mut found = Vec::new();
+    for operation in ["CreateRepository", "PutImage", "PutImageTagMutability"] {
+        let page = clients
+            .cloudtrail
+            .lookup_events()
+            .lookup_attributes(
+                aws_sdk_cloudtrail::types::LookupAttribute::builder()
+                    .attribute_key(aws_sdk_cloudtrail::types::LookupAttributeKey::EventName)
+                    .attribute_value(operation)
+                    .build()?,
+            )
+            .max_results(50)
+            .send()
+            .await?;
+        for event in page.events() {
+            if let (Some(id), Some(text)) = (event.event_id(), event.cloud_trail_event()) {
+                found.push((id.to_owned(), serde_json::from_str(text)?));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Where ministack's records differ from AWS's: `readOnly` is a boolean there, and the session of a function's role is
+/// named as one, not by its temporary access key.
+fn corrected(mut record: Value, session: Option<&Session>) -> Value {
+    if let Some(read_only) = record.pointer_mut("/readOnly") {
+        *read_only = Value::Bool(read_only == "true");
+    }
+    let key = record
+        .pointer("/userIdentity/accessKeyId")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    if let (true, Some(session)) = (key.starts_with("ASIA"), session) {
+        let role = session.role.rsplit('/').next().unwrap_or_default();
+        let identity = json!({
+            "type": "AssumedRole",
+            "arn": format!("arn:aws:sts::{ACCOUNT}:assumed-role/{role}/{}", session.function),
+            "accountId": ACCOUNT,
+            "accessKeyId": key,
+            "sessionContext": { "sessionIssuer": { "type": "Role", "arn": session.role, "userName": role } },
+        });
+        if let Some(fields) = record.as_object_mut() {
+            fields.insert("userIdentity".to_owned(), identity);
+        }
+    }
+    record
+}
+
+/// The one function that is deployed.
+async fn session(clients: &Clients, rules: &[Rule]) -> Result<Option<Session>, Problem> {
+    let functions: BTreeSet<&String> = rules.iter().flat_map(|rule| &rule.functions).collect();
+    let [function] = functions.iter().copied().collect::<Vec<_>>()[..] else {
+        return Ok(None);
+    };
+    let configuration = clients
+        .lambda
+        .get_function_configuration()
+        .function_name(function)
+        .send()
+        .await?;
+    Ok(configuration.role().map(|role| Session {
+        role: role.to_owned(),
+        function: configuration.function_name().unwrap_or_default().to_owned(),
+    }))
+}
+
+fn envelope(detail_type: &str, id: &str, detail: &Value) -> Value {
+    json!({
+        "version": "0", "id": id, "detail-type": detail_type, "source": "aws.ecr", "account": ACCOUNT, "region": REGION,
+        "time": detail.get("eventTime").cloned().unwrap_or_else(|| json!("2026-01-01T00:00:00Z")),
+        "resources": [], "detail": detail,
+    })
+}
+
+async fn rules(clients: &Clients) -> Result<Vec<Rule>, Problem> {
+    let mut found = Vec::new();
+    for rule in clients.eventbridge.list_rules().send().await?.rules() {
+        let (Some(name), Some(pattern)) = (rule.name(), rule.event_pattern()) else {
+            continue;
+        };
+        let targets = clients
+            .eventbridge
+            .list_targets_by_rule()
+            .rule(name)
+            .send()
+            .await?;
+        found.push(Rule {
+            pattern: pattern.to_owned(),
+            functions: targets
+                .targets()
+                .iter()
+                .map(|target| target.arn().to_owned())
+                .collect(),
+        });
+    }
+    Ok(found)
+}
+
+async fn deliver(clients: &Clients, rules: &[Rule], event: &Value) -> Result<(), Problem> {
+    for rule in rules {
+        let matches = clients
+            .eventbridge
+            .test_event_pattern()
+            .event_pattern(&rule.pattern)
+            .event(event.to_string())
+            .send()
+            .await?
+            .result();
+        if !matches {
+            continue;
+        }
+        for function in &rule.functions {
+            clients
+                .lambda
+                .invoke()
+                .function_name(function)
+                .invocation_type(InvocationType::Event)
+                .payload(Blob::new(event.to_string()))
+                .send()
+                .await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! Throttling, errors, lost answers, and people who can't be told.
+
+use aws_sdk_ecr::types::ImageTagMutability;
+use ecr_warden_tests::clients::Clients;
+use ecr_warden_tests::proxy::Fault;
+use serde_json::json;
+
+use crate::support::{World, call, status};
+
+#[tokio::test]
+async fn calls_that_fail_twice_succeed_in_the_end() {
+    let world = World::shared();
+    for (label, fault) in [
+        ("throttled", Fault::Throttle),
+        ("failed", Fault::ServerError),
+        ("lost", Fault::DropAnswer),
+    ] {
+        let name = format!("shop/{label}");
+        world.create(&name).await;
+        let mut failures = std::collections::HashMap::new();
+        world.local.proxy.plan(&name, move |call| {
+            let count = failures.entry(call.operation.clone()).or_insert(0);
+            *count += 1;
+            (*count <= 2).then_some(fault)
+        });
+        let outcome = world
+            .deliver(&call("CreateRepository", &name))
+            .await
+            .unwrap();
+        world.local.proxy.calm(&name);
+        assert_eq!(
+            world.mutability(&name).await,
+            ImageTagMutability::Immutable,
+            "{label}: {outcome}"
+        );
+    }
+}
+
+/// The alert is not lost: the invocation fails, and the retry tells of the repair of the first try.
+#[tokio::test]
+async fn an_alert_that_could_not_be_published_is_told_by_the_retry() {
+    let world = World::shared();
+    let mut inbox = world.inbox("bad-luck-publish").await;
+    let name = "shop/unheard";
+    world.create(name).await;
+    world.local.proxy.plan(name, |call| {
+        (call.operation == "Publish").then_some(Fault::ServerError)
+    });
+    let error = world
+        .invoke(&call("CreateRepository", name))
+        .await
+        .unwrap_err();
+    assert!(error.contains("could not be published"), "{error}");
+    assert_eq!(
+        world.mutability(name).await,
+        ImageTagMutability::Immutable,
+        "the repair was made"
+    );
+    assert_eq!(inbox.alerts_of(name).await.unwrap().len(), 0);
+    world.local.proxy.calm(name);
+    world.let_leases_run_out(name).await;
+    let outcome = world.invoke(&call("CreateRepository", name)).await.unwrap();
+    assert_eq!(status(&outcome, "mutable-tags"), Some("fixed"), "{outcome}");
+    let alert = inbox.wait_for(name).await.unwrap();
+    assert_eq!(alert["actions"][0]["from"], "MUTABLE", "{alert}");
+}
+
+/// What is wrong on the way to the repository keeps it as it is, and the event waits in the dead-letter queue.
+#[tokio::test]
+async fn an_event_that_keeps_failing_waits_in_the_dead_letter_queue() {
+    let world = World::own();
+    let name = "shop/out-of-order";
+    world.create(name).await;
+    world.local.proxy.plan(name, |call| {
+        (call.operation == "DescribeRepositories").then_some(Fault::ServerError)
+    });
+    let event = call("PutImage", name);
+    world
+        .clients
+        .lambda
+        .invoke()
+        .function_name(&world.stack.enforcer)
+        .invocation_type(aws_sdk_lambda::types::InvocationType::Event)
+        .payload(aws_sdk_lambda::primitives::Blob::new(event.to_string()))
+        .send()
+        .await
+        .unwrap();
+    // The queue takes no plain HTTP, and TLS ends at the proxy.
+    let by_tls = Clients::new(&world.local.proxy.endpoint());
+    let letter = ecr_warden_tests::eventually(
+        "the dead letter",
+        std::time::Duration::from_secs(120),
+        || async {
+            let page = by_tls
+                .sqs
+                .receive_message()
+                .queue_url(&world.stack.dead_letters)
+                .send()
+                .await?;
+            Ok(page
+                .messages()
+                .first()
+                .and_then(|message| message.body().map(str::to_owned)))
+        },
+    )
+    .await
+    .unwrap();
+    let letter: serde_json::Value = serde_json::from_str(&letter).unwrap();
+    assert_eq!(letter["requestPayload"], event);
+    assert_eq!(world.mutability(name).await, ImageTagMutability::Mutable);
+}
+
+#[tokio::test]
+async fn a_repository_that_is_gone_is_ignored() {
+    let world = World::shared();
+    let outcome = world
+        .invoke(&call("CreateRepository", "shop/never-there"))
+        .await
+        .unwrap();
+    assert_eq!(outcome["ignored"], "the repository is gone");
+    assert_eq!(outcome["findings"], json!([]));
+}
+
+#[tokio::test]
+async fn a_state_table_that_is_gone_changes_nothing_and_is_loud() {
+    let world = World::own();
+    let mut inbox = world.inbox("bad-luck-state").await;
+    let name = "shop/forgotten";
+    world.create(name).await;
+    let table = &world.stack.state_table;
+    world
+        .local
+        .cli(&["dynamodb", "delete-table", "--table-name", table])
+        .unwrap();
+    let outcome = world
+        .deliver(&call("CreateRepository", name))
+        .await
+        .unwrap();
+    assert_eq!(
+        status(&outcome, "mutable-tags"),
+        Some("withheld"),
+        "{outcome}"
+    );
+    assert_eq!(world.mutability(name).await, ImageTagMutability::Mutable);
+    let alert = inbox.wait_for(name).await.unwrap();
+    assert!(alert.to_string().contains("state table"), "{alert}");
+}

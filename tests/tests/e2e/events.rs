@@ -1,0 +1,109 @@
+//! Every sample event, through the deployed function.
+
+use ecr_warden_core::trigger::{Decoded, decode};
+use ecr_warden_tests::local_aws::{ACCOUNT, REGION, root};
+use serde_json::{Value, json};
+
+use crate::support::{World, arn};
+
+/// The account of the samples, and the role that is ours in them.
+const SAMPLE_ACCOUNT: &str = "123456789012";
+const SAMPLE_ROLE: &str = "ecr-warden-EnforcerRole-ABC";
+
+#[tokio::test]
+async fn each_kind_of_event_leads_to_what_it_should() {
+    let world = World::shared();
+    let own_role = own_role(&world).await;
+    let mut seen = 0;
+    for file in std::fs::read_dir(root().join("events")).unwrap() {
+        let path = file.unwrap().path();
+        let label = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&path)
+            .unwrap()
+            .replace(SAMPLE_ACCOUNT, ACCOUNT)
+            .replace(SAMPLE_ROLE, own_role.rsplit('/').next().unwrap());
+        let mut event: Value = serde_json::from_str(&text).unwrap();
+        if event.get("region").is_some() {
+            event["region"] = json!(REGION);
+        }
+        let before = world.local.proxy.count();
+        match decode(&event, Some(&own_role)) {
+            Decoded::Trigger(trigger) => {
+                let name = &trigger.repository.name;
+                let _ = world
+                    .clients
+                    .ecr
+                    .create_repository()
+                    .repository_name(name)
+                    .send()
+                    .await;
+                let outcome = world.deliver(&event).await.unwrap();
+                assert_eq!(outcome["ignored"], Value::Null, "{label}: {outcome}");
+                assert_eq!(outcome["repository"], arn(name), "{label}: {outcome}");
+                assert_eq!(outcome["cause"], trigger.cause.name(), "{label}: {outcome}");
+                let there = world.describe(name).await.unwrap();
+                let mutability = there.image_tag_mutability.unwrap();
+                assert_eq!(mutability.as_str(), "IMMUTABLE", "{label}");
+                assert!(world.local.proxy.count() > before, "{label}");
+            }
+            Decoded::Ignored { reason, repository } => {
+                let of = |name: &str| world.local.proxy.calls(name).len();
+                let calls_before = repository.as_ref().map(|r| of(&r.name));
+                let outcome = world.deliver(&event).await.unwrap();
+                assert_eq!(outcome["ignored"], json!(reason), "{label}: {outcome}");
+                // No call is made for what is ignored.
+                assert_eq!(
+                    repository.as_ref().map(|r| of(&r.name)),
+                    calls_before,
+                    "{label}"
+                );
+            }
+            Decoded::Unreadable(why) => {
+                let outcome = world.deliver(&event).await.unwrap();
+                let ignored = outcome["ignored"].as_str().unwrap();
+                assert!(ignored.contains(&why), "{label}: {outcome}");
+            }
+        }
+        seen += 1;
+    }
+    assert!(seen > 10, "{seen} samples");
+}
+
+/// An ignored event costs no call; on a local AWS of its own, so that every call counts.
+#[tokio::test]
+async fn ignored_events_make_no_call() {
+    let world = World::own();
+    let own_role = own_role(&world).await;
+    let session = format!(
+        "arn:aws:sts::{ACCOUNT}:assumed-role/{}/x",
+        own_role.rsplit('/').next().unwrap()
+    );
+    let mut ours = crate::support::call("PutImageTagMutability", "shop/own");
+    ours["detail"]["userIdentity"] = json!({ "type": "AssumedRole", "arn": session });
+    let mut failed = crate::support::call("CreateRepository", "shop/failed");
+    failed["detail"]["errorCode"] = json!("RepositoryAlreadyExistsException");
+    let deleted = crate::support::call("DeleteRepository", "shop/deleted");
+    for event in [
+        ours,
+        failed,
+        deleted,
+        json!({ "source": "aws.s3" }),
+        json!(7),
+        json!({}),
+    ] {
+        let outcome = world.invoke(&event).await.unwrap();
+        assert_ne!(outcome["ignored"], Value::Null, "{outcome}");
+    }
+    assert_eq!(world.local.proxy.count(), 0);
+}
+
+async fn own_role(world: &World) -> String {
+    let lambda = &world.clients.lambda;
+    let configuration = lambda
+        .get_function_configuration()
+        .function_name(&world.stack.enforcer)
+        .send()
+        .await
+        .unwrap();
+    configuration.role.unwrap()
+}

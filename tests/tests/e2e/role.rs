@@ -1,0 +1,67 @@
+//! The role in the template allows what the code can do, and no more.
+
+use std::collections::BTreeSet;
+
+use ecr_warden_core::action::Action;
+use ecr_warden_tests::local_aws::root;
+
+/// What the code does not name: Lambda and SNS use these in the role's name.
+const SURROUNDINGS: [&str; 6] = [
+    "kms:Decrypt",
+    "kms:GenerateDataKey*",
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+    "sns:Publish",
+    "sqs:SendMessage",
+];
+
+/// Each call of the AWS crate says which permission it takes, for where AWS's refusal does not.
+fn named_by_the_code() -> BTreeSet<String> {
+    let mut named = BTreeSet::new();
+    for file in std::fs::read_dir(root().join("functions/aws/src")).unwrap() {
+        let source = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let calls = source.split("Failure::of(\"").skip(1);
+        named.extend(calls.filter_map(|call| call.split('"').next().map(str::to_owned)));
+    }
+    assert!(named.len() > 10, "{named:?}");
+    named
+}
+
+#[test]
+fn the_role_holds_exactly_what_the_code_can_do() {
+    let template = include_str!("../../../infra/template.yaml");
+    let role = template
+        .split("\n  EnforcerRole:\n")
+        .nth(1)
+        .and_then(|rest| rest.split("\n  # ------").next())
+        .expect("the template has the role");
+    let granted: BTreeSet<&str> = role
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .filter_map(|line| {
+            line.trim()
+                .trim_start_matches("- ")
+                .trim_start_matches("Action: ")
+                .split_whitespace()
+                .next()
+        })
+        .filter(|word| {
+            let service = word.split(':').next().unwrap_or_default();
+            [
+                "ecr", "kms", "dynamodb", "sns", "sqs", "logs", "events", "s3", "ssm", "iam",
+            ]
+            .contains(&service)
+                && word.contains(':')
+                && !word.ends_with(':')
+        })
+        .collect();
+    let samples = Action::samples();
+    let named = named_by_the_code();
+    let needed: BTreeSet<&str> = samples
+        .iter()
+        .flat_map(|action| action.permissions().iter().copied())
+        .chain(named.iter().map(String::as_str))
+        .chain(SURROUNDINGS)
+        .collect();
+    assert_eq!(granted, needed);
+}
