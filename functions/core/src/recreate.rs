@@ -107,6 +107,10 @@ pub fn next(
     progress: Progress,
     seen: Option<&Repository>,
 ) -> Result<Next, String> {
+    if progress.unmarked {
+        // It was all there. If somebody has deleted it since, that is how they want it.
+        return Ok(Next::Finish(done(intent)));
+    }
     let Some(seen) = seen else {
         return Ok(if progress.created {
             Next::Wait
@@ -117,15 +121,21 @@ pub fn next(
         });
     };
     seen.tags.required()?;
-    if progress.unmarked || seen.marker() == Some(&intent.id) {
-        return finish_ours(intent, progress, seen);
+    if seen.marker() == Some(&intent.id) {
+        return finish_ours(intent, seen);
     }
-    // Encryption never changes: with other encryption it is another repository, however soon it was created.
+    // Encryption never changes: with other encryption it is another repository, however soon it was created. And a
+    // key is only found to be refused for good when the original is gone.
     let before = &intent.before;
-    if seen.created_at == before.created_at && seen.encryption == before.encryption {
+    if intent.fallback.is_none()
+        && seen.created_at == before.created_at
+        && seen.encryption == before.encryption
+    {
         return delete_original(intent, progress, seen);
     }
-    if progress.created {
+    // What was deleted may have been somebody's who came between the look and the deletion: a look that still shows it
+    // must not end the matter. A later attempt knows.
+    if progress.deleted || progress.created {
         return Ok(Next::Wait);
     }
     // Not the original, and not marked: ours with everything back, or somebody else's.
@@ -137,7 +147,7 @@ pub fn next(
     }))
 }
 
-fn finish_ours(intent: &Intent, progress: Progress, seen: &Repository) -> Result<Next, String> {
+fn finish_ours(intent: &Intent, seen: &Repository) -> Result<Next, String> {
     // What is there by now is newer than the snapshot and stays.
     let missing = |now: &Read<Option<String>>, before: &Read<Option<String>>| {
         Ok::<_, String>(match now.required()? {
@@ -145,9 +155,6 @@ fn finish_ours(intent: &Intent, progress: Progress, seen: &Repository) -> Result
             None => before.known().cloned().flatten(),
         })
     };
-    if progress.unmarked {
-        return Ok(Next::Finish(done(intent)));
-    }
     let policy = missing(&seen.policy, &intent.before.policy)?;
     let lifecycle = missing(&seen.lifecycle, &intent.before.lifecycle)?;
     Ok(if policy.is_some() || lifecycle.is_some() {

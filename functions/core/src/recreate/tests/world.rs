@@ -1,0 +1,348 @@
+//! A small world: one repository, the intent's record, one attempt at a time, and people who do as they please.
+//!
+//! What is modelled is what ECR and the executor do at each call; what to call is asked of [`next`]. Two attempts at
+//! the same time are not modelled: the lease in the state table lets one work and the others wait.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+mod moves;
+
+use super::super::*;
+use crate::repository::{MARKER_TAG, RepositoryId, TagMutability};
+
+/// What is the same in all of one exploration.
+pub(super) struct Given {
+    /// The snapshot's repository policy is there; it may have none.
+    pub(super) policy: bool,
+    pub(super) key: Key,
+    /// Repositories that are made soon after another have the same time of creation.
+    pub(super) coarse_clock: bool,
+    /// People may delete the repository as well.
+    pub(super) deletions: bool,
+    intent: Intent,
+    decisions: RefCell<HashMap<Question, Step>>,
+}
+
+/// What [`next`] is asked: whether there is a fallback, what was done, and what is seen.
+type Question = (bool, Progress, Option<View>);
+
+/// What ECR says to the asked key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    Accepted,
+    RefusedAtOnce,
+    /// Once the repository is gone: the key was disabled after the rehearsal.
+    RefusedWhenItMatters,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Maker {
+    /// It is the one of the snapshot.
+    Original,
+    Ours,
+    Somebody,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Setting {
+    None,
+    Snapshot,
+    /// Somebody put another one.
+    Newer,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Tags {
+    Snapshot,
+    /// The snapshot's and the marker.
+    Marked,
+    Others,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Repo {
+    pub(super) maker: Maker,
+    /// Encrypted as asked; otherwise as originally.
+    pub(super) asked_encryption: bool,
+    pub(super) image: bool,
+    pub(super) policy: Setting,
+    pub(super) lifecycle: Setting,
+    tags: Tags,
+}
+
+impl Repo {
+    pub(super) fn marked(self) -> bool {
+        self.tags == Tags::Marked
+    }
+}
+
+/// What one round of reads shows; each call answers for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct View {
+    original_time: bool,
+    asked_encryption: bool,
+    tags: Tags,
+    policy: Setting,
+    lifecycle: Setting,
+    image: bool,
+}
+
+/// The executor's next call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Step {
+    Look,
+    Wait,
+    Rehearse(Rehearsal),
+    Delete,
+    Create,
+    /// The key was refused for good: write that down.
+    SaveFallback,
+    Restore {
+        policy: bool,
+        lifecycle: bool,
+    },
+    RemoveMarker,
+    End(End),
+}
+
+/// The calls of the rehearsal go out together: what is still to come, and what the others said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Rehearsal {
+    create: bool,
+    policy: bool,
+    lifecycle: bool,
+    unmark: bool,
+    refused: bool,
+    gone: bool,
+}
+
+impl Rehearsal {
+    const BEGUN: Self = Self {
+        create: true,
+        policy: true,
+        lifecycle: true,
+        unmark: true,
+        refused: false,
+        gone: false,
+    };
+}
+
+/// What is said when the intent is cleared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum End {
+    Recreated,
+    FellBack,
+    Superseded,
+    HoldsImages,
+    Changed,
+    Refused,
+}
+
+impl End {
+    pub(super) fn withdrawn(self) -> bool {
+        matches!(self, Self::HoldsImages | Self::Changed | Self::Refused)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Attempt {
+    progress: Progress,
+    fallback: bool,
+    step: Step,
+}
+
+/// How often things may still go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Left {
+    pub(super) crashes: u8,
+    /// Calls that act, and whose answer is lost, so that the SDK sends them again.
+    pub(super) lost_answers: u8,
+    /// What people do.
+    pub(super) deeds: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct World {
+    pub(super) repo: Option<Repo>,
+    /// Before the last write: what a read may still show.
+    older: Option<Repo>,
+    last_write_ours: bool,
+    /// The intent on record, and whether it has a fallback.
+    record: Option<bool>,
+    attempt: Option<Attempt>,
+    pub(super) said: Option<End>,
+    /// It is gone because we deleted it.
+    pub(super) gone_by_us: bool,
+    /// Deletions that this attempt sent while it held an image; ECR refuses them.
+    pub(super) refused_deletions: u8,
+    pub(super) left: Left,
+}
+
+impl Given {
+    pub(super) fn new(policy: bool, key: Key, coarse_clock: bool, deletions: bool) -> Self {
+        let before = Repository {
+            id: RepositoryId::new("123456789012", "eu-central-1", "payments/api").unwrap(),
+            created_at: Some(1000),
+            mutability: TagMutability::Immutable,
+            encryption: Encryption::aes256(),
+            scan_on_push: true,
+            tags: Read::Known(tags(Tags::Snapshot)),
+            policy: Read::Known(policy.then(|| "snapshot".to_owned())),
+            lifecycle: Read::Known(Some("snapshot".to_owned())),
+            has_images: Read::Known(false),
+            scanning: Read::NotAsked,
+            pushed: None,
+            keys: BTreeMap::new(),
+        };
+        Self {
+            policy,
+            key,
+            coarse_clock,
+            deletions,
+            intent: Intent {
+                id: "r-1".to_owned(),
+                rule: "weak-encryption".to_owned(),
+                before,
+                to: Encryption::kms(None),
+                fallback: None,
+                cause: "CreateRepository".to_owned(),
+                actor: None,
+                started_at: 1,
+            },
+            decisions: RefCell::default(),
+        }
+    }
+
+    pub(super) fn intent(&self) -> Intent {
+        self.intent.clone()
+    }
+
+    pub(super) fn snapshot_policy(&self) -> Setting {
+        if self.policy {
+            Setting::Snapshot
+        } else {
+            Setting::None
+        }
+    }
+
+    /// The snapshot was taken and the intent is on record.
+    pub(super) fn start(&self, left: Left) -> World {
+        let repo = Some(Repo {
+            maker: Maker::Original,
+            asked_encryption: false,
+            image: false,
+            policy: self.snapshot_policy(),
+            lifecycle: Setting::Snapshot,
+            tags: Tags::Snapshot,
+        });
+        World {
+            repo,
+            older: repo,
+            last_write_ours: false,
+            record: Some(false),
+            attempt: Some(Attempt {
+                progress: Progress {
+                    first: true,
+                    ..Progress::default()
+                },
+                fallback: false,
+                step: Step::Look,
+            }),
+            said: None,
+            gone_by_us: false,
+            refused_deletions: 0,
+            left,
+        }
+    }
+
+    /// What [`next`] says, in the model's words. It is pure, so each question is asked once.
+    fn decide(&self, attempt: &Attempt, view: Option<View>) -> Step {
+        *self
+            .decisions
+            .borrow_mut()
+            .entry((attempt.fallback, attempt.progress, view))
+            .or_insert_with(|| {
+                let intent = Intent {
+                    fallback: attempt.fallback.then(|| "the key is disabled".to_owned()),
+                    ..self.intent.clone()
+                };
+                let seen = view.map(|view| self.seen(view));
+                let decided = next(&intent, attempt.progress, seen.as_ref()).unwrap();
+                match decided {
+                    Next::Withdraw(Withdrawn::HoldsImages) => Step::End(End::HoldsImages),
+                    Next::Withdraw(Withdrawn::Changed) => Step::End(End::Changed),
+                    Next::Withdraw(Withdrawn::Refused(_)) => Step::End(End::Refused),
+                    Next::Rehearse => Step::Rehearse(Rehearsal::BEGUN),
+                    Next::Delete => Step::Delete,
+                    Next::Create(encryption) => {
+                        assert_eq!(&encryption, intent.encryption());
+                        Step::Create
+                    }
+                    Next::Restore { policy, lifecycle } => Step::Restore {
+                        policy: policy.is_some(),
+                        lifecycle: lifecycle.is_some(),
+                    },
+                    Next::RemoveMarker => Step::RemoveMarker,
+                    Next::Finish(Finished::Recreated) => Step::End(End::Recreated),
+                    Next::Finish(Finished::FellBack(_)) => Step::End(End::FellBack),
+                    Next::Finish(Finished::Superseded) => Step::End(End::Superseded),
+                    Next::Wait => Step::Wait,
+                }
+            })
+    }
+
+    fn seen(&self, view: View) -> Repository {
+        let text = |setting| match setting {
+            Setting::None => Read::Known(None),
+            Setting::Snapshot => Read::Known(Some("snapshot".to_owned())),
+            Setting::Newer => Read::Known(Some("newer".to_owned())),
+        };
+        Repository {
+            created_at: Some(if view.original_time { 1000 } else { 2000 }),
+            // ECR answers with the key's ARN.
+            encryption: if view.asked_encryption {
+                Encryption::kms(Some("arn:aws:kms:eu-central-1:123456789012:key/m"))
+            } else {
+                Encryption::aes256()
+            },
+            tags: Read::Known(tags(view.tags)),
+            policy: text(view.policy),
+            lifecycle: text(view.lifecycle),
+            has_images: Read::Known(view.image),
+            ..self.intent.before.clone()
+        }
+    }
+}
+
+fn tags(which: Tags) -> BTreeMap<String, String> {
+    let tag = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    match which {
+        Tags::Snapshot => [tag("team", "payments")].into(),
+        Tags::Marked => [tag("team", "payments"), tag(MARKER_TAG, "r-1")].into(),
+        Tags::Others => [tag("team", "shop")].into(),
+    }
+}
+
+impl fmt::Display for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.repo {
+            None => f.write_str("nothing there"),
+            Some(repo) => write!(f, "{repo:?}"),
+        }?;
+        match (self.record, self.attempt, self.said) {
+            (None, _, said) => write!(f, "; the end: {said:?}"),
+            (Some(fallback), None, _) => write!(f, "; on record (fallback: {fallback})"),
+            (Some(_), Some(attempt), _) => write!(f, "; {attempt:?}"),
+        }
+    }
+}
+
+impl Repo {
+    fn unmark(&mut self) {
+        if self.tags == Tags::Marked {
+            self.tags = Tags::Snapshot;
+        }
+    }
+}
