@@ -1,1 +1,422 @@
-//! Tests.
+//! Who speaks of what, and when it is news.
+
+use super::*;
+use crate::finding::{Finding, Fix, Severity, Violation};
+use crate::plan::Step;
+use crate::repository::{Encryption, TagMutability};
+
+const NOW: i64 = 1_800_000_000;
+const RULE: &str = "mutable-tags";
+
+fn lease(owner: &str) -> Lease {
+    Lease {
+        owner: owner.to_owned(),
+        until: NOW + 90,
+    }
+}
+
+fn context(me: &Lease, now: i64) -> Context<'_> {
+    Context {
+        me,
+        now,
+        cause: "CreateRepository",
+        actor: Some("arn:aws:sts::123456789012:assumed-role/Deploy/ci"),
+        created_at: Some(1_700_000_000_000),
+    }
+}
+
+fn repair() -> Decision {
+    Decision::Repair(Action::SetTagMutability {
+        from: TagMutability::Mutable,
+        to: TagMutability::Immutable,
+    })
+}
+
+fn people(what: &str) -> Decision {
+    Decision::People(what.to_owned())
+}
+
+fn step(rule: &'static str, detail: &str, decision: Decision) -> Step {
+    Step {
+        finding: Finding {
+            rule,
+            severity: Severity::Medium,
+            violation: Violation {
+                detail: detail.to_owned(),
+                fix: Fix::Manual(String::new()),
+            },
+        },
+        decision,
+    }
+}
+
+fn found(detail: &str, decision: Decision) -> Plan {
+    Plan {
+        steps: vec![step(RULE, detail, decision)],
+        complete: true,
+    }
+}
+
+fn nothing_found() -> Plan {
+    Plan {
+        steps: Vec::new(),
+        complete: true,
+    }
+}
+
+/// How an invocation that claimed ends.
+#[derive(Clone, Copy)]
+enum Ends {
+    /// The alert is out, and this is what became of the finding.
+    Told(Status, &'static str),
+    /// It dies before the alert is out, or the alert can't be published.
+    Dies,
+}
+
+/// The table as conditional writes make it, and what people were told.
+#[derive(Default)]
+struct Table {
+    known: Known,
+    told: usize,
+}
+
+impl Table {
+    /// One invocation: reads, claims, speaks if it is news, settles. The claims it made.
+    fn invocation(&mut self, plan: &Plan, context: &Context<'_>, ends: Ends) -> Vec<Claim> {
+        let claims = claims(&self.known, plan, context);
+        for claim in &claims {
+            self.write(claim);
+        }
+        if let Ends::Told(status, words) = ends {
+            for claim in &claims {
+                self.tell(claim, status, words, context);
+            }
+        }
+        claims
+    }
+
+    fn write(&mut self, claim: &Claim) {
+        assert_eq!(self.known.said.get(&claim.rule), claim.before.as_ref());
+        let before = claim.before.as_ref().map_or(0, |said| said.version);
+        assert_eq!(claim.said.version, before + 1, "one of two writers loses");
+        self.known
+            .said
+            .insert(claim.rule.clone(), claim.said.clone());
+        if let Some(repair) = &claim.repair {
+            assert_eq!(repair.result, Result::Begun);
+            self.known
+                .repairs
+                .insert(claim.rule.clone(), repair.clone());
+        }
+    }
+
+    fn tell(&mut self, claim: &Claim, status: Status, words: &str, context: &Context<'_>) {
+        if is_news(claim, status, words, context) {
+            self.told += 1;
+        }
+        match settled(claim, status, words, context) {
+            None => self.known.said.remove(&claim.rule),
+            Some(said) => {
+                assert_eq!(said.pending, None, "what was told is claimed no more");
+                assert!(said.version > claim.said.version);
+                self.known.said.insert(claim.rule.clone(), said)
+            }
+        };
+    }
+
+    fn since(&self) -> i64 {
+        self.known.said[RULE].since
+    }
+}
+
+const OPEN: Ends = Ends::Told(Status::Open, "");
+const FIXED: Ends = Ends::Told(Status::Fixed, "");
+
+#[test]
+fn the_same_finding_again_is_one_alert() {
+    let mut table = Table::default();
+    for n in 0..3 {
+        let me = lease(&format!("event {n}"));
+        let plan = found("it holds images", people("copy them"));
+        let claims = table.invocation(&plan, &context(&me, NOW + n), OPEN);
+        assert_eq!(claims.len(), usize::from(n == 0));
+    }
+    assert_eq!(table.told, 1);
+    assert_eq!(table.since(), NOW);
+}
+
+#[test]
+fn other_details_or_other_advice_are_news() {
+    let mut table = Table::default();
+    let me = lease("event");
+    let cases = [
+        ("AES256", people("copy the images")),
+        ("KMS (aws/ecr)", people("copy the images")),
+        ("KMS (aws/ecr)", people("enable the key")),
+        ("KMS (aws/ecr)", Decision::Hold("enable the key".to_owned())),
+    ];
+    for (n, (detail, decision)) in cases.into_iter().enumerate() {
+        let status = match decision {
+            Decision::Hold(_) => Status::Withheld,
+            _ => Status::Open,
+        };
+        let plan = found(detail, decision);
+        table.invocation(&plan, &context(&me, NOW), Ends::Told(status, ""));
+        assert_eq!(table.told, n + 1);
+    }
+}
+
+#[test]
+fn it_is_as_old_as_its_first_sight() {
+    let mut table = Table::default();
+    let me = lease("event");
+    table.invocation(&found("AES256", people("a")), &context(&me, NOW), OPEN);
+    let later = found("KMS", people("a"));
+    table.invocation(&later, &context(&me, NOW + 5000), OPEN);
+    assert_eq!(table.told, 2);
+    assert_eq!(table.since(), NOW);
+}
+
+#[test]
+fn what_is_gone_is_told_once_and_forgotten() {
+    let mut table = Table::default();
+    let me = lease("event");
+    table.invocation(&found("AES256", people("a")), &context(&me, NOW), OPEN);
+    let resolved = Ends::Told(Status::Resolved, "");
+    let claims = table.invocation(&nothing_found(), &context(&me, NOW + 60), resolved);
+    assert_eq!(claims[0].said.status, Status::Resolved);
+    assert_eq!(claims[0].repair, None);
+    assert_eq!(table.told, 2);
+    assert!(table.known.said.is_empty());
+    let claims = table.invocation(&nothing_found(), &context(&me, NOW + 61), resolved);
+    assert_eq!((claims.len(), table.told), (0, 2));
+}
+
+#[test]
+fn a_repository_that_was_not_judged_resolves_nothing() {
+    let mut table = Table::default();
+    let me = lease("event");
+    table.invocation(&found("AES256", people("a")), &context(&me, NOW), OPEN);
+    let unjudged = Plan {
+        complete: false,
+        ..nothing_found()
+    };
+    assert_eq!(claims(&table.known, &unjudged, &context(&me, NOW)), []);
+}
+
+/// The next look at the repository says nothing of a push, so it does not take back what was said of one.
+#[test]
+fn a_push_is_not_resolved_by_the_next_look() {
+    let mut table = Table::default();
+    let me = lease("event");
+    let plan = Plan {
+        steps: vec![step("blocked-push", "refused", people("another tag"))],
+        complete: true,
+    };
+    table.invocation(&plan, &context(&me, NOW), OPEN);
+    assert_eq!(
+        claims(&table.known, &nothing_found(), &context(&me, NOW)),
+        []
+    );
+}
+
+#[test]
+fn a_repair_is_told_once_and_leaves_its_record() {
+    let mut table = Table::default();
+    let me = lease("event");
+    let plan = found("MUTABLE", repair());
+    let claims = table.invocation(&plan, &context(&me, NOW), FIXED);
+    assert_eq!(claims[0].said.pending, Some(me.clone()));
+    assert_eq!(table.told, 1);
+    assert!(table.known.said.is_empty());
+    assert_eq!(table.known.repairs[RULE].cause, "CreateRepository");
+    // Somebody sets it back: that is news.
+    table.invocation(&plan, &context(&me, NOW + 60), FIXED);
+    assert_eq!(table.told, 2);
+}
+
+/// Of two at the same event one repairs and speaks.
+#[test]
+fn what_another_is_at_is_left_alone() {
+    let mut table = Table::default();
+    let (first, second) = (lease("first"), lease("second"));
+    let plan = found("MUTABLE", repair());
+    table.invocation(&plan, &context(&first, NOW), Ends::Dies);
+    for plan in [&plan, &nothing_found()] {
+        for now in [NOW, NOW + 89] {
+            assert_eq!(claims(&table.known, plan, &context(&second, now)), []);
+        }
+    }
+}
+
+/// It died before it could repair: the retry of the same invocation goes on at once, others when its time is up.
+#[test]
+fn a_dead_ones_repair_is_taken_over() {
+    for (owner, now) in [("first", NOW + 1), ("second", NOW + 90)] {
+        let mut table = Table::default();
+        let first = lease("first");
+        let plan = found("MUTABLE", repair());
+        table.invocation(&plan, &context(&first, NOW), Ends::Dies);
+        assert_eq!(table.told, 0);
+        let next = lease(owner);
+        let claims = table.invocation(&plan, &context(&next, now), FIXED);
+        assert!(claims[0].repair.is_some(), "{owner} repairs");
+        assert_eq!((table.told, table.known.said.len()), (1, 0));
+    }
+}
+
+/// It died after its repair and before its alert: people are told of the repair, not that it is gone by itself.
+#[test]
+fn a_dead_ones_alert_is_told_by_the_next() {
+    for (owner, now) in [("first", NOW + 1), ("second", NOW + 90)] {
+        let mut table = Table::default();
+        let first = lease("first");
+        let plan = found("MUTABLE", repair());
+        table.invocation(&plan, &context(&first, NOW), Ends::Dies);
+        let next = lease(owner);
+        let claims = table.invocation(&nothing_found(), &context(&next, now), FIXED);
+        assert_eq!(claims[0].said.status, Status::Fixed);
+        assert!(claims[0].said.action.is_some(), "it says what was changed");
+        assert_eq!(claims[0].repair, None, "there is nothing left to repair");
+        assert_eq!((table.told, table.known.said.len()), (1, 0));
+    }
+}
+
+/// An alert that could not be published is told by the next, though it says nothing new.
+#[test]
+fn what_was_claimed_and_not_told_is_news_still() {
+    let mut table = Table::default();
+    let me = lease("first");
+    let plan = found("it holds images", people("copy them"));
+    table.invocation(&plan, &context(&me, NOW), Ends::Dies);
+    let next = lease("second");
+    table.invocation(&plan, &context(&next, NOW + 90), OPEN);
+    assert_eq!(table.told, 1);
+}
+
+#[test]
+fn the_same_failure_again_is_no_news_and_another_is() {
+    let mut table = Table::default();
+    let me = lease("event");
+    let plan = found("MUTABLE", repair());
+    let failures = [
+        ("ecr:PutImageTagMutability is missing", 1),
+        ("ecr:PutImageTagMutability is missing", 1),
+        ("throttled", 2),
+        ("throttled", 2),
+    ];
+    for (n, (why, told)) in failures.into_iter().enumerate() {
+        let claims = table.invocation(
+            &plan,
+            &context(&me, NOW + 60 * n as i64),
+            Ends::Told(Status::Failed, why),
+        );
+        assert!(claims[0].repair.is_some(), "it is tried each time");
+        assert_eq!(table.told, told, "{why}");
+        assert_eq!(table.since(), NOW);
+    }
+    table.invocation(&plan, &context(&me, NOW + 600), FIXED);
+    assert_eq!(table.told, 3, "success after failures is news");
+    assert!(table.known.said.is_empty());
+}
+
+#[test]
+fn the_same_name_made_anew_is_another_repository() {
+    let mut table = Table::default();
+    let me = lease("event");
+    let plan = found("it holds images", people("copy them"));
+    table.invocation(&plan, &context(&me, NOW), OPEN);
+    let anew = Context {
+        created_at: Some(1_700_000_000_001),
+        ..context(&me, NOW + 60)
+    };
+    table.invocation(&plan, &anew, OPEN);
+    table.invocation(&plan, &anew, OPEN);
+    assert_eq!(table.told, 2);
+}
+
+#[test]
+fn rules_are_claimed_apart() {
+    let mut table = Table::default();
+    let (first, second) = (lease("first"), lease("second"));
+    table.invocation(
+        &found("MUTABLE", repair()),
+        &context(&first, NOW),
+        Ends::Dies,
+    );
+    let both = Plan {
+        steps: vec![
+            step(RULE, "MUTABLE", repair()),
+            step("weak-encryption", "AES256", people("copy them")),
+        ],
+        complete: true,
+    };
+    let claims = table.invocation(&both, &context(&second, NOW), OPEN);
+    let rules: Vec<&str> = claims.iter().map(|claim| claim.rule.as_str()).collect();
+    assert_eq!(rules, ["weak-encryption"]);
+}
+
+#[test]
+fn a_lease_holds_against_others_until_its_time() {
+    let (mine, theirs) = (lease("me"), lease("them"));
+    assert!(theirs.held_against(&mine, NOW + 89));
+    assert!(!theirs.held_against(&mine, NOW + 90));
+    assert!(!lease("me").held_against(&mine, NOW));
+}
+
+/// A finding that was open and is being repaired now, by somebody who then dies before repairing, stays one.
+#[test]
+fn a_repair_in_place_of_an_open_finding_keeps_its_age() {
+    let mut table = Table::default();
+    let me = lease("event");
+    table.invocation(&found("MUTABLE", people("a")), &context(&me, NOW), OPEN);
+    table.invocation(
+        &found("MUTABLE", repair()),
+        &context(&me, NOW + 9),
+        Ends::Dies,
+    );
+    assert_eq!(table.since(), NOW);
+    let next = lease("next");
+    table.invocation(
+        &found("MUTABLE", repair()),
+        &context(&next, NOW + 200),
+        FIXED,
+    );
+    assert_eq!((table.told, table.known.said.len()), (2, 0));
+}
+
+/// What the table holds outlives versions: it must read back as it was written.
+#[test]
+fn items_read_back_as_they_were_written() {
+    let said = Said {
+        status: Status::Failed,
+        about: "x".to_owned(),
+        since: NOW,
+        version: 7,
+        action: Some(Action::Recreate {
+            from: Encryption::aes256(),
+            to: Encryption::kms(Some("alias/ecr")),
+        }),
+        pending: Some(lease("me")),
+    };
+    let text = serde_json::to_string(&said).unwrap();
+    assert_eq!(serde_json::from_str::<Said>(&text).unwrap(), said);
+    for (action, result) in Action::samples().into_iter().zip([
+        Result::Begun,
+        Result::Done,
+        Result::Failed("x".to_owned()),
+        Result::FellBack("y".to_owned()),
+        Result::Done,
+        Result::Done,
+    ]) {
+        let repair = Repair {
+            action,
+            result,
+            at: NOW,
+            cause: "PutImage".to_owned(),
+            actor: None,
+        };
+        let text = serde_json::to_string(&repair).unwrap();
+        assert_eq!(serde_json::from_str::<Repair>(&text).unwrap(), repair);
+    }
+}
