@@ -44,7 +44,7 @@ help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: package ## Show it at work on a local AWS (KEEP=1 leaves it running)
-	@cargo run --quiet --package ecr-warden-tests --bin demo
+	@cargo run --quiet --package ecr-warden-tests --example demo
 
 test: package ## Run all tests, the end-to-end ones on a local AWS included
 	cargo test --workspace
@@ -56,7 +56,8 @@ check: $(VENV)/ready ## Formatting, lints, what the core may depend on, the temp
 	$(VENV)/bin/cfn-lint infra/template.yaml
 
 bench: package ## Measure cold starts and sizes
-	@cargo run --quiet --release --package ecr-warden-tests --bin bench
+	@cargo build --quiet --release --package ecr-warden-empty
+	@cargo run --quiet --package ecr-warden-tests --example bench
 
 package: $(ZIP) ## Build the function's zip (ARCH=arm64|x86_64 for AWS, else for this machine)
 

@@ -8,6 +8,7 @@
 
 mod scenes;
 mod screen;
+mod telling;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -42,7 +43,7 @@ async fn demo(screen: &Screen) -> Result<(), Problem> {
     let inbox = Inbox::open(&clients, &stack.topic_arn, "alerts").await?;
     screen.timed(began, "a queue is subscribed to the alert topic");
 
-    let mut stage = Stage::new(screen, &local, clients, inbox).await?;
+    let mut stage = Stage::new(screen, &local, clients, inbox);
     let told = stage.play().await;
     if told.is_err() {
         screen.note(&format!("the end of its log:\n{}", local.log_end()));

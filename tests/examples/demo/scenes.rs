@@ -7,14 +7,15 @@ use ecr_warden_tests::clients::Clients;
 use ecr_warden_tests::inbox::Inbox;
 use ecr_warden_tests::local_aws::{ACCOUNT, LocalAws, REGION};
 use ecr_warden_tests::relay::{Relay, recorded};
-use ecr_warden_tests::{Problem, oci};
-use serde_json::Value;
+use ecr_warden_tests::{Problem, eventually, oci};
 
 use crate::screen::Screen;
+use crate::telling::{row, seconds, tell};
 
 const MUTABLE: &str = "shop/web";
 const SENSITIVE: &str = "payments/ledger";
 const CONFORMING: &str = "shop/docs";
+const TAG: (&str, &str) = ("team", "demo");
 
 /// A cold start and a repair take well under a second; a loaded machine takes longer.
 const REPAIRED_WITHIN: Duration = Duration::from_secs(30);
@@ -29,19 +30,19 @@ pub(crate) struct Stage<'d> {
 }
 
 impl<'d> Stage<'d> {
-    pub(crate) async fn new(
+    pub(crate) fn new(
         screen: &'d Screen,
         local: &'d LocalAws,
         clients: Clients,
         inbox: Inbox,
-    ) -> Result<Self, Problem> {
-        Ok(Self {
+    ) -> Self {
+        Self {
             screen,
             local,
             clients,
             inbox,
             relay: None,
-        })
+        }
     }
 
     /// All scenes.
@@ -50,22 +51,18 @@ impl<'d> Stage<'d> {
     /// Something did not come as it should.
     pub(crate) async fn play(&mut self) -> Result<(), Problem> {
         let from_record = self.a_mutable_one().await?;
+        let conforming = self.a_conforming_one().await?;
         let from_call = self.a_sensitive_one().await?;
         let alerts = [
             self.inbox.wait_for(MUTABLE).await?,
             self.inbox.wait_for(SENSITIVE).await?,
         ];
-        self.a_conforming_one().await?;
+        self.check_tags().await?;
+        self.check_untouched(&conforming).await?;
         self.screen.title("What was found, and what was changed");
         let [first, second] = &alerts;
         self.screen.table(
-            [
-                "repository",
-                "found",
-                "changed from",
-                "to",
-                "repaired after",
-            ],
+            ["repository", "found", "changed from", "to", "took"],
             &[
                 row(
                     MUTABLE,
@@ -78,11 +75,11 @@ impl<'d> Stage<'d> {
             ],
         );
         self.screen
-            .note("* from CloudTrail's record on: it was held back while images were pushed.");
+            .note("took: from the call to the repair\n   *: from CloudTrail's record, which was held back while images were pushed");
         self.screen
             .title("The alerts, as received from the queue that is subscribed to the topic");
         for alert in &alerts {
-            self.tell(alert)?;
+            tell(self.screen, alert)?;
         }
         Ok(())
     }
@@ -146,57 +143,57 @@ impl<'d> Stage<'d> {
         Ok(took)
     }
 
-    /// As the policy wants it: read and left alone.
-    async fn a_conforming_one(&mut self) -> Result<(), Problem> {
+    /// As the policy wants it: looked at.
+    async fn a_conforming_one(&self) -> Result<Repository, Problem> {
         self.screen.title(&format!("{CONFORMING}: as it should be"));
         let created = self
             .create(CONFORMING, ImageTagMutability::Immutable)
             .await?;
         self.screen.good("create it", &settings(&created));
-        ecr_warden_tests::eventually("the look at it", REPAIRED_WITHIN, || async {
+        eventually("the look at it", REPAIRED_WITHIN, || async {
             let calls = self.local.proxy.calls(CONFORMING);
-            let looks = calls.iter().any(|call| {
-                call.operation == "DescribeImages"
-                    || call.operation == "GetLifecyclePolicy"
-                    || call.operation == "DescribeRepositories"
-            });
-            Ok(looks.then_some(()))
+            let looked = calls
+                .iter()
+                .any(|call| call.operation == "DescribeRepositories");
+            Ok(looked.then_some(()))
         })
         .await?;
-        let tags = self
+        self.screen
+            .good("the rule fires, it is looked at", "it conforms");
+        Ok(created)
+    }
+
+    /// No write, no difference, no alert. Long after the look, so that nothing can be on its way.
+    async fn check_untouched(&mut self, before: &Repository) -> Result<(), Problem> {
+        for call in self.local.proxy.calls(CONFORMING) {
+            let reads = ["Describe", "Get", "List", "Query"];
+            if !reads.iter().any(|read| call.operation.starts_with(read)) {
+                return Err(format!("{CONFORMING} conforms, but there was {call:?}").into());
+            }
+        }
+        let now = self.describe(CONFORMING).await?;
+        if now.as_ref() != Some(before) {
+            return Err(format!("{CONFORMING} conforms, but was changed: {now:?}").into());
+        }
+        match self.inbox.alerts_of(CONFORMING).await?.first() {
+            Some(alert) => Err(format!("{CONFORMING} conforms, but: {alert}").into()),
+            None => Ok(()),
+        }
+    }
+
+    /// What a recreation puts back.
+    async fn check_tags(&self) -> Result<(), Problem> {
+        let answer = self
             .clients
             .ecr
             .list_tags_for_resource()
             .resource_arn(arn(SENSITIVE))
             .send()
             .await?;
-        let tags: Vec<(&str, &str)> = tags
-            .tags()
-            .iter()
-            .map(|tag| (tag.key(), tag.value()))
-            .collect();
-        if tags != [("team", "demo")] {
-            return Err(format!("{SENSITIVE} has other tags than before: {tags:?}").into());
+        match answer.tags() {
+            [tag] if (tag.key(), tag.value()) == TAG => Ok(()),
+            other => Err(format!("{SENSITIVE} has lost its tags: {other:?}").into()),
         }
-        for call in self.local.proxy.calls(CONFORMING) {
-            let reads = ["Describe", "Get", "List", "Query"];
-            if !reads.iter().any(|read| call.operation.starts_with(read)) {
-                return Err(format!(
-                    "{CONFORMING} conforms, and yet there was {}",
-                    call.operation
-                )
-                .into());
-            }
-        }
-        let now = self.describe(CONFORMING).await?;
-        if now.as_ref() != Some(&created) || !self.inbox.alerts_of(CONFORMING).await?.is_empty() {
-            return Err(
-                format!("{CONFORMING} conforms, and yet something became of it: {now:?}").into(),
-            );
-        }
-        self.screen
-            .good("the rule fires, it is looked at", "untouched, and no alert");
-        Ok(())
     }
 
     async fn create(
@@ -204,7 +201,7 @@ impl<'d> Stage<'d> {
         name: &str,
         mutability: ImageTagMutability,
     ) -> Result<Repository, Problem> {
-        let tag = Tag::builder().key("team").value("demo").build()?;
+        let tag = Tag::builder().key(TAG.0).value(TAG.1).build()?;
         let answer = self
             .clients
             .ecr
@@ -258,63 +255,6 @@ impl<'d> Stage<'d> {
         }
         Err(format!("{name} was not repaired within {REPAIRED_WITHIN:?}").into())
     }
-
-    fn tell(&self, alert: &Value) -> Result<(), Problem> {
-        let text = |path: &str| {
-            alert
-                .pointer(path)
-                .and_then(Value::as_str)
-                .ok_or_else(|| Problem::from(format!("the alert has no {path}: {alert}")))
-        };
-        let lines = [
-            ("Subject", text("/_envelope/Subject")?),
-            ("What", text("/findings/0/detail")?),
-            ("Who", text("/actor")?),
-            ("When", text("/occurred_at")?),
-            (
-                "Changed",
-                &format!("{} -> {}", text("/actions/0/from")?, text("/actions/0/to")?),
-            ),
-            ("Keep it", text("/findings/0/advice")?),
-            ("Terraform", text("/findings/0/iac/terraform")?),
-            ("CloudFormation", text("/findings/0/iac/cloudformation")?),
-        ];
-        for (label, value) in lines {
-            self.screen.field(label, value);
-        }
-        self.screen.plain(" ");
-        Ok(())
-    }
-}
-
-fn row(name: &str, alert: &Value, rule: &str, took: &str) -> Result<[String; 5], Problem> {
-    let finding = alert.pointer("/findings/0").unwrap_or(&Value::Null);
-    let action = alert.pointer("/actions/0").unwrap_or(&Value::Null);
-    if finding.get("rule").and_then(Value::as_str) != Some(rule)
-        || finding.get("status").and_then(Value::as_str) != Some("fixed")
-    {
-        return Err(
-            format!("the alert about {name} does not tell of {rule} as fixed: {alert}").into(),
-        );
-    }
-    let text = |key: &str| {
-        action
-            .get(key)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    Ok([
-        name.to_owned(),
-        rule.to_owned(),
-        text("from"),
-        text("to"),
-        took.to_owned(),
-    ])
-}
-
-fn seconds(time: Duration) -> String {
-    format!("{:.2} s", time.as_secs_f32())
 }
 
 fn arn(name: &str) -> String {

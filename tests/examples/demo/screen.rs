@@ -68,6 +68,10 @@ impl Screen {
         }
     }
 
+    pub(crate) fn gap(&self) {
+        println!();
+    }
+
     pub(crate) fn failure(&self, text: &str) {
         eprintln!("\n{} {text}", self.paint("1;31", "demo failed:"));
     }
@@ -90,6 +94,10 @@ impl Screen {
 fn wrapped(text: &str, room: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for paragraph in text.lines() {
+        if paragraph.len() <= room {
+            lines.push(paragraph.to_owned());
+            continue;
+        }
         let mut line = String::new();
         for word in paragraph.split(' ') {
             if !line.is_empty() && line.len() + 1 + word.len() > room {

@@ -1,0 +1,72 @@
+//! What the alerts say, for people.
+
+use std::time::Duration;
+
+use ecr_warden_tests::Problem;
+use serde_json::Value;
+
+use crate::screen::Screen;
+
+/// One alert's answers.
+pub(crate) fn tell(screen: &Screen, alert: &Value) -> Result<(), Problem> {
+    let text = |path: &str| {
+        alert
+            .pointer(path)
+            .and_then(Value::as_str)
+            .ok_or_else(|| Problem::from(format!("the alert has no {path}: {alert}")))
+    };
+    let lines = [
+        ("Subject", text("/_envelope/Subject")?),
+        ("What", text("/findings/0/detail")?),
+        ("Who", text("/actor")?),
+        ("When", text("/occurred_at")?),
+        (
+            "Changed",
+            &format!("{} -> {}", text("/actions/0/from")?, text("/actions/0/to")?),
+        ),
+        ("Keep it", text("/findings/0/advice")?),
+        ("Terraform", text("/findings/0/iac/terraform")?),
+        ("CloudFormation", text("/findings/0/iac/cloudformation")?),
+    ];
+    for (label, value) in lines {
+        screen.field(label, value);
+    }
+    screen.gap();
+    Ok(())
+}
+
+/// One line of the table; an error where the alert does not tell of this rule as repaired.
+pub(crate) fn row(
+    name: &str,
+    alert: &Value,
+    rule: &str,
+    took: &str,
+) -> Result<[String; 5], Problem> {
+    let finding = alert.pointer("/findings/0").unwrap_or(&Value::Null);
+    let action = alert.pointer("/actions/0").unwrap_or(&Value::Null);
+    if finding.get("rule").and_then(Value::as_str) != Some(rule)
+        || finding.get("status").and_then(Value::as_str) != Some("fixed")
+    {
+        return Err(
+            format!("the alert about {name} does not tell of {rule} as fixed: {alert}").into(),
+        );
+    }
+    let text = |key: &str| {
+        action
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    Ok([
+        name.to_owned(),
+        rule.to_owned(),
+        text("from"),
+        text("to"),
+        took.to_owned(),
+    ])
+}
+
+pub(crate) fn seconds(time: Duration) -> String {
+    format!("{:.2} s", time.as_secs_f32())
+}
