@@ -4,10 +4,6 @@ use ecr_warden_core::policy::{InvalidPolicy, Policy};
 
 const POLICY: &str = "../../infra/policy.yaml";
 
-#[expect(
-    clippy::print_stdout,
-    reason = "this is how a build script speaks to cargo"
-)]
 fn main() {
     println!("cargo::rerun-if-changed={POLICY}");
     match std::fs::read_to_string(POLICY) {
