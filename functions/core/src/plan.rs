@@ -136,6 +136,9 @@ fn fell_back<'k>(finding: &Finding, state: Result<&'k Known, &str>, now: i64) ->
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::evaluate::evaluate;

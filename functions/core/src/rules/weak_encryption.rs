@@ -210,7 +210,15 @@ impl WeakEncryption {
             Ok(Some(found)) if !found.enabled => Some(format!(
                 "the key `{key}` is not enabled: enable it, or correct `kms-key` in the policy"
             )),
-            Ok(Some(_)) => None,
+            Ok(Some(_)) if self.require <= Rung::Kms => None,
+            // Else it would be recreated again and again.
+            Ok(Some(found)) => match described(repository, AWS_MANAGED_KEY) {
+                Err(why) => unread(&format!("the key `{AWS_MANAGED_KEY}`"), why),
+                Ok(Some(managed)) if managed.arn == found.arn => Some(format!(
+                    "the key `{key}` is the one that AWS manages, which is not enough: correct `kms-key` in the policy"
+                )),
+                Ok(_) => None,
+            },
         }
     }
 }
