@@ -210,3 +210,6 @@ pub fn actions(verdicts: &[Verdict]) -> Vec<OutcomeAction> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! The enforcer's result as others read it.
+
+use serde_json::json;
+
+use super::*;
+use crate::evaluate::evaluate;
+use crate::evaluate::tests::{repository, shipped};
+use crate::plan::plan;
+use crate::repository::{Encryption, Read, Repository, TagMutability};
+use crate::state::{Context, Known, Lease, claims};
+
+const NOW: i64 = 1_800_000_000;
+const ARN: &str = "arn:aws:ecr:eu-central-1:123456789012:repository/payments/api";
+
+/// The whole way from a repository to a result; `went`: how the repairs went.
+fn outcome(repository: &Repository, known: &Known, went: &Results) -> serde_json::Value {
+    let policy = shipped().for_repository(&repository.id).unwrap();
+    let plan = plan(&policy, evaluate(&policy, repository), Ok(known), NOW);
+    let me = Lease {
+        owner: "6f1c2d3e".to_owned(),
+        until: NOW + 90,
+    };
+    let context = Context {
+        me: &me,
+        now: NOW,
+        cause: "CreateRepository",
+        actor: None,
+        created_at: repository.created_at,
+    };
+    let claims = claims(known, &plan, &context);
+    let verdicts = verdicts(&policy, &repository.id, &plan, &claims, went);
+    let outcome = Outcome::of(&repository.id, "CreateRepository", &verdicts);
+    serde_json::to_value(outcome).unwrap()
+}
+
+fn mutable() -> Repository {
+    Repository {
+        mutability: TagMutability::Mutable,
+        ..repository()
+    }
+}
+
+fn went(result: Result<(), &str>) -> Results {
+    [("mutable-tags".to_owned(), result.map_err(str::to_owned))].into()
+}
+
+#[test]
+fn ignored() {
+    let outcome = Outcome::ignored(None, None, "from aws.s3, not from ECR");
+    assert_eq!(
+        serde_json::to_value(outcome).unwrap(),
+        json!({
+            "schema": "ecr-warden.outcome/1",
+            "repository": null,
+            "cause": null,
+            "ignored": "from aws.s3, not from ECR",
+            "findings": [],
+            "actions": [],
+        })
+    );
+    let id = repository().id;
+    let outcome = Outcome::ignored(Some(&id), Some("PutImage"), "the repository is gone");
+    let outcome = serde_json::to_value(outcome).unwrap();
+    assert_eq!(outcome["repository"], ARN);
+    assert_eq!(outcome["cause"], "PutImage");
+}
+
+#[test]
+fn nothing_found() {
+    assert_eq!(
+        outcome(&repository(), &Known::default(), &Results::new()),
+        json!({
+            "schema": "ecr-warden.outcome/1",
+            "repository": ARN,
+            "cause": "CreateRepository",
+            "ignored": null,
+            "findings": [],
+            "actions": [],
+        })
+    );
+}
+
+#[test]
+fn one_fixed_and_one_for_people() {
+    let repository = Repository {
+        encryption: Encryption::aes256(),
+        has_images: Read::Known(true),
+        ..mutable()
+    };
+    assert_eq!(
+        outcome(&repository, &Known::default(), &went(Ok(()))),
+        json!({
+            "schema": "ecr-warden.outcome/1",
+            "repository": ARN,
+            "cause": "CreateRepository",
+            "ignored": null,
+            "findings": [
+                {
+                    "rule": "mutable-tags",
+                    "severity": "medium",
+                    "status": "fixed",
+                    "detail": "tags can be overwritten (MUTABLE)",
+                },
+                {
+                    "rule": "weak-encryption",
+                    "severity": "medium",
+                    "status": "open",
+                    "detail": "encrypted with AES256, and the policy asks for KMS; it holds images, so it is not recreated: \
+                               create a repository with the right encryption, copy the images there and move the \
+                               deployments over",
+                },
+            ],
+            "actions": [
+                {
+                    "action": "set-tag-mutability",
+                    "from": "MUTABLE",
+                    "to": "IMMUTABLE",
+                    "result": "done",
+                },
+            ],
+        })
+    );
+}
+
+#[test]
+fn a_failed_repair_says_why() {
+    let why = "ecr:PutImageTagMutability is missing";
+    let outcome = outcome(&mutable(), &Known::default(), &went(Err(why)));
+    assert_eq!(outcome["findings"][0]["status"], "failed");
+    assert_eq!(
+        outcome["findings"][0]["detail"],
+        format!("tags can be overwritten (MUTABLE); {why}")
+    );
+    assert_eq!(outcome["actions"][0]["result"], why);
+}
+
+/// Somebody else has claimed it: nothing was done here, and nothing is said to have been.
+#[test]
+fn what_another_invocation_repairs_is_withheld() {
+    let outcome = outcome(&mutable(), &Known::default(), &Results::new());
+    assert_eq!(outcome["findings"][0]["status"], "withheld");
+    assert_eq!(outcome["actions"], json!([]));
+}
+
+/// Every status and severity has the contract's name.
+#[test]
+fn names_of_statuses_and_severities() {
+    for status in [
+        Status::Fixed,
+        Status::Open,
+        Status::Withheld,
+        Status::Exempt,
+        Status::Failed,
+        Status::Resolved,
+    ] {
+        assert_eq!(serde_json::to_value(status).unwrap(), status.name());
+    }
+    for severity in [
+        Severity::Informational,
+        Severity::Low,
+        Severity::Medium,
+        Severity::High,
+        Severity::Critical,
+    ] {
+        assert_eq!(serde_json::to_value(severity).unwrap(), severity.name());
+    }
+}
