@@ -159,46 +159,12 @@ impl LocalAws {
                 .map(|value| (*value).to_owned())
                 .ok_or_else(|| Problem::from(format!("the stack has no output {key}: {text}")))
         };
-        let enforcer = output("EnforcerFunctionName")?;
-        self.grant_what_ministack_judges_otherwise(&enforcer)?;
         Ok(Stack {
-            enforcer,
+            enforcer: output("EnforcerFunctionName")?,
             topic_arn: output("AlertTopicArn")?,
             state_table: output("StateTableName")?,
             dead_letters: output("DeadLetterQueueUrl")?,
         })
-    }
-
-    /// AWS judges these calls by the repository they name and by the key behind an alias; ministack by `*` and by the
-    /// alias. The template is right for AWS, so the difference is made up for here.
-    fn grant_what_ministack_judges_otherwise(&self, function: &str) -> Result<(), Problem> {
-        let role = self.role_of(function)?;
-        let document = serde_json::json!({
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Effect": "Allow", "Resource": "*",
-                    "Action": [
-                        "ecr:DescribeRepositories", "ecr:ListTagsForResource", "ecr:TagResource", "ecr:UntagResource",
-                    ],
-                },
-                {
-                    "Effect": "Allow", "Action": "kms:DescribeKey",
-                    "Resource": format!("arn:aws:kms:*:{ACCOUNT}:alias/*"),
-                },
-            ],
-        });
-        let document = document.to_string();
-        let of = [
-            "--role-name",
-            &role,
-            "--policy-name",
-            "ministack",
-            "--policy-document",
-            &document,
-        ];
-        self.cli(&[&["iam", "put-role-policy"], &of[..]].concat())
-            .map(|_| ())
     }
 
     /// The name of a function's role.

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::HeaderValue;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
@@ -181,9 +180,6 @@ async fn handle(
         .path_and_query()
         .map_or("/", |path| path.as_str())
         .to_owned();
-    // AWS is reached by TLS, which would end here.
-    head.headers
-        .insert("x-forwarded-proto", HeaderValue::from_static("https"));
     head.uri = format!("http://127.0.0.1:{upstream}{path}").parse()?;
     let answer = client
         .request(Request::from_parts(head, Full::new(body)))

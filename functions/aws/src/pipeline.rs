@@ -464,6 +464,7 @@ fn for_people(rule: &'static str, detail: &str, what: String) -> Plan {
                     detail: detail.to_owned(),
                     fix: Fix::Manual(what.clone()),
                 },
+                left: None,
             },
             decision: Decision::People(what),
         }],

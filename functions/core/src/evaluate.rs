@@ -1,8 +1,9 @@
 //! Policy × snapshot → findings. Knows nothing of modes, exemptions or what was alerted before.
 
-use crate::finding::Finding;
+use crate::finding::{Finding, Fix, Violation};
 use crate::policy::Resolved;
 use crate::repository::Repository;
+use crate::rules::Rule;
 
 /// Asks every active rule, in the registry's order.
 #[must_use]
@@ -14,10 +15,20 @@ pub fn evaluate(policy: &Resolved, repository: &Repository) -> Vec<Finding> {
             active.rule.check(repository).map(|violation| Finding {
                 rule: active.entry.meta.id,
                 severity: active.entry.meta.severity,
+                left: left(active.rule.as_ref(), repository, &violation),
                 violation,
             })
         })
         .collect()
+}
+
+fn left(rule: &dyn Rule, repository: &Repository, violation: &Violation) -> Option<Violation> {
+    let (Fix::Safe(action) | Fix::Disruptive(action)) = &violation.fix else {
+        return None;
+    };
+    let mut repaired = repository.clone();
+    action.apply_to(&mut repaired);
+    rule.check(&repaired)
 }
 
 #[cfg(test)]

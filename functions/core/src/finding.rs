@@ -50,12 +50,25 @@ pub enum Fix {
     Manual(String),
 }
 
+impl Violation {
+    /// What people do about it.
+    #[must_use]
+    pub fn for_people(&self) -> &str {
+        match &self.fix {
+            Fix::Manual(what) => what,
+            Fix::Safe(_) | Fix::Disruptive(_) => "the next event goes on with the repair",
+        }
+    }
+}
+
 /// A violation, under the name of the rule that found it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     pub rule: &'static str,
     pub severity: Severity,
     pub violation: Violation,
+    /// What the rule still objects to when the repair is made: that is for people, and not fixed.
+    pub left: Option<Violation>,
 }
 
 /// What became of a finding, as `ecr-warden.outcome/1` says it.

@@ -12,6 +12,7 @@ pub mod outcome;
 pub mod plan;
 pub mod policy;
 pub mod recreate;
+pub mod reference;
 pub mod repository;
 pub mod rules;
 pub mod state;

@@ -57,11 +57,22 @@ pub fn verdicts(
         .map(|step| {
             let rule = step.finding.rule;
             let claim = claim_of(rule);
+            let mut detail = &step.finding.violation.detail;
             let (status, to_do, action) = match &step.decision {
                 Decision::People(what) => (Status::Open, what.clone(), None),
                 Decision::Hold(why) => (Status::Withheld, why.clone(), None),
                 Decision::Repair(action) => match results.get(rule) {
-                    Some(Ok(())) => (Status::Fixed, String::new(), Some(action.clone())),
+                    Some(Ok(())) => match &step.finding.left {
+                        None => (Status::Fixed, String::new(), Some(action.clone())),
+                        Some(left) => {
+                            detail = &left.detail;
+                            (
+                                Status::Open,
+                                left.for_people().to_owned(),
+                                Some(action.clone()),
+                            )
+                        }
+                    },
                     Some(Err(why)) => (Status::Failed, why.clone(), Some(action.clone())),
                     None => {
                         let why = "another invocation is repairing it".to_owned();
@@ -73,7 +84,7 @@ pub fn verdicts(
                 rule: rule.to_owned(),
                 severity: step.finding.severity,
                 status,
-                detail: step.finding.violation.detail.clone(),
+                detail: detail.clone(),
                 to_do,
                 advice: advice(rule),
                 since: claim.map(|claim| claim.said.since),

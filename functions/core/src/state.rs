@@ -119,12 +119,20 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
     let mut claims = Vec::new();
     for step in &plan.steps {
         let rule = step.finding.rule;
-        let (status, action, words) = match &step.decision {
-            Decision::Repair(action) => (Status::Fixed, Some(action.clone()), action.to()),
-            Decision::Hold(why) => (Status::Withheld, None, why.clone()),
-            Decision::People(what) => (Status::Open, None, what.clone()),
+        let detail = &step.finding.violation.detail;
+        let (status, action, detail, words) = match (&step.decision, &step.finding.left) {
+            // It is said of what is left, so that the next look finds it said.
+            (Decision::Repair(action), Some(left)) => {
+                let words = left.for_people().to_owned();
+                (Status::Open, Some(action.clone()), &left.detail, words)
+            }
+            (Decision::Repair(action), None) => {
+                (Status::Fixed, Some(action.clone()), detail, action.to())
+            }
+            (Decision::Hold(why), _) => (Status::Withheld, None, detail, why.clone()),
+            (Decision::People(what), _) => (Status::Open, None, detail, what.clone()),
         };
-        let about = about(context, status, &step.finding.violation.detail, &words);
+        let about = about(context, status, detail, &words);
         let before = known.said.get(rule);
         if before.is_some_and(|said| is_said(said, &about, context)) {
             continue;

@@ -1,7 +1,6 @@
 //! Throttling, errors, lost answers, and people who can't be told.
 
 use aws_sdk_ecr::types::ImageTagMutability;
-use ecr_warden_tests::clients::Clients;
 use ecr_warden_tests::proxy::Fault;
 use serde_json::json;
 
@@ -85,13 +84,12 @@ async fn an_event_that_keeps_failing_waits_in_the_dead_letter_queue() {
         .send()
         .await
         .unwrap();
-    // The queue takes no plain HTTP, and TLS ends at the proxy.
-    let by_tls = Clients::new(&world.local.proxy.endpoint());
     let letter = ecr_warden_tests::eventually(
         "the dead letter",
         std::time::Duration::from_secs(120),
         || async {
-            let page = by_tls
+            let page = world
+                .clients
                 .sqs
                 .receive_message()
                 .queue_url(&world.stack.dead_letters)

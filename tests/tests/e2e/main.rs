@@ -15,4 +15,5 @@ mod monitor;
 mod permissions;
 mod recreate;
 mod role;
+mod rules;
 mod support;

@@ -74,7 +74,11 @@ fn paragraph(finding: &AlertFinding) -> String {
         finding.severity.name(),
         plain(&finding.detail)
     );
-    if let (Some((from, to)), Status::Fixed) = (&finding.change, finding.status) {
+    if let Some((from, to)) = finding
+        .change
+        .as_ref()
+        .filter(|_| finding.status != Status::Failed)
+    {
         out.push_str(&format!("\nChanged {} → {}", plain(from), plain(to)));
     }
     if !finding.to_do.is_empty() {

@@ -51,7 +51,11 @@ pub(super) fn write(alert: &Alert) -> String {
             finding.severity.name(),
             finding.detail
         );
-        if let (Some((from, to)), Status::Fixed) = (&finding.change, finding.status) {
+        if let Some((from, to)) = finding
+            .change
+            .as_ref()
+            .filter(|_| finding.status != Status::Failed)
+        {
             let _ = writeln!(out, "  Changed: {from} -> {to}");
         }
         if let Some(since) = finding

@@ -11,6 +11,7 @@ pub mod no_lifecycle_policy;
 pub mod no_scan_on_push;
 pub mod nonconforming_image_tag;
 pub mod nonconforming_name;
+pub mod public_access;
 pub mod weak_encryption;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -28,6 +29,7 @@ pub static RULES: &[Entry] = &[
     Entry::of::<weak_encryption::WeakEncryption>(),
     Entry::of::<no_scan_on_push::NoScanOnPush>(),
     Entry::of::<no_lifecycle_policy::NoLifecyclePolicy>(),
+    Entry::of::<public_access::PublicAccess>(),
     Entry::of::<nonconforming_name::NonconformingName>(),
     Entry::of::<missing_tags::MissingTags>(),
     Entry::of::<disallowed_region::DisallowedRegion>(),

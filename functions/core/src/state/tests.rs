@@ -45,6 +45,7 @@ fn step(rule: &'static str, detail: &str, decision: Decision) -> Step {
                 detail: detail.to_owned(),
                 fix: Fix::Manual(String::new()),
             },
+            left: None,
         },
         decision,
     }

@@ -1,0 +1,565 @@
+//! `public-access`: the repository policy lets in everyone, or accounts that are not trusted.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::{Advice, Meta, Rule, RuleMode, Settings, Subject};
+use crate::action::Action;
+use crate::finding::{Fix, Severity, Violation};
+use crate::repository::{Reads, Repository, RepositoryId};
+
+/// A repository policy that lets in everyone, or accounts outside the trusted ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct PublicAccess {
+    /// Overrides the policy's mode for this rule.
+    pub mode: Option<RuleMode>,
+    /// Account ids, quoted, that may be let in beside the repository's own.
+    pub trusted_accounts: Vec<String>,
+    /// Organisations (`o-…`) whose accounts may be let in, by a condition on `aws:PrincipalOrgID`.
+    pub trusted_organizations: Vec<String>,
+}
+
+impl Settings for PublicAccess {
+    const META: Meta = Meta {
+        id: "public-access",
+        severity: Severity::High,
+        subject: Subject::Repository,
+        summary: "The repository policy lets in everyone, or accounts that are not trusted",
+        explanation: "\
+A statement that allows `*`, all but some (`NotPrincipal`), or an account outside of `trusted-accounts` lets strangers pull \
+images, or push them. Conditions are taken into account: a statement is fine where one of them admits trusted accounts or \
+organisations only (`aws:PrincipalOrgID`, `aws:PrincipalAccount`, `aws:PrincipalArn`, `aws:SourceAccount`, `aws:SourceArn`…, without \
+`IfExists`). AWS services may be named.
+
+The repair removes exactly the statements that offend and leaves the others as they are written. It is left to people where it \
+is in doubt: a statement with a condition that this rule can't judge, one that names trusted accounts together with others, and a \
+document that can't be understood. Whoever used the removed statement loses access at once.",
+        controls: &["Prowler ecr_repositories_not_publicly_accessible"],
+    };
+}
+
+/// How a statement stands to the policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Judged {
+    Fine,
+    /// It lets in whom it must not, and nothing speaks against removing it.
+    Offends,
+    /// It seems to, and removing it may be wrong.
+    Doubtful,
+}
+
+/// The statements as they are written, so that what stays keeps its bytes.
+#[derive(Deserialize)]
+struct Document<'t> {
+    #[serde(borrow, rename = "Statement")]
+    statement: &'t RawValue,
+}
+
+impl Rule for PublicAccess {
+    fn mode(&self) -> Option<RuleMode> {
+        self.mode
+    }
+
+    fn reads(&self) -> Reads {
+        Reads {
+            policy: true,
+            ..Reads::default()
+        }
+    }
+
+    fn check(&self, repository: &Repository) -> Option<Violation> {
+        let by_hand = |detail: String| Violation {
+            detail,
+            fix: Fix::Manual("check the repository policy by hand".to_owned()),
+        };
+        let text = match repository.policy.required() {
+            Ok(text) => text.as_ref()?,
+            Err(why) => return Some(by_hand(format!("who may use it can't be told: {why}"))),
+        };
+        let statements = match statements(text) {
+            Ok(statements) => statements,
+            Err(why) => {
+                return Some(by_hand(format!(
+                    "the repository policy can't be understood: {why}"
+                )));
+            }
+        };
+        let mut offending = Vec::new();
+        let mut names = Vec::new();
+        let mut doubtful = false;
+        for (n, raw) in statements.iter().enumerate() {
+            let statement: Value = match serde_json::from_str(raw) {
+                Ok(statement) => statement,
+                Err(error) => {
+                    return Some(by_hand(format!(
+                        "the repository policy can't be understood: {error}"
+                    )));
+                }
+            };
+            match self.judge(&statement, &repository.id.account) {
+                Ok(Judged::Fine) => continue,
+                Ok(Judged::Offends) => offending.push(*raw),
+                Ok(Judged::Doubtful) => doubtful = true,
+                Err(why) => {
+                    return Some(by_hand(format!(
+                        "the repository policy can't be understood: {why}"
+                    )));
+                }
+            }
+            let sid = statement.get("Sid").and_then(Value::as_str);
+            names.push(sid.map_or_else(
+                || format!("number {}", n.saturating_add(1)),
+                |sid| format!("`{}`", crate::text::one_line(sid, 128)),
+            ));
+        }
+        if names.is_empty() {
+            return None;
+        }
+        let detail = format!(
+            "the repository policy lets in everyone, or accounts that are not trusted: statement {}",
+            names.join(", ")
+        );
+        let fix = if offending.is_empty() || doubtful {
+            Fix::Manual(
+                "narrow these statements to trusted accounts; they were left because a condition can't be judged, or because \
+                 trusted accounts would lose access too"
+                    .to_owned(),
+            )
+        } else {
+            Fix::Safe(Action::SetRepositoryPolicy {
+                from: text.clone(),
+                to: (offending.len() < statements.len()).then(|| without(text, &offending)),
+            })
+        };
+        Some(Violation { detail, fix })
+    }
+
+    fn contradictions(&self) -> Vec<String> {
+        let accounts = self
+            .trusted_accounts
+            .iter()
+            .filter(|account| !is_account(account))
+            .map(|account| {
+                format!(
+                    "trusted-accounts: `{}` is not an account id",
+                    crate::text::one_line(account, 40)
+                )
+            });
+        let organizations = self
+            .trusted_organizations
+            .iter()
+            .filter(|o| !o.starts_with("o-"))
+            .map(|o| {
+                format!(
+                    "trusted-organizations: `{}` is not an organisation's id (`o-…`)",
+                    crate::text::one_line(o, 40)
+                )
+            });
+        accounts.chain(organizations).collect()
+    }
+
+    fn advice(&self, id: &RepositoryId) -> Advice {
+        let account = self
+            .trusted_accounts
+            .first()
+            .map_or(id.account.as_str(), String::as_str);
+        Advice {
+            text: "Name the accounts that may use it, or ask for the organisation by a condition."
+                .to_owned(),
+            terraform: format!(
+                "principals {{\n  type        = \"AWS\"\n  identifiers = [\"{account}\"]\n}}"
+            ),
+            cloudformation: format!("Principal: {{ AWS: \"{account}\" }}"),
+        }
+    }
+}
+
+impl PublicAccess {
+    fn judge(&self, statement: &Value, own: &str) -> Result<Judged, String> {
+        match statement.get("Effect").and_then(Value::as_str) {
+            Some("Deny") => return Ok(Judged::Fine),
+            Some("Allow") => {}
+            _ => return Err("a statement's `Effect` is neither `Allow` nor `Deny`".to_owned()),
+        }
+        let (mut trusted, mut strange) = (0_usize, 0_usize);
+        match (statement.get("Principal"), statement.get("NotPrincipal")) {
+            (None, Some(_)) => strange = 1,
+            (Some(Value::String(all)), None) if all == "*" => strange = 1,
+            (Some(Value::Object(kinds)), None) => {
+                for (kind, named) in kinds {
+                    for principal in strings(named)? {
+                        if self.trusts(kind, principal, own) {
+                            trusted = trusted.saturating_add(1);
+                        } else {
+                            strange = strange.saturating_add(1);
+                        }
+                    }
+                }
+            }
+            _ => {
+                return Err(
+                    "a statement's `Principal` is neither `*` nor a list by kind".to_owned(),
+                );
+            }
+        }
+        if strange == 0 {
+            return Ok(Judged::Fine);
+        }
+        let conditions = match statement.get("Condition") {
+            None => {
+                return Ok(if trusted > 0 {
+                    Judged::Doubtful
+                } else {
+                    Judged::Offends
+                });
+            }
+            Some(Value::Object(conditions)) => conditions,
+            Some(_) => return Err("a statement's `Condition` is not an object".to_owned()),
+        };
+        if self.admits_trusted_only(conditions, own)? {
+            Ok(Judged::Fine)
+        } else if conditions.is_empty() && trusted == 0 {
+            Ok(Judged::Offends)
+        } else {
+            Ok(Judged::Doubtful)
+        }
+    }
+
+    /// A principal as policies name it: an account, an ARN, or the id of one that is deleted and so lets in nobody.
+    fn trusts(&self, kind: &str, principal: &str, own: &str) -> bool {
+        let account =
+            |text: &str| text == own || self.trusted_accounts.iter().any(|trusted| trusted == text);
+        match kind {
+            "Service" => {
+                principal.ends_with(".amazonaws.com") || principal.ends_with(".amazonaws.com.cn")
+            }
+            "AWS" if is_account(principal) => account(principal),
+            "AWS" if principal.starts_with("AIDA") || principal.starts_with("AROA") => true,
+            "AWS" | "Federated" => account_of(principal).is_some_and(account),
+            _ => false,
+        }
+    }
+
+    /// Whether one of the conditions, all of which must hold, holds for trusted callers only.
+    fn admits_trusted_only(
+        &self,
+        conditions: &Map<String, Value>,
+        own: &str,
+    ) -> Result<bool, String> {
+        for (operator, keys) in conditions {
+            let Some(keys) = keys.as_object() else {
+                return Err("a condition is not an object".to_owned());
+            };
+            // `…IfExists` and `ForAllValues:` hold where the key is absent, and negations admit whom they do not name.
+            let exact = matches!(
+                operator.trim_start_matches("ForAnyValue:"),
+                "StringEquals" | "StringEqualsIgnoreCase" | "ArnEquals" | "StringLike" | "ArnLike"
+            );
+            if !exact {
+                continue;
+            }
+            for (key, values) in keys {
+                let values = strings(values)?;
+                if !values.is_empty()
+                    && values
+                        .iter()
+                        .all(|value| self.is_trusted_value(key, value, own))
+                {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    fn is_trusted_value(&self, key: &str, value: &str, own: &str) -> bool {
+        let account =
+            |text: &str| text == own || self.trusted_accounts.iter().any(|trusted| trusted == text);
+        let organization = |text: &str| {
+            self.trusted_organizations
+                .iter()
+                .any(|trusted| trusted == text)
+        };
+        match key.to_ascii_lowercase().as_str() {
+            "aws:principalorgid" | "aws:sourceorgid" => organization(value),
+            "aws:principalorgpaths" | "aws:sourceorgpaths" => {
+                value.split('/').next().is_some_and(organization)
+            }
+            "aws:principalaccount" | "aws:sourceaccount" | "aws:sourceowner" => account(value),
+            "aws:principalarn" | "aws:sourcearn" => account_of(value).is_some_and(account),
+            _ => false,
+        }
+    }
+}
+
+fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// The account of an ARN, where it says one: no wildcard and no variable.
+fn account_of(arn: &str) -> Option<&str> {
+    let mut parts = arn.splitn(6, ':');
+    let is_arn = parts.next() == Some("arn");
+    let account = parts.nth(3)?;
+    (is_arn && is_account(account)).then_some(account)
+}
+
+/// One string or a list of them.
+fn strings(value: &Value) -> Result<Vec<&str>, String> {
+    match value {
+        Value::String(one) => Ok(vec![one]),
+        Value::Array(many) => many
+            .iter()
+            .map(|one| {
+                one.as_str()
+                    .ok_or_else(|| "something other than text is listed".to_owned())
+            })
+            .collect(),
+        _ => Err("something is neither text nor a list".to_owned()),
+    }
+}
+
+/// Each statement's own text.
+fn statements(text: &str) -> Result<Vec<&str>, String> {
+    let document: Document<'_> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let statement = document.statement.get();
+    if statement.starts_with('[') {
+        let many: Vec<&RawValue> =
+            serde_json::from_str(statement).map_err(|error| error.to_string())?;
+        Ok(many.into_iter().map(RawValue::get).collect())
+    } else {
+        Ok(vec![statement])
+    }
+}
+
+/// The text without these parts of it, and without the comma that each leaves.
+fn without(text: &str, parts: &[&str]) -> String {
+    let mut out = text.to_owned();
+    // From the end, so that the places before stay right.
+    for part in parts.iter().rev() {
+        // INVARIANT: the parts are slices of the text.
+        let start = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+        let end = start.saturating_add(part.len());
+        let after = out.get(end..).unwrap_or_default();
+        let trimmed = after.trim_start();
+        let (start, end) = if trimmed.starts_with(',') {
+            let comma = after.len().saturating_sub(trimmed.len());
+            let rest = trimmed.get(1..).unwrap_or_default();
+            let space = rest.len().saturating_sub(rest.trim_start().len());
+            (
+                start,
+                end.saturating_add(comma)
+                    .saturating_add(1)
+                    .saturating_add(space),
+            )
+        } else {
+            let before = out.get(..start).unwrap_or_default().trim_end();
+            (
+                before
+                    .strip_suffix(',')
+                    .map_or(start, |before| before.trim_end().len()),
+                end,
+            )
+        };
+        out.replace_range(start..end, "");
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::evaluate::tests::repository;
+    use crate::repository::Read;
+
+    const OWN: &str = "123456789012";
+
+    fn rule() -> PublicAccess {
+        PublicAccess {
+            mode: None,
+            trusted_accounts: vec!["210987654321".to_owned()],
+            trusted_organizations: vec!["o-abcdefghij".to_owned()],
+        }
+    }
+
+    fn with(text: &str) -> Repository {
+        let mut repository = repository();
+        repository.policy = Read::Known(Some(text.to_owned()));
+        repository
+    }
+
+    fn judged(principal: &Value, condition: &Value) -> Judged {
+        let mut statement = json!({ "Effect": "Allow", "Principal": principal, "Action": "ecr:*" });
+        if !condition.is_null() {
+            statement["Condition"] = condition.clone();
+        }
+        rule().judge(&statement, OWN).unwrap()
+    }
+
+    #[test]
+    fn principals() {
+        let none = Value::Null;
+        for fine in [
+            json!({ "AWS": OWN }),
+            json!({ "AWS": format!("arn:aws:iam::{OWN}:role/x") }),
+            json!({ "AWS": ["arn:aws:iam::210987654321:root", "AIDACKCEVSQ6C2EXAMPLE"] }),
+            json!({ "Service": "codebuild.amazonaws.com" }),
+            json!({ "Federated": format!("arn:aws:iam::{OWN}:saml-provider/x") }),
+        ] {
+            assert_eq!(judged(&fine, &none), Judged::Fine, "{fine}");
+        }
+        for strange in [
+            json!("*"),
+            json!({ "AWS": "*" }),
+            json!({ "AWS": "999999999999" }),
+            json!({ "AWS": "arn:aws:iam::999999999999:root" }),
+            json!({ "AWS": "arn:aws:iam::*:root" }),
+            json!({ "Federated": "accounts.google.com" }),
+            json!({ "Service": "example.com" }),
+            json!({ "CanonicalUser": "79a59df9" }),
+        ] {
+            assert_eq!(judged(&strange, &none), Judged::Offends, "{strange}");
+        }
+        let mixed = json!({ "AWS": [OWN, "999999999999"] });
+        assert_eq!(judged(&mixed, &none), Judged::Doubtful);
+        let all_but = json!({ "Effect": "Allow", "NotPrincipal": { "AWS": "999999999999" }, "Action": "ecr:*" });
+        assert_eq!(rule().judge(&all_but, OWN), Ok(Judged::Offends));
+        let deny = json!({ "Effect": "Deny", "Principal": "*", "Action": "ecr:*" });
+        assert_eq!(rule().judge(&deny, OWN), Ok(Judged::Fine));
+    }
+
+    #[test]
+    fn conditions() {
+        for fine in [
+            json!({ "StringEquals": { "aws:PrincipalOrgID": "o-abcdefghij" } }),
+            json!({ "StringEquals": { "AWS:principalorgid": ["o-abcdefghij"] } }),
+            json!({ "StringLike": { "aws:PrincipalAccount": [OWN, "210987654321"] } }),
+            json!({ "ArnLike": { "aws:PrincipalArn": format!("arn:aws:iam::{OWN}:role/*") } }),
+            json!({ "ForAnyValue:StringLike": { "aws:PrincipalOrgPaths": "o-abcdefghij/r-ab12/*" } }),
+            json!({ "Bool": { "aws:SecureTransport": "true" }, "StringEquals": { "aws:SourceAccount": OWN } }),
+        ] {
+            assert_eq!(judged(&json!("*"), &fine), Judged::Fine, "{fine}");
+        }
+        for doubtful in [
+            json!({ "StringEqualsIfExists": { "aws:PrincipalOrgID": "o-abcdefghij" } }),
+            json!({ "ForAllValues:StringEquals": { "aws:PrincipalOrgID": "o-abcdefghij" } }),
+            json!({ "StringNotEquals": { "aws:PrincipalAccount": OWN } }),
+            json!({ "StringEquals": { "aws:PrincipalOrgID": "o-other" } }),
+            json!({ "StringEquals": { "aws:PrincipalAccount": [OWN, "999999999999"] } }),
+            json!({ "ArnLike": { "aws:PrincipalArn": "arn:aws:iam::*:role/x" } }),
+            json!({ "StringEquals": { "aws:SourceVpce": "vpce-1" } }),
+            json!({ "StringEquals": { "aws:PrincipalAccount": [] } }),
+        ] {
+            assert_eq!(
+                judged(&json!("*"), &doubtful),
+                Judged::Doubtful,
+                "{doubtful}"
+            );
+        }
+        assert_eq!(judged(&json!("*"), &json!({})), Judged::Offends);
+    }
+
+    #[test]
+    fn only_the_offending_statements_go_and_the_rest_keeps_its_bytes() {
+        let keep = r#"{ "Sid" : "keep", "Effect":"Allow","Principal":{"AWS":"123456789012"},"Action":[ "ecr:*" ] }"#;
+        let open =
+            r#"{"Sid":"open","Effect":"Allow","Principal":"*","Action":"ecr:BatchGetImage"}"#;
+        for (order, left) in [
+            (
+                vec![keep, open],
+                format!("{{\"Version\":\"2012-10-17\",\n \"Statement\" : [ {keep} ]}}"),
+            ),
+            (
+                vec![open, keep],
+                format!("{{\"Version\":\"2012-10-17\",\n \"Statement\" : [ {keep} ]}}"),
+            ),
+            (
+                vec![open, keep, open],
+                format!("{{\"Version\":\"2012-10-17\",\n \"Statement\" : [ {keep} ]}}"),
+            ),
+            (
+                vec![keep, open, keep],
+                format!("{{\"Version\":\"2012-10-17\",\n \"Statement\" : [ {keep} , {keep} ]}}"),
+            ),
+        ] {
+            let text = format!(
+                "{{\"Version\":\"2012-10-17\",\n \"Statement\" : [ {} ]}}",
+                order.join(" , ")
+            );
+            let Some(Fix::Safe(Action::SetRepositoryPolicy { to: Some(to), .. })) =
+                rule().check(&with(&text)).map(|violation| violation.fix)
+            else {
+                panic!("no repair of {text}");
+            };
+            assert_eq!(to, left, "of {text}");
+            assert_eq!(rule().check(&with(&to)), None, "what is left is fine");
+        }
+    }
+
+    #[test]
+    fn a_policy_of_nothing_else_is_deleted() {
+        for text in [
+            r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"ecr:*"}}"#,
+            r#"{"Statement":[{"Effect":"Allow","Principal":"*","Action":"ecr:*"}]}"#,
+        ] {
+            let violation = rule().check(&with(text)).unwrap();
+            assert!(
+                matches!(
+                    violation.fix,
+                    Fix::Safe(Action::SetRepositoryPolicy { to: None, .. })
+                ),
+                "{violation:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_for_people() {
+        let deep = format!("{{\"Statement\":{}{}}}", "[".repeat(5000), "]".repeat(5000));
+        for text in [
+            "",
+            "{}",
+            "[]",
+            "{\"Statement\":7}",
+            "{\"Statement\":[7]}",
+            "{\"Statement\":[{\"Effect\":\"Maybe\"}]}",
+            "{\"Statement\":[{\"Effect\":\"Allow\"}]}",
+            "{\"Statement\":[{\"Effect\":\"Allow\",\"Principal\":{\"AWS\":7}}]}",
+            "{\"Statement\":[{\"Effect\":\"Allow\",\"Principal\":\"*\",\"Condition\":7}]}",
+            "{\"Statement\":[],\"Statement\":[]}",
+            &deep,
+        ] {
+            let violation = rule()
+                .check(&with(text))
+                .unwrap_or_else(|| panic!("{text} passed"));
+            assert!(
+                matches!(violation.fix, Fix::Manual(_)),
+                "{text}: {violation:?}"
+            );
+        }
+        let mut unread = repository();
+        unread.policy = Read::Unreadable("denied".to_owned());
+        assert!(matches!(rule().check(&unread).unwrap().fix, Fix::Manual(_)));
+    }
+
+    #[test]
+    fn no_policy_and_no_statements_are_fine() {
+        assert_eq!(rule().check(&repository()), None);
+        assert_eq!(rule().check(&with("{\"Statement\":[]}")), None);
+    }
+
+    #[test]
+    fn settings_that_are_no_accounts() {
+        let wrong = PublicAccess {
+            mode: None,
+            trusted_accounts: vec!["12345".to_owned()],
+            trusted_organizations: vec!["abc".to_owned()],
+        };
+        assert_eq!(wrong.contradictions().len(), 2);
+    }
+}
