@@ -22,6 +22,16 @@ pub(crate) struct World {
     pub(crate) clients: Clients,
 }
 
+/// What the local AWS and its functions said last, where a test fails.
+impl Drop for World {
+    #[expect(clippy::print_stderr, reason = "libtest shows it with the failure")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.local.log_end());
+        }
+    }
+}
+
 impl World {
     pub(crate) fn shared() -> Self {
         let (local, stack) = &*SHARED;
