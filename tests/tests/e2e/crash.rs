@@ -26,6 +26,10 @@ async fn fail_at(world: &World, fault: Fault, label: &str) {
         });
         let event = call("CreateRepository", &name);
         let first = world.invoke(&event).await;
+        if fault == Fault::Kill && hit.load(std::sync::atomic::Ordering::SeqCst) {
+            let death = first.as_ref().expect_err("the function is dead");
+            assert!(death.contains("Runtime exited"), "call {nth}: {death}");
+        }
         let mut last = first.clone();
         for _ in 0..3 {
             if settled(world, &name).await {
