@@ -18,6 +18,9 @@ use crate::state::State;
 const LOOKS: usize = 40;
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// A tag that no repository has: removing it proves that tags may be removed.
+const REHEARSED_TAG: &str = "ecr-warden:rehearsal";
+
 /// How an attempt ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -104,7 +107,7 @@ impl Attempt<'_> {
                 Ok(Step::Go)
             }
             Next::RemoveMarker => {
-                self.remove_marker().await?;
+                self.untag(MARKER_TAG).await?;
                 progress.unmarked = true;
                 Ok(Step::Go)
             }
@@ -120,7 +123,8 @@ impl Attempt<'_> {
             tokio::try_join!(
                 self.put_policy(before.policy.known().and_then(Option::as_deref)),
                 self.put_lifecycle(before.lifecycle.known().and_then(Option::as_deref)),
-                self.remove_marker(),
+                // Not the marker: should ours be there already, it must keep it until its policies are back.
+                self.untag(REHEARSED_TAG),
             )
         });
         match created {
@@ -265,7 +269,7 @@ impl Attempt<'_> {
             .set_image_tag_mutability_exclusion_filters(filters);
         // Tags that AWS owns can't be written.
         let own = before.tags.known().into_iter().flatten();
-        let own = own.filter(|(key, _)| !key.starts_with("aws:"));
+        let own = own.filter(|(key, _)| !key.starts_with("aws:") && *key != MARKER_TAG);
         let marker = (&MARKER_TAG.to_owned(), &self.intent.id);
         for (key, value) in own.chain([marker]) {
             let tag = Tag::builder()
@@ -310,12 +314,12 @@ impl Attempt<'_> {
             .map_err(|error| Failure::of("ecr:PutLifecyclePolicy", &error))
     }
 
-    async fn remove_marker(&self) -> Result<(), Failure> {
+    async fn untag(&self, key: &str) -> Result<(), Failure> {
         self.aws
             .ecr
             .untag_resource()
             .resource_arn(self.intent.before.id.arn())
-            .tag_keys(MARKER_TAG)
+            .tag_keys(key)
             .send()
             .await
             .map(|_| ())

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::repository::{Encryption, Read, Repository};
+use crate::repository::{Encryption, MARKER_TAG, Read, Repository};
 
 /// The write-ahead record, kept in the state table from before the deletion until everything is back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,7 +122,7 @@ pub fn next(
     };
     seen.tags.required()?;
     if seen.marker() == Some(&intent.id) {
-        return finish_ours(intent, seen);
+        return Ok(restore(intent, seen)?.unwrap_or(Next::RemoveMarker));
     }
     // Encryption never changes: with other encryption it is another repository, however soon it was created. And a
     // key is only found to be refused for good when the original is gone.
@@ -138,17 +138,24 @@ pub fn next(
     if progress.deleted || progress.created {
         return Ok(Next::Wait);
     }
-    // Not the original, and not marked: ours with everything back, or somebody else's.
-    let ours = seen.encryption.kind == intent.encryption().kind && seen.tags == intent.before.tags;
-    Ok(Next::Finish(if ours {
-        done(intent)
-    } else {
-        Finished::Superseded
-    }))
+    // Not the original, and not marked: ours, or somebody else's.
+    let looks_like_ours = seen.encryption.kind == intent.encryption().kind
+        && own_tags(seen).eq(own_tags(&intent.before));
+    if !looks_like_ours {
+        return Ok(Next::Finish(Finished::Superseded));
+    }
+    // Somebody who knows no such tag may have removed the marker before everything was back.
+    Ok(restore(intent, seen)?.unwrap_or_else(|| Next::Finish(done(intent))))
 }
 
-fn finish_ours(intent: &Intent, seen: &Repository) -> Result<Next, String> {
-    // What is there by now is newer than the snapshot and stays.
+/// The tags that can be put back: not AWS's own, and not the marker.
+fn own_tags(repository: &Repository) -> impl Iterator<Item = (&String, &String)> {
+    let tags = repository.tags.known().into_iter().flatten();
+    tags.filter(|(key, _)| !key.starts_with("aws:") && *key != MARKER_TAG)
+}
+
+/// What creation could not carry and is not there yet. What is there by now is newer than the snapshot and stays.
+fn restore(intent: &Intent, seen: &Repository) -> Result<Option<Next>, String> {
     let missing = |now: &Read<Option<String>>, before: &Read<Option<String>>| {
         Ok::<_, String>(match now.required()? {
             Some(_) => None,
@@ -157,11 +164,8 @@ fn finish_ours(intent: &Intent, seen: &Repository) -> Result<Next, String> {
     };
     let policy = missing(&seen.policy, &intent.before.policy)?;
     let lifecycle = missing(&seen.lifecycle, &intent.before.lifecycle)?;
-    Ok(if policy.is_some() || lifecycle.is_some() {
-        Next::Restore { policy, lifecycle }
-    } else {
-        Next::RemoveMarker
-    })
+    let is_missing = policy.is_some() || lifecycle.is_some();
+    Ok(is_missing.then_some(Next::Restore { policy, lifecycle }))
 }
 
 fn delete_original(intent: &Intent, progress: Progress, seen: &Repository) -> Result<Next, String> {

@@ -134,7 +134,8 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
         };
         let about = about(context, status, detail, &words);
         let before = known.said.get(rule);
-        if before.is_some_and(|said| is_said(said, &about, context)) {
+        let repairs = matches!(step.decision, Decision::Repair(_));
+        if before.is_some_and(|said| is_said(said, &about, repairs, context)) {
             continue;
         }
         claims.push(Claim {
@@ -189,9 +190,11 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
     claims
 }
 
-fn is_said(said: &Said, about: &str, context: &Context<'_>) -> bool {
+/// Whether there is nothing to do about it: it was told, or somebody else is telling it, and perhaps repairing.
+fn is_said(said: &Said, about: &str, repairs: bool, context: &Context<'_>) -> bool {
     let told = match &said.pending {
-        None => true,
+        // What can be repaired is, however often it was told what the repair leaves.
+        None => !repairs,
         Some(lease) => lease.held_against(context.me, context.now),
     };
     told && said.about == about
@@ -208,6 +211,9 @@ fn about(context: &Context<'_>, status: Status, detail: &str, words: &str) -> St
 /// Whether this is news, now that it is known how the repair went: the same failure again is none.
 #[must_use]
 pub fn is_news(claim: &Claim, status: Status, words: &str, context: &Context<'_>) -> bool {
+    if claim.repair.is_some() && status != Status::Failed {
+        return true;
+    }
     let after = settled(claim, status, words, context);
     match (&claim.before, after) {
         (Some(before), Some(after)) => before.pending.is_some() || before.about != after.about,

@@ -7,7 +7,13 @@ pub(crate) const LONGEST: usize = 2048;
 pub(crate) fn one_line(text: &str, longest: usize) -> String {
     let mut line: String = text
         .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| {
+            if c.is_control() || reorders(c) {
+                ' '
+            } else {
+                c
+            }
+        })
         .take(longest.saturating_add(1))
         .collect();
     if line.chars().count() > longest {
@@ -15,6 +21,11 @@ pub(crate) fn one_line(text: &str, longest: usize) -> String {
         line.push('…');
     }
     line
+}
+
+/// Line separators that are no control characters, and marks that show text in another order than it has.
+fn reorders(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -26,5 +37,6 @@ mod tests {
         assert_eq!(one_line("payments/api", 12), "payments/api");
         assert_eq!(one_line("äöüß", 3), "äö…");
         assert_eq!(one_line("a\nb\u{1b}[31m", 10), "a b [31m");
+        assert_eq!(one_line("a\u{2028}b\u{202e}c", 10), "a b c");
     }
 }

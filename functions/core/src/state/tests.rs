@@ -236,6 +236,36 @@ fn a_repair_is_told_once_and_leaves_its_record() {
     assert_eq!(table.told, 2);
 }
 
+/// One tag is put and another is for people: set back, the first is put again although the rest was told.
+#[test]
+fn what_a_repair_leaves_does_not_keep_it_from_being_made_again() {
+    let mut table = Table::default();
+    let me = lease("event");
+    let mut plan = found("tags `a` and `b` are missing", repair());
+    plan.steps[0].finding.left = Some(Violation {
+        detail: "tag `b` is missing".to_owned(),
+        fix: Fix::Manual("tag it".to_owned()),
+    });
+    assert!(
+        table.invocation(&plan, &context(&me, NOW), OPEN)[0]
+            .repair
+            .is_some()
+    );
+    let rest = found("tag `b` is missing", people("tag it"));
+    assert!(
+        table
+            .invocation(&rest, &context(&me, NOW + 1), OPEN)
+            .is_empty()
+    );
+    assert_eq!(table.told, 1);
+    assert!(
+        table.invocation(&plan, &context(&me, NOW + 2), OPEN)[0]
+            .repair
+            .is_some()
+    );
+    assert_eq!(table.told, 2);
+}
+
 /// Of two at the same event one repairs and speaks.
 #[test]
 fn what_another_is_at_is_left_alone() {
