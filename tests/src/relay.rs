@@ -108,14 +108,17 @@ async fn carry(
     // Newest first, as CloudTrail has them.
     records.reverse();
     for (id, record) in records {
-        if seen.insert(id.clone()) {
-            let event = envelope(
-                "AWS API Call via CloudTrail",
-                &id,
-                &corrected(record, session),
-            );
-            deliver(clients, rules, &event).await?;
+        if seen.contains(&id) {
+            continue;
         }
+        let event = envelope(
+            "AWS API Call via CloudTrail",
+            &id,
+            &corrected(record, session),
+        );
+        // At least once, as EventBridge: what could not be delivered comes again.
+        deliver(clients, rules, &event).await?;
+        seen.insert(id);
     }
     Ok(())
 }

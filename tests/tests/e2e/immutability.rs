@@ -58,7 +58,7 @@ async fn creating_a_repository_makes_the_rule_fire() {
     let is_immutable = || async {
         Ok((world.mutability(name).await == ImageTagMutability::Immutable).then_some(()))
     };
-    eventually("the repair", Duration::from_secs(30), is_immutable)
+    eventually("the repair", Duration::from_secs(90), is_immutable)
         .await
         .unwrap();
     // Our own change comes back as an event and is ignored: no third look at the repository.
