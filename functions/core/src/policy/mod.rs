@@ -1,6 +1,7 @@
 //! The policy: what is asked of repositories, and what may be done about those that do not comply.
 
 pub mod document;
+mod reading;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +12,9 @@ use serde_json::{Map, Value};
 
 use crate::repository::{Reads, RepositoryId};
 use crate::rules::{Entry, RULES, Rule, RuleMode, entry};
-use document::{Content, Node, Place, Problem, parse, read, unknown};
+use document::{Content, Node, Place, Problem, parse};
+pub(crate) use reading::read;
+use reading::unknown;
 
 /// Whether what can be repaired is repaired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

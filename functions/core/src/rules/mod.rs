@@ -20,7 +20,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::finding::{Severity, Violation};
-use crate::policy::document::{Node, Problem, read};
+use crate::policy::document::{Node, Problem};
+use crate::policy::read;
 use crate::repository::{Reads, Repository, RepositoryId};
 
 /// Every rule there is, in the order in which findings are reported.
