@@ -184,7 +184,15 @@ impl Work<'_> {
                 pushed: self.occurrence.pushed.clone(),
                 ..repository
             },
-            Err(LoadError::Gone) => return Ok(self.ignored("the repository is gone")),
+            Err(LoadError::Gone) => {
+                // Ours may be to bring it back: that must not be taken for nothing to do.
+                return match known {
+                    Ok(_) => Ok(self.ignored("the repository is gone")),
+                    Err(why) => Err(format!(
+                        "the repository is gone, and whether it is being recreated can't be told: {why}"
+                    )),
+                };
+            }
             Err(LoadError::Unavailable(why)) => return Err(why),
             Err(LoadError::Unreadable(why)) => {
                 let plan = for_people(
