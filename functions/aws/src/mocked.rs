@@ -9,11 +9,17 @@ use aws_sdk_ecr::types::{ImageStatusFilter, ImageTagMutability};
 use aws_sdk_ecr::{Client, types};
 use aws_smithy_mocks::{Rule, RuleMode, mock, mock_client};
 use ecr_warden_core::action::Action;
-use ecr_warden_core::repository::{Read, Reads, RepositoryId, TagMutability};
+use ecr_warden_core::recreate::Intent;
+use ecr_warden_core::repository::{
+    Encryption, MARKER_TAG, Read, Reads, Repository, RepositoryId, TagMutability,
+};
+use ecr_warden_core::state::Lease;
 
 use crate::apply::apply;
 use crate::clients::Regional;
 use crate::load::{LoadError, load, load_once};
+use crate::recreate::Attempt;
+use crate::state::State;
 
 fn id() -> RepositoryId {
     RepositoryId::new("123456789012", "eu-central-1", "payments/api").unwrap()
@@ -231,4 +237,86 @@ async fn a_refused_change_says_why() {
         result,
         Err("the permission ecr:PutImageTagMutability is missing".to_owned())
     );
+}
+
+/// The local AWS drops exclusion filters, so what creation carries is pinned here.
+#[tokio::test]
+async fn a_recreation_creates_with_everything_that_creation_can_carry() {
+    let filters = ["cache*", "latest"];
+    let create = mock!(Client::create_repository)
+        .match_requests(move |request| {
+            let tags: Vec<_> = request
+                .tags()
+                .iter()
+                .map(|t| (t.key(), t.value()))
+                .collect();
+            let sent: Vec<_> = request
+                .image_tag_mutability_exclusion_filters()
+                .iter()
+                .map(|filter| filter.filter())
+                .collect();
+            let encryption = request.encryption_configuration();
+            tags == [("team", "x"), (MARKER_TAG, "intent-1")]
+                && sent == filters
+                && request.image_tag_mutability()
+                    == Some(&ImageTagMutability::ImmutableWithExclusion)
+                && request
+                    .image_scanning_configuration()
+                    .is_some_and(|s| s.scan_on_push())
+                && encryption.is_some_and(|e| *e.encryption_type() == types::EncryptionType::Kms)
+                && encryption.and_then(|e| e.kms_key()) == Some("alias/ecr")
+        })
+        .then_output(|| {
+            aws_sdk_ecr::operation::create_repository::CreateRepositoryOutput::builder().build()
+        });
+    let regional = aws(&[&create]);
+    let tags = [
+        ("team", "x"),
+        // AWS's own can't be written, and a marker that was left behind is replaced.
+        ("aws:cloudformation:stack-name", "s"),
+        (MARKER_TAG, "intent-0"),
+    ];
+    let before = Repository {
+        id: id(),
+        created_at: Some(1),
+        mutability: TagMutability::ImmutableWithExclusion(filters.map(str::to_owned).into()),
+        encryption: Encryption::aes256(),
+        scan_on_push: true,
+        tags: Read::Known(tags.map(|(k, v)| (k.to_owned(), v.to_owned())).into()),
+        policy: Read::Known(None),
+        lifecycle: Read::Known(None),
+        has_images: Read::Known(false),
+        scanning: Read::NotAsked,
+        pushed: None,
+        keys: [].into(),
+    };
+    let to = Encryption::kms(Some("alias/ecr"));
+    let unused = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(aws_sdk_ecr::config::BehaviorVersion::latest())
+        .build();
+    let state = State::new(
+        aws_sdk_dynamodb::Client::from_conf(unused),
+        "unused".to_owned(),
+    );
+    let attempt = Attempt {
+        aws: &regional,
+        state: &state,
+        lease: &Lease {
+            owner: "me".to_owned(),
+            until: 0,
+        },
+        said_version: 0,
+        now: 0,
+        intent: Intent {
+            id: "intent-1".to_owned(),
+            rule: "weak-encryption".to_owned(),
+            before,
+            to: to.clone(),
+            fallback: None,
+            cause: "CreateRepository".to_owned(),
+            actor: None,
+            started_at: 0,
+        },
+    };
+    assert_eq!(attempt.send_create(&to).await, Ok(()));
 }

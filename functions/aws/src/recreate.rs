@@ -243,7 +243,7 @@ impl Attempt<'_> {
         Ok(Step::End(End::Finished(how)))
     }
 
-    async fn send_create(&self, encryption: &Encryption) -> Result<(), Failure> {
+    pub(crate) async fn send_create(&self, encryption: &Encryption) -> Result<(), Failure> {
         let before = &self.intent.before;
         let unbuildable = |error: aws_sdk_ecr::error::BuildError| stuck(error.to_string());
         let mut request = self
