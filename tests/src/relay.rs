@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
+use ecr_warden_core::trigger::Cause;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -135,7 +136,7 @@ pub async fn recorded(clients: &Clients) -> Result<BTreeSet<String>, Problem> {
 /// ECR's records of writes by identity.
 async fn records(clients: &Clients) -> Result<Vec<(String, Value)>, Problem> {
     let mut found = Vec::new();
-    for operation in ["CreateRepository", "PutImage", "PutImageTagMutability"] {
+    for operation in Cause::ALL.map(Cause::name) {
         let page = clients
             .cloudtrail
             .lookup_events()

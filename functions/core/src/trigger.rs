@@ -27,13 +27,28 @@ pub enum Cause {
     CreateRepository,
     PutImage,
     PutImageTagMutability,
+    PutImageScanningConfiguration,
+    PutLifecyclePolicy,
+    DeleteLifecyclePolicy,
+    SetRepositoryPolicy,
+    DeleteRepositoryPolicy,
+    TagResource,
+    UntagResource,
 }
 
 impl Cause {
-    const ALL: [Self; 3] = [
+    /// Every call that is acted on.
+    pub const ALL: [Self; 10] = [
         Self::CreateRepository,
         Self::PutImage,
         Self::PutImageTagMutability,
+        Self::PutImageScanningConfiguration,
+        Self::PutLifecyclePolicy,
+        Self::DeleteLifecyclePolicy,
+        Self::SetRepositoryPolicy,
+        Self::DeleteRepositoryPolicy,
+        Self::TagResource,
+        Self::UntagResource,
     ];
 
     /// As CloudTrail calls it.
@@ -43,6 +58,13 @@ impl Cause {
             Self::CreateRepository => "CreateRepository",
             Self::PutImage => "PutImage",
             Self::PutImageTagMutability => "PutImageTagMutability",
+            Self::PutImageScanningConfiguration => "PutImageScanningConfiguration",
+            Self::PutLifecyclePolicy => "PutLifecyclePolicy",
+            Self::DeleteLifecyclePolicy => "DeleteLifecyclePolicy",
+            Self::SetRepositoryPolicy => "SetRepositoryPolicy",
+            Self::DeleteRepositoryPolicy => "DeleteRepositoryPolicy",
+            Self::TagResource => "TagResource",
+            Self::UntagResource => "UntagResource",
         }
     }
 }
@@ -224,7 +246,10 @@ fn repository(event: &Value) -> Result<RepositoryId, String> {
             "/detail/repository-name",
         ],
     );
-    let Some(name) = name else {
+    // TagResource and UntagResource name an ARN.
+    let of_arn =
+        text(event, "/detail/requestParameters/resourceArn").and_then(RepositoryId::from_arn);
+    let Some(name) = name.or(of_arn.as_ref().map(|id| id.name.as_str())) else {
         return Err("no repository is named".to_owned());
     };
     let (Some(account), Some(region)) = (text(event, "/account"), text(event, "/region")) else {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use ecr_warden_core::action::Action;
+use ecr_warden_core::trigger::Cause;
 use ecr_warden_tests::local_aws::root;
 
 /// What the code does not name: Lambda and SNS use these in the role's name.
@@ -64,4 +65,19 @@ fn the_role_holds_exactly_what_the_code_can_do() {
         .chain(SURROUNDINGS)
         .collect();
     assert_eq!(granted, needed);
+}
+
+#[test]
+fn the_rule_delivers_every_call_that_is_acted_on() {
+    let template = include_str!("../../../infra/template.yaml");
+    let names = template
+        .split("          eventName:\n")
+        .nth(1)
+        .and_then(|rest| rest.split("      Targets:").next())
+        .expect("the rule lists calls");
+    let listed: BTreeSet<&str> = names
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- "))
+        .collect();
+    assert_eq!(listed, Cause::ALL.map(Cause::name).into());
 }

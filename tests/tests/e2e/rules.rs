@@ -91,6 +91,40 @@ async fn each_rule_finds_and_mends_what_it_should() {
         "what is left was told with the repair"
     );
 
+    // Somebody removes what was put: that is an event of its own, and one that may name an ARN.
+    ecr.delete_lifecycle_policy()
+        .repository_name(name)
+        .send()
+        .await
+        .unwrap();
+    ecr.untag_resource()
+        .resource_arn(arn(name))
+        .tag_keys("data")
+        .send()
+        .await
+        .unwrap();
+    let mut untagged = call("UntagResource", name);
+    untagged["detail"]["requestParameters"] =
+        json!({ "resourceArn": arn(name), "tagKeys": ["data"] });
+    let outcome = world.deliver(&untagged).await.unwrap();
+    assert_eq!(outcome["cause"], "UntagResource", "{outcome}");
+    assert_eq!(
+        status(&outcome, "no-lifecycle-policy"),
+        Some("fixed"),
+        "{outcome}"
+    );
+    let tags = ecr
+        .list_tags_for_resource()
+        .resource_arn(arn(name))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        tags.tags().len(),
+        1,
+        "put again, although the tag for people was told before"
+    );
+
     // A stranger is shut out, and a trusted account stays.
     let name = "shop/open";
     world.create(name).await;

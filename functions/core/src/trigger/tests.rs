@@ -110,10 +110,7 @@ const EXPECTATIONS: &[(&str, Expected)] = &[
     ),
     (
         "delete-lifecycle-policy",
-        Ignored(
-            API,
-            "DeleteLifecyclePolicy deletes: there is nothing left to repair",
-        ),
+        Triggers(Cause::DeleteLifecyclePolicy, "payments/api", Some(MARY), AT),
     ),
     (
         "delete-repository",
@@ -229,9 +226,12 @@ const EXPECTATIONS: &[(&str, Expected)] = &[
     ),
     (
         "set-repository-policy",
-        Ignored(API, "SetRepositoryPolicy is not acted on"),
+        Triggers(Cause::SetRepositoryPolicy, "payments/api", Some(CI), AT),
     ),
-    ("tag-resource", Ignored(None, "TagResource is not acted on")),
+    (
+        "tag-resource",
+        Triggers(Cause::TagResource, "payments/api", Some(CI), AT),
+    ),
 ];
 
 fn id(name: &str) -> RepositoryId {
