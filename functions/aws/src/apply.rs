@@ -9,7 +9,31 @@ use ecr_warden_core::repository::{Reads, Repository, RepositoryId, TagMutability
 use crate::clients::Regional;
 use crate::ecr;
 use crate::failure::Failure;
-use crate::load::load_once;
+use crate::load::{LoadError, load_once};
+
+/// Why a change was not made.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NotApplied {
+    /// Throttled, out of order or out of reach: a retry may make it.
+    Later(String),
+    /// One line for people.
+    Failed(String),
+}
+
+impl From<Failure> for NotApplied {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Unavailable(why) => Self::Later(why),
+            other => Self::Failed(other.to_string()),
+        }
+    }
+}
+
+impl From<String> for NotApplied {
+    fn from(why: String) -> Self {
+        Self::Failed(why)
+    }
+}
 
 /// Makes the change, and sees that it was made; a recreation is not one change, see `recreate`.
 ///
@@ -19,7 +43,7 @@ pub(crate) async fn apply(
     aws: &Regional,
     id: &RepositoryId,
     action: &Action,
-) -> Result<(), String> {
+) -> Result<(), NotApplied> {
     match action {
         Action::SetTagMutability { to, .. } => set_tag_mutability(aws, id, to).await,
         Action::SetScanOnPush { to, .. } => set_scan_on_push(aws, id, *to).await,
@@ -28,7 +52,9 @@ pub(crate) async fn apply(
         Action::SetRepositoryPolicy { from, to } => {
             set_repository_policy(aws, id, from, to.as_deref()).await
         }
-        Action::Recreate { .. } => Err("a recreation is not applied as one change".to_owned()),
+        Action::Recreate { .. } => Err("a recreation is not applied as one change"
+            .to_owned()
+            .into()),
     }
 }
 
@@ -36,7 +62,7 @@ async fn set_tag_mutability(
     aws: &Regional,
     id: &RepositoryId,
     to: &TagMutability,
-) -> Result<(), String> {
+) -> Result<(), NotApplied> {
     let (value, filters) = ecr::mutability_request(to)
         .ok_or_else(|| format!("`{to}` is not known to this version and so not written"))?;
     let answer = aws
@@ -47,7 +73,7 @@ async fn set_tag_mutability(
         .set_image_tag_mutability_exclusion_filters(filters)
         .send()
         .await
-        .map_err(|error| Failure::of("ecr:PutImageTagMutability", &error).to_string())?;
+        .map_err(|error| Failure::of("ecr:PutImageTagMutability", &error))?;
     let answered = ecr::mutability(
         answer.image_tag_mutability(),
         answer.image_tag_mutability_exclusion_filters(),
@@ -60,11 +86,11 @@ async fn set_tag_mutability(
     if seen.mutability == *to {
         Ok(())
     } else {
-        Err(format!("set to {to}, but ECR shows {}", seen.mutability))
+        Err(format!("set to {to}, but ECR shows {}", seen.mutability).into())
     }
 }
 
-async fn set_scan_on_push(aws: &Regional, id: &RepositoryId, to: bool) -> Result<(), String> {
+async fn set_scan_on_push(aws: &Regional, id: &RepositoryId, to: bool) -> Result<(), NotApplied> {
     let answer = aws
         .ecr
         .put_image_scanning_configuration()
@@ -76,7 +102,7 @@ async fn set_scan_on_push(aws: &Regional, id: &RepositoryId, to: bool) -> Result
         )
         .send()
         .await
-        .map_err(|error| Failure::of("ecr:PutImageScanningConfiguration", &error).to_string())?;
+        .map_err(|error| Failure::of("ecr:PutImageScanningConfiguration", &error))?;
     let answered = answer
         .image_scanning_configuration()
         .map(ImageScanningConfiguration::scan_on_push);
@@ -84,14 +110,22 @@ async fn set_scan_on_push(aws: &Regional, id: &RepositoryId, to: bool) -> Result
 }
 
 /// Never replaces one: the last look at it is a round trip old, so it is looked at again.
-async fn put_lifecycle_policy(aws: &Regional, id: &RepositoryId, to: &str) -> Result<(), String> {
+async fn put_lifecycle_policy(
+    aws: &Regional,
+    id: &RepositoryId,
+    to: &str,
+) -> Result<(), NotApplied> {
     let reads = Reads {
         lifecycle: true,
         ..Reads::default()
     };
     let seen = look(aws, id, &reads).await?;
     if seen.lifecycle.required()?.is_some() {
-        return Err("somebody has put a lifecycle policy in the meantime; it stays".to_owned());
+        return Err(
+            "somebody has put a lifecycle policy in the meantime; it stays"
+                .to_owned()
+                .into(),
+        );
     }
     let answer = aws
         .ecr
@@ -100,7 +134,7 @@ async fn put_lifecycle_policy(aws: &Regional, id: &RepositoryId, to: &str) -> Re
         .lifecycle_policy_text(to)
         .send()
         .await
-        .map_err(|error| Failure::of("ecr:PutLifecyclePolicy", &error).to_string())?;
+        .map_err(|error| Failure::of("ecr:PutLifecyclePolicy", &error))?;
     proven(
         same_json(answer.lifecycle_policy_text(), Some(to)),
         "the lifecycle policy",
@@ -111,7 +145,7 @@ async fn put_tags(
     aws: &Regional,
     id: &RepositoryId,
     to: &BTreeMap<String, String>,
-) -> Result<(), String> {
+) -> Result<(), NotApplied> {
     let tags: Result<Vec<Tag>, _> = to
         .iter()
         .map(|(key, value)| Tag::builder().key(key).value(value).build())
@@ -122,7 +156,7 @@ async fn put_tags(
         .set_tags(Some(tags.map_err(|error| error.to_string())?))
         .send()
         .await
-        .map_err(|error| Failure::of("ecr:TagResource", &error).to_string())?;
+        .map_err(|error| Failure::of("ecr:TagResource", &error))?;
     // The answer is empty.
     let reads = Reads {
         tags: true,
@@ -142,7 +176,7 @@ async fn set_repository_policy(
     id: &RepositoryId,
     from: &str,
     to: Option<&str>,
-) -> Result<(), String> {
+) -> Result<(), NotApplied> {
     let reads = Reads {
         policy: true,
         ..Reads::default()
@@ -150,7 +184,9 @@ async fn set_repository_policy(
     let seen = look(aws, id, &reads).await?;
     if seen.policy.required()?.as_deref() != Some(from) {
         return Err(
-            "somebody has changed the repository policy in the meantime; it stays".to_owned(),
+            "somebody has changed the repository policy in the meantime; it stays"
+                .to_owned()
+                .into(),
         );
     }
     match to {
@@ -162,7 +198,7 @@ async fn set_repository_policy(
                 .policy_text(to)
                 .send()
                 .await
-                .map_err(|error| Failure::of("ecr:SetRepositoryPolicy", &error).to_string())?;
+                .map_err(|error| Failure::of("ecr:SetRepositoryPolicy", &error))?;
             proven(
                 same_json(answer.policy_text(), Some(to)),
                 "the repository policy",
@@ -175,19 +211,22 @@ async fn set_repository_policy(
             .send()
             .await
             .map(|_| ())
-            .map_err(|error| Failure::of("ecr:DeleteRepositoryPolicy", &error).to_string()),
+            .map_err(|error| Failure::of("ecr:DeleteRepositoryPolicy", &error).into()),
     }
 }
 
-async fn look(aws: &Regional, id: &RepositoryId, reads: &Reads) -> Result<Repository, String> {
+async fn look(aws: &Regional, id: &RepositoryId, reads: &Reads) -> Result<Repository, NotApplied> {
     load_once(aws, id, reads)
         .await
-        .map_err(|error| format!("it could not be read: {error}"))
+        .map_err(|error| match error {
+            LoadError::Unavailable(why) => NotApplied::Later(why),
+            other => NotApplied::Failed(format!("it could not be read: {other}")),
+        })
 }
 
-fn proven(seen: bool, what: &str) -> Result<(), String> {
+fn proven(seen: bool, what: &str) -> Result<(), NotApplied> {
     seen.then_some(())
-        .ok_or_else(|| format!("ECR does not show {what} that was set"))
+        .ok_or_else(|| NotApplied::Failed(format!("ECR does not show {what} that was set")))
 }
 
 /// ECR may write the same document differently.

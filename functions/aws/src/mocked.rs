@@ -15,7 +15,7 @@ use ecr_warden_core::repository::{
 };
 use ecr_warden_core::state::Lease;
 
-use crate::apply::apply;
+use crate::apply::{NotApplied, apply};
 use crate::clients::Regional;
 use crate::load::{LoadError, load, load_once};
 use crate::recreate::Attempt;
@@ -222,8 +222,21 @@ async fn a_change_that_is_not_seen_is_not_fixed() {
     let result = apply(&aws(&[&put, &still]), &id(), &set_to(&["latest"])).await;
     assert_eq!(
         result,
-        Err("set to IMMUTABLE_WITH_EXCLUSION (latest), but ECR shows MUTABLE".to_owned())
+        Err(NotApplied::Failed(
+            "set to IMMUTABLE_WITH_EXCLUSION (latest), but ECR shows MUTABLE".to_owned()
+        ))
     );
+}
+
+#[tokio::test]
+async fn a_change_that_may_work_later_has_not_failed() {
+    let put = mock!(Client::put_image_tag_mutability)
+        .sequence()
+        .http_status(400, error("ThrottlingException", "later"))
+        .times(9)
+        .build();
+    let result = apply(&aws(&[&put]), &id(), &set_to(&[])).await;
+    assert!(matches!(result, Err(NotApplied::Later(_))), "{result:?}");
 }
 
 #[tokio::test]
@@ -235,7 +248,9 @@ async fn a_refused_change_says_why() {
     let result = apply(&aws(&[&put]), &id(), &set_to(&[])).await;
     assert_eq!(
         result,
-        Err("the permission ecr:PutImageTagMutability is missing".to_owned())
+        Err(NotApplied::Failed(
+            "the permission ecr:PutImageTagMutability is missing".to_owned()
+        ))
     );
 }
 

@@ -18,7 +18,7 @@ use ecr_warden_core::state::{
 use futures_util::future::join_all;
 use time::OffsetDateTime;
 
-use crate::apply::apply;
+use crate::apply::{NotApplied, apply};
 use crate::clients::{Clients, Regional};
 use crate::failure::Failure;
 use crate::load::{LoadError, load};
@@ -375,6 +375,8 @@ impl Work<'_> {
             // The alert matters more than its record: it may come twice, it is never lost.
             Err(why) => tracing::error!(repository = %self.id(), %why, "not recorded"),
         }
+        // What a retry may mend is not told as a failure: the claim waits for the retry, which makes the repair and tells.
+        let results = results?;
         let mut verdicts = verdicts(resolved, self.id(), &plan, &all, &results);
         self.drop_old_news(&all, &mut verdicts, &context);
         let occasion = Occasion {
@@ -402,17 +404,22 @@ impl Work<'_> {
         )))
     }
 
-    async fn repair(&self, all: &[Claim]) -> Results {
+    /// Makes all repairs, whatever becomes of the others.
+    async fn repair(&self, all: &[Claim]) -> Result<Results, String> {
         let repairs = all.iter().filter_map(|claim| {
             let repair = claim.repair.as_ref()?;
             Some(async move {
-                let result = apply(&self.aws, self.id(), &repair.action).await;
-                if let Err(why) = &result {
-                    tracing::error!(
-                        repository = %self.id(), rule = claim.rule, repair_failed = true, why, "repair failed"
-                    );
-                }
-                (claim.rule.clone(), result)
+                let result = match apply(&self.aws, self.id(), &repair.action).await {
+                    Ok(()) => Ok(()),
+                    Err(NotApplied::Later(why)) => return Err(why),
+                    Err(NotApplied::Failed(why)) => {
+                        tracing::error!(
+                            repository = %self.id(), rule = claim.rule, repair_failed = true, why, "repair failed"
+                        );
+                        Err(why)
+                    }
+                };
+                Ok((claim.rule.clone(), result))
             })
         });
         join_all(repairs).await.into_iter().collect()

@@ -35,6 +35,26 @@ async fn calls_that_fail_twice_succeed_in_the_end() {
     }
 }
 
+/// A repair that throttling keeps from being made is made by the retry, and not called failed before.
+#[tokio::test]
+async fn a_repair_that_is_throttled_for_long_is_made_by_the_retry() {
+    let world = World::shared();
+    let mut inbox = world.inbox("bad-luck-repair").await;
+    let name = "shop/throttled-for-long";
+    world.create(name).await;
+    world.local.proxy.plan(name, |call| {
+        (call.operation == "PutImageTagMutability").then_some(Fault::Throttle)
+    });
+    let event = call("CreateRepository", name);
+    world.invoke(&event).await.unwrap_err();
+    assert_eq!(inbox.alerts_of(name).await.unwrap().len(), 0);
+    world.local.proxy.calm(name);
+    world.let_leases_run_out(name).await;
+    let outcome = world.invoke(&event).await.unwrap();
+    assert_eq!(status(&outcome, "mutable-tags"), Some("fixed"), "{outcome}");
+    assert_eq!(inbox.alerts_of(name).await.unwrap().len(), 1);
+}
+
 /// The alert is not lost: the invocation fails, and the retry tells of the repair of the first try.
 #[tokio::test]
 async fn an_alert_that_could_not_be_published_is_told_by_the_retry() {
