@@ -33,7 +33,7 @@ $(error ARCH is arm64 or x86_64, not `$(ARCH)`)
 endif
 
 ZIP := target/lambda/enforcer/bootstrap.zip
-SOURCES := Cargo.toml Cargo.lock $(shell find functions infra/policy.yaml -type f -not -path '*/tests/*')
+SOURCES := Cargo.toml Cargo.lock $(shell find functions/core functions/aws functions/enforcer infra/policy.yaml -type f -not -path '*/tests/*')
 # The zip is one file for all variants: it is built again when another one is asked for.
 VARIANT := $(or $(ARCH),host)-$(PROFILE)
 VARIANT_FILE := target/lambda/variant

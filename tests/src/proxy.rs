@@ -47,6 +47,10 @@ struct Shared {
     calls: Vec<Call>,
     /// By a text that the bodies of the calls in question contain.
     plans: HashMap<String, Planned>,
+    /// By operation: a port to send it to instead.
+    routes: HashMap<String, u16>,
+    /// Prefixes of the registry's pull-through cache rules, which no local AWS knows.
+    pull_through_caches: Vec<String>,
 }
 
 /// The proxy; it ends with the process.
@@ -104,6 +108,16 @@ impl Proxy {
 
     pub fn calm(&self, about: &str) {
         self.lock().plans.remove(about);
+    }
+
+    /// Sends an operation that this local AWS lacks to another one.
+    pub fn route(&self, operation: &str, port: u16) {
+        self.lock().routes.insert(operation.to_owned(), port);
+    }
+
+    /// What DescribePullThroughCacheRules answers from now on.
+    pub fn set_pull_through_caches(&self, prefixes: &[&str]) {
+        self.lock().pull_through_caches = prefixes.iter().map(|p| (*p).to_owned()).collect();
     }
 
     /// The calls so far whose bodies contain the text, in order.
@@ -164,7 +178,8 @@ async fn handle(
             .iter_mut()
             .filter(|(about, _)| call.body.contains(about.as_str()))
             .find_map(|(_, plan)| plan(&call));
-        (shared.upstream, shared.parent, fault)
+        let upstream = shared.routes.get(&call.operation).copied();
+        (upstream.unwrap_or(shared.upstream), shared.parent, fault)
     };
     match fault {
         Some(Fault::Throttle) => {
@@ -174,6 +189,16 @@ async fn handle(
             return Ok(error(StatusCode::INTERNAL_SERVER_ERROR, "ServerException"));
         }
         Some(Fault::DropAnswer | Fault::Kill) | None => {}
+    }
+    if call.operation == "DescribePullThroughCacheRules" {
+        let shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let rules: Vec<_> = shared
+            .pull_through_caches
+            .iter()
+            .map(|prefix| serde_json::json!({ "ecrRepositoryPrefix": prefix }))
+            .collect();
+        let body = serde_json::json!({ "pullThroughCacheRules": rules }).to_string();
+        return Ok(Response::new(Full::new(Bytes::from(body))));
     }
     let path = head
         .uri

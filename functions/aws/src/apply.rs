@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ecr::types::{ImageScanningConfiguration, Tag};
 use ecr_warden_core::action::Action;
-use ecr_warden_core::repository::{Reads, Repository, RepositoryId, TagMutability};
+use ecr_warden_core::repository::{RegistryScanning, Repository, RepositoryId, TagMutability};
 
 use crate::clients::Regional;
 use crate::ecr;
@@ -13,7 +13,7 @@ use crate::load::{LoadError, load_once};
 
 /// Why a change was not made.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum NotApplied {
+pub enum NotApplied {
     /// Throttled, out of order or out of reach: a retry may make it.
     Later(String),
     /// One line for people.
@@ -39,30 +39,77 @@ impl From<String> for NotApplied {
 ///
 /// # Errors
 /// One line for people.
-pub(crate) async fn apply(
+pub async fn apply(aws: &Regional, id: &RepositoryId, action: &Action) -> Result<(), NotApplied> {
+    if replaces_a_document(action) {
+        let seen = look(aws, id, action).await?;
+        if action.is_done(&seen)? {
+            return Ok(());
+        }
+        // What somebody has written since is judged by its own event.
+        if !action.stands_on(&seen)? {
+            return Err("somebody has changed it in the meantime; it stays"
+                .to_owned()
+                .into());
+        }
+    }
+    let proven = match action {
+        Action::SetTagMutability { to, .. } => set_tag_mutability(aws, id, to).await?,
+        Action::SetScanOnPush { to, .. } => set_scan_on_push(aws, id, *to).await?,
+        Action::SetRegistryScanning { to, .. } => set_registry_scanning(aws, to).await?,
+        Action::SetLifecyclePolicy { to, .. } => {
+            set_lifecycle_policy(aws, id, to.as_deref()).await?
+        }
+        Action::SetTags { to, .. } => set_tags(aws, id, to).await?,
+        Action::SetRepositoryPolicy { to, .. } => {
+            set_repository_policy(aws, id, to.as_deref()).await?
+        }
+        Action::Recreate { .. } => {
+            return Err("a recreation is not applied as one change"
+                .to_owned()
+                .into());
+        }
+    };
+    if proven || action.is_done(&look(aws, id, action).await?)? {
+        Ok(())
+    } else {
+        Err(format!("it was set to {}, and ECR does not show it", action.to()).into())
+    }
+}
+
+/// Whether the change would overwrite the whole of something that others write too. The last look at it is a round trip
+/// old by now, so it is looked at again.
+fn replaces_a_document(action: &Action) -> bool {
+    match action {
+        Action::SetRegistryScanning { .. }
+        | Action::SetLifecyclePolicy { .. }
+        | Action::SetRepositoryPolicy { .. } => true,
+        Action::SetTagMutability { .. }
+        | Action::SetScanOnPush { .. }
+        | Action::SetTags { .. }
+        | Action::Recreate { .. } => false,
+    }
+}
+
+async fn look(
     aws: &Regional,
     id: &RepositoryId,
     action: &Action,
-) -> Result<(), NotApplied> {
-    match action {
-        Action::SetTagMutability { to, .. } => set_tag_mutability(aws, id, to).await,
-        Action::SetScanOnPush { to, .. } => set_scan_on_push(aws, id, *to).await,
-        Action::PutLifecyclePolicy { to } => put_lifecycle_policy(aws, id, to).await,
-        Action::PutTags { to, .. } => put_tags(aws, id, to).await,
-        Action::SetRepositoryPolicy { from, to } => {
-            set_repository_policy(aws, id, from, to.as_deref()).await
-        }
-        Action::Recreate { .. } => Err("a recreation is not applied as one change"
-            .to_owned()
-            .into()),
-    }
+) -> Result<Repository, NotApplied> {
+    load_once(aws, id, &action.reads())
+        .await
+        .map_err(|error| match error {
+            LoadError::Unavailable(why) => NotApplied::Later(why),
+            other => NotApplied::Failed(format!("it could not be read: {other}")),
+        })
 }
+
+// Each of these says whether ECR's answer shows the change; an answer that does not proves nothing either way.
 
 async fn set_tag_mutability(
     aws: &Regional,
     id: &RepositoryId,
     to: &TagMutability,
-) -> Result<(), NotApplied> {
+) -> Result<bool, NotApplied> {
     let (value, filters) = ecr::mutability_request(to)
         .ok_or_else(|| format!("`{to}` is not known to this version and so not written"))?;
     let answer = aws
@@ -78,19 +125,14 @@ async fn set_tag_mutability(
         answer.image_tag_mutability(),
         answer.image_tag_mutability_exclusion_filters(),
     );
-    if answered == *to {
-        return Ok(());
-    }
-    // An answer without the filters proves nothing either way.
-    let seen = look(aws, id, &Reads::default()).await?;
-    if seen.mutability == *to {
-        Ok(())
-    } else {
-        Err(format!("set to {to}, but ECR shows {}", seen.mutability).into())
-    }
+    Ok(answered == *to)
 }
 
-async fn set_scan_on_push(aws: &Regional, id: &RepositoryId, to: bool) -> Result<(), NotApplied> {
+async fn set_scan_on_push(
+    aws: &Regional,
+    id: &RepositoryId,
+    to: bool,
+) -> Result<bool, NotApplied> {
     let answer = aws
         .ecr
         .put_image_scanning_configuration()
@@ -106,89 +148,56 @@ async fn set_scan_on_push(aws: &Regional, id: &RepositoryId, to: bool) -> Result
     let answered = answer
         .image_scanning_configuration()
         .map(ImageScanningConfiguration::scan_on_push);
-    proven(answered == Some(to), "the scanning configuration")
+    Ok(answered == Some(to))
 }
 
-/// Never replaces one: the last look at it is a round trip old, so it is looked at again.
-async fn put_lifecycle_policy(
-    aws: &Regional,
-    id: &RepositoryId,
-    to: &str,
-) -> Result<(), NotApplied> {
-    let reads = Reads {
-        lifecycle: true,
-        ..Reads::default()
-    };
-    let seen = look(aws, id, &reads).await?;
-    if seen.lifecycle.required()?.is_some() {
-        return Err(
-            "somebody has put a lifecycle policy in the meantime; it stays"
-                .to_owned()
-                .into(),
-        );
-    }
+async fn set_registry_scanning(aws: &Regional, to: &RegistryScanning) -> Result<bool, NotApplied> {
+    let (kind, rules) = ecr::scanning_request(to).map_err(|error| error.to_string())?;
     let answer = aws
         .ecr
-        .put_lifecycle_policy()
-        .repository_name(&id.name)
-        .lifecycle_policy_text(to)
+        .put_registry_scanning_configuration()
+        .scan_type(kind)
+        .set_rules(Some(rules))
         .send()
         .await
-        .map_err(|error| Failure::of("ecr:PutLifecyclePolicy", &error))?;
-    proven(
-        same_json(answer.lifecycle_policy_text(), Some(to)),
-        "the lifecycle policy",
-    )
+        .map_err(|error| Failure::of("ecr:PutRegistryScanningConfiguration", &error))?;
+    Ok(ecr::scanning(answer.registry_scanning_configuration()) == *to)
 }
 
-async fn put_tags(
+async fn set_lifecycle_policy(
     aws: &Regional,
     id: &RepositoryId,
-    to: &BTreeMap<String, String>,
-) -> Result<(), NotApplied> {
-    let tags: Result<Vec<Tag>, _> = to
-        .iter()
-        .map(|(key, value)| Tag::builder().key(key).value(value).build())
-        .collect();
-    aws.ecr
-        .tag_resource()
-        .resource_arn(id.arn())
-        .set_tags(Some(tags.map_err(|error| error.to_string())?))
-        .send()
-        .await
-        .map_err(|error| Failure::of("ecr:TagResource", &error))?;
-    // The answer is empty.
-    let reads = Reads {
-        tags: true,
-        ..Reads::default()
-    };
-    let seen = look(aws, id, &reads).await?;
-    let tags = seen.tags.required()?;
-    proven(
-        to.iter().all(|(key, value)| tags.get(key) == Some(value)),
-        "the tags",
-    )
+    to: Option<&str>,
+) -> Result<bool, NotApplied> {
+    match to {
+        Some(to) => {
+            let answer = aws
+                .ecr
+                .put_lifecycle_policy()
+                .repository_name(&id.name)
+                .lifecycle_policy_text(to)
+                .send()
+                .await
+                .map_err(|error| Failure::of("ecr:PutLifecyclePolicy", &error))?;
+            Ok(answer.lifecycle_policy_text() == Some(to))
+        }
+        None => {
+            aws.ecr
+                .delete_lifecycle_policy()
+                .repository_name(&id.name)
+                .send()
+                .await
+                .map_err(|error| Failure::of("ecr:DeleteLifecyclePolicy", &error))?;
+            Ok(true)
+        }
+    }
 }
 
-/// Replaces only the policy that was judged: what somebody has written since is judged by its own event.
 async fn set_repository_policy(
     aws: &Regional,
     id: &RepositoryId,
-    from: &str,
     to: Option<&str>,
-) -> Result<(), NotApplied> {
-    let reads = Reads {
-        policy: true,
-        ..Reads::default()
-    };
-    let seen = look(aws, id, &reads).await?;
-    if seen.policy.required()?.as_deref() != Some(from) {
-        return Err(
-            "somebody has changed the repository policy in the meantime; it stays"
-                .to_owned()
-                .into(),
-        );
-    }
+) -> Result<bool, NotApplied> {
     match to {
         Some(to) => {
             let answer = aws
@@ -199,40 +208,53 @@ async fn set_repository_policy(
                 .send()
                 .await
                 .map_err(|error| Failure::of("ecr:SetRepositoryPolicy", &error))?;
-            proven(
-                same_json(answer.policy_text(), Some(to)),
-                "the repository policy",
-            )
+            Ok(answer.policy_text() == Some(to))
         }
-        None => aws
-            .ecr
-            .delete_repository_policy()
-            .repository_name(&id.name)
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|error| Failure::of("ecr:DeleteRepositoryPolicy", &error).into()),
+        None => {
+            aws.ecr
+                .delete_repository_policy()
+                .repository_name(&id.name)
+                .send()
+                .await
+                .map_err(|error| Failure::of("ecr:DeleteRepositoryPolicy", &error))?;
+            Ok(true)
+        }
     }
 }
 
-async fn look(aws: &Regional, id: &RepositoryId, reads: &Reads) -> Result<Repository, NotApplied> {
-    load_once(aws, id, reads)
-        .await
-        .map_err(|error| match error {
-            LoadError::Unavailable(why) => NotApplied::Later(why),
-            other => NotApplied::Failed(format!("it could not be read: {other}")),
-        })
-}
-
-fn proven(seen: bool, what: &str) -> Result<(), NotApplied> {
-    seen.then_some(())
-        .ok_or_else(|| NotApplied::Failed(format!("ECR does not show {what} that was set")))
-}
-
-/// ECR may write the same document differently.
-fn same_json(seen: Option<&str>, wanted: Option<&str>) -> bool {
-    let parsed = |text: Option<&str>| {
-        text.and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok())
-    };
-    seen == wanted || (seen.is_some() && parsed(seen).is_some() && parsed(seen) == parsed(wanted))
+/// The answers are empty.
+async fn set_tags(
+    aws: &Regional,
+    id: &RepositoryId,
+    to: &BTreeMap<String, Option<String>>,
+) -> Result<bool, NotApplied> {
+    let tags: Result<Vec<Tag>, _> = to
+        .iter()
+        .filter_map(|(key, value)| Some(Tag::builder().key(key).value(value.as_ref()?).build()))
+        .collect();
+    let tags = tags.map_err(|error| error.to_string())?;
+    if !tags.is_empty() {
+        aws.ecr
+            .tag_resource()
+            .resource_arn(id.arn())
+            .set_tags(Some(tags))
+            .send()
+            .await
+            .map_err(|error| Failure::of("ecr:TagResource", &error))?;
+    }
+    let removed: Vec<String> = to
+        .iter()
+        .filter(|(_, value)| value.is_none())
+        .map(|(key, _)| key.clone())
+        .collect();
+    if !removed.is_empty() {
+        aws.ecr
+            .untag_resource()
+            .resource_arn(id.arn())
+            .set_tag_keys(Some(removed))
+            .send()
+            .await
+            .map_err(|error| Failure::of("ecr:UntagResource", &error))?;
+    }
+    Ok(false)
 }

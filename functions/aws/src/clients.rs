@@ -38,7 +38,7 @@ pub struct Clients {
 
 /// The clients that repositories of one account and region are reached by.
 #[derive(Clone, Debug)]
-pub(crate) struct Regional {
+pub struct Regional {
     pub(crate) ecr: aws_sdk_ecr::Client,
     pub(crate) kms: aws_sdk_kms::Client,
 }
@@ -91,18 +91,24 @@ impl Clients {
                     .build(),
             )
             .build();
-        Ok(Self {
+        Ok(Self::new(config, own_account))
+    }
+
+    /// From a configuration that somebody else has made. `own_account`: the only one that is reached.
+    #[must_use]
+    pub fn new(config: SdkConfig, own_account: Option<String>) -> Self {
+        Self {
             config,
             own_account,
             by_region: Mutex::default(),
-        })
+        }
     }
 
     /// The clients for a repository's account and region.
     ///
     /// # Errors
     /// The account is another one's: a role there is not set up.
-    pub(crate) fn of(&self, account: &str, region: &str) -> Result<Regional, ConfigError> {
+    pub fn of(&self, account: &str, region: &str) -> Result<Regional, ConfigError> {
         if let Some(own) = self.own_account.as_ref().filter(|own| *own != account) {
             return Err(ConfigError::ForeignAccount {
                 account: account.to_owned(),
@@ -130,6 +136,14 @@ impl Clients {
 
     pub(crate) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         aws_sdk_dynamodb::Client::new(&self.config)
+    }
+
+    pub(crate) fn sqs(&self) -> aws_sdk_sqs::Client {
+        aws_sdk_sqs::Client::new(&self.config)
+    }
+
+    pub(crate) fn ssm(&self) -> aws_sdk_ssm::Client {
+        aws_sdk_ssm::Client::new(&self.config)
     }
 
     pub(crate) fn sns(&self) -> aws_sdk_sns::Client {

@@ -6,8 +6,12 @@ use aws_sdk_ecr::error::BuildError;
 use aws_sdk_ecr::types::{
     EncryptionConfiguration, EncryptionType as EcrEncryption, ImageTagMutability,
     ImageTagMutabilityExclusionFilter, ImageTagMutabilityExclusionFilterType,
+    RegistryScanningConfiguration, RegistryScanningRule, ScanFrequency as EcrFrequency, ScanType,
+    ScanningRepositoryFilter, ScanningRepositoryFilterType,
 };
-use ecr_warden_core::repository::{Encryption, EncryptionType, TagMutability};
+use ecr_warden_core::repository::{
+    Encryption, EncryptionType, RegistryScanning, ScanFrequency, ScanRule, TagMutability,
+};
 
 /// A setting and its filters as the core knows them.
 pub(crate) fn mutability(
@@ -103,6 +107,67 @@ pub(crate) fn encryption_request(
         })
         .set_kms_key(wanted.kms_key.clone())
         .build()
+}
+
+/// The registry's scanning configuration; without one, basic scanning by hand.
+pub(crate) fn scanning(configuration: Option<&RegistryScanningConfiguration>) -> RegistryScanning {
+    let Some(configuration) = configuration else {
+        return RegistryScanning::default();
+    };
+    let mut rules: Vec<ScanRule> = configuration
+        .rules()
+        .iter()
+        .map(|rule| ScanRule {
+            frequency: match rule.scan_frequency() {
+                EcrFrequency::ScanOnPush => ScanFrequency::ScanOnPush,
+                EcrFrequency::ContinuousScan => ScanFrequency::ContinuousScan,
+                EcrFrequency::Manual => ScanFrequency::Manual,
+                other => ScanFrequency::Unknown(other.as_str().to_owned()),
+            },
+            filters: rule
+                .repository_filters()
+                .iter()
+                .map(|filter| filter.filter().to_owned())
+                .collect(),
+        })
+        .collect();
+    rules.sort_by(|a, b| a.frequency.cmp(&b.frequency));
+    RegistryScanning {
+        enhanced: configuration.scan_type() == Some(&ScanType::Enhanced),
+        rules,
+    }
+}
+
+/// The same as a request has it.
+pub(crate) fn scanning_request(
+    wanted: &RegistryScanning,
+) -> Result<(ScanType, Vec<RegistryScanningRule>), BuildError> {
+    let kind = if wanted.enhanced {
+        ScanType::Enhanced
+    } else {
+        ScanType::Basic
+    };
+    let rules: Result<Vec<_>, _> = wanted
+        .rules
+        .iter()
+        .map(|rule| {
+            let filters: Result<Vec<_>, _> = rule
+                .filters
+                .iter()
+                .map(|filter| {
+                    ScanningRepositoryFilter::builder()
+                        .filter(filter)
+                        .filter_type(ScanningRepositoryFilterType::Wildcard)
+                        .build()
+                })
+                .collect();
+            RegistryScanningRule::builder()
+                .scan_frequency(EcrFrequency::from(rule.frequency.name()))
+                .set_repository_filters(Some(filters?))
+                .build()
+        })
+        .collect();
+    Ok((kind, rules?))
 }
 
 #[cfg(test)]

@@ -7,12 +7,25 @@ mod ecr;
 mod failure;
 mod load;
 mod pipeline;
+mod policy;
+#[cfg(feature = "profiles")]
+mod profiles;
 mod publish;
 mod recreate;
+mod revisit;
+mod rollback;
 mod state;
 
-pub use clients::{Clients, ConfigError};
+pub use apply::{NotApplied, apply};
+pub use clients::{Clients, ConfigError, Regional};
+pub use load::{LoadError, load_once};
 pub use pipeline::{Occurrence, Pipeline, TryAgain};
+pub use policy::PolicySource;
+#[cfg(feature = "profiles")]
+pub use profiles::Caller;
+pub use revisit::Revisits;
+pub use rollback::{NotRolledBack, changes, resume, roll_back};
+pub use state::State;
 
 #[cfg(test)]
 mod mocked;

@@ -1,12 +1,12 @@
 //! One parallel round of reads → a snapshot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use aws_sdk_ecr::types::{DescribeImagesFilter, ImageStatusFilter, ScanFrequency, ScanType};
+use aws_sdk_ecr::types::{DescribeImagesFilter, ImageStatusFilter, TagStatus};
 use aws_sdk_kms::types::KeyState;
 use ecr_warden_core::repository::{
-    Key, Read, Reads, RegistryScanning, Repository, RepositoryId, ScanRule,
+    Key, Read, Reads, RegistryScanning, Repository, RepositoryId, TagMutability,
 };
 use futures_util::future::join_all;
 
@@ -22,9 +22,14 @@ const PATIENCE: [Duration; 4] = [
     Duration::from_millis(2000),
 ];
 
+/// ECR's largest page.
+const PAGE: i32 = 1000;
+/// So many tags are enough to see what pipelines push.
+const RECENT_TAGS: usize = 1000;
+
 /// Why there is no snapshot.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum LoadError {
+pub enum LoadError {
     #[error("ECR knows no such repository")]
     Gone,
     /// Later it may work.
@@ -35,7 +40,7 @@ pub(crate) enum LoadError {
     Unreadable(String),
 }
 
-/// Reads a repository. `young`: it was created a moment ago, so that "no such repository" is not believed at once.
+/// Reads a repository, with patience. `young`: it was created a moment ago, so that "no such repository" is not believed at once.
 pub(crate) async fn load(
     aws: &Regional,
     id: &RepositoryId,
@@ -54,19 +59,25 @@ pub(crate) async fn load(
     }
 }
 
-pub(crate) async fn load_once(
+/// Reads a repository.
+///
+/// # Errors
+/// There is none, or it can't be read (now).
+pub async fn load_once(
     aws: &Regional,
     id: &RepositoryId,
     reads: &Reads,
 ) -> Result<Repository, LoadError> {
     let keys = join_all(reads.keys.iter().map(|name| key(aws, name)));
-    let (described, tags, policy, lifecycle, has_images, scanning, keys) = tokio::join!(
+    let (described, tags, policy, lifecycle, has_images, recent, scanning, cached, keys) = tokio::join!(
         describe(aws, id),
         asked(reads.tags, tags(aws, id)),
         asked(reads.policy, policy(aws, id)),
         asked(reads.lifecycle, lifecycle(aws, id)),
         asked(reads.images, has_images(aws, id)),
+        asked(reads.recent_tags, tagged_page(aws, id, None)),
         asked(reads.scanning, scanning(aws)),
+        asked(reads.pull_through, pull_through(aws, id)),
         keys,
     );
     let described = described.map_err(|failure| match failure {
@@ -78,13 +89,23 @@ pub(crate) async fn load_once(
     for (name, key) in reads.keys.iter().zip(keys) {
         read_keys.insert(name.clone(), read(key.map_err(Some))?);
     }
+    let mutability = ecr::mutability(
+        described.image_tag_mutability(),
+        described.image_tag_mutability_exclusion_filters(),
+    );
+    let recent = match recent {
+        // One page says enough of a repository whose tags can't move. Of others all are looked at before they are stopped
+        // from moving: pages come in no order.
+        Ok(page) if mutability != TagMutability::Immutable => {
+            all_tags(aws, id, page).await.map_err(Some)
+        }
+        Ok(page) => Ok(page.tags),
+        Err(why) => Err(why),
+    };
     Ok(Repository {
         id: id.clone(),
         created_at: described.created_at().and_then(|at| at.to_millis().ok()),
-        mutability: ecr::mutability(
-            described.image_tag_mutability(),
-            described.image_tag_mutability_exclusion_filters(),
-        ),
+        mutability,
         encryption: ecr::encryption(described.encryption_configuration()),
         scan_on_push: described
             .image_scanning_configuration()
@@ -93,7 +114,9 @@ pub(crate) async fn load_once(
         policy: read(policy)?,
         lifecycle: read(lifecycle)?,
         has_images: read(has_images)?,
+        recent_tags: read(recent.map(newest))?,
         scanning: read(scanning)?,
+        pull_through: read(cached)?,
         pushed: None,
         keys: read_keys,
     })
@@ -209,6 +232,65 @@ async fn has_images(aws: &Regional, id: &RepositoryId) -> Result<bool, Failure> 
     Ok(!answer.image_details().is_empty() || answer.next_token().is_some())
 }
 
+/// Tags with the time of their image's push.
+struct Tagged {
+    tags: Vec<(i64, String)>,
+    next: Option<String>,
+}
+
+async fn tagged_page(
+    aws: &Regional,
+    id: &RepositoryId,
+    token: Option<String>,
+) -> Result<Tagged, Failure> {
+    let answer = aws
+        .ecr
+        .describe_images()
+        .repository_name(&id.name)
+        .max_results(PAGE)
+        .set_next_token(token)
+        .filter(
+            DescribeImagesFilter::builder()
+                .tag_status(TagStatus::Tagged)
+                .build(),
+        )
+        .send()
+        .await
+        .map_err(|error| Failure::of("ecr:DescribeImages", &error))?;
+    let tags = answer
+        .image_details()
+        .iter()
+        .flat_map(|image| {
+            let pushed = image.image_pushed_at().map_or(0, |at| at.secs());
+            image.image_tags().iter().map(move |tag| (pushed, tag.clone()))
+        })
+        .collect();
+    Ok(Tagged {
+        tags,
+        next: answer.next_token,
+    })
+}
+
+async fn all_tags(
+    aws: &Regional,
+    id: &RepositoryId,
+    first: Tagged,
+) -> Result<Vec<(i64, String)>, Failure> {
+    let Tagged { mut tags, mut next } = first;
+    while let Some(token) = next.take() {
+        let page = tagged_page(aws, id, Some(token)).await?;
+        tags.extend(page.tags);
+        next = page.next;
+    }
+    Ok(tags)
+}
+
+fn newest(mut tags: Vec<(i64, String)>) -> BTreeSet<String> {
+    tags.sort_by(|(a, _), (b, _)| b.cmp(a));
+    tags.truncate(RECENT_TAGS);
+    tags.into_iter().map(|(_, tag)| tag).collect()
+}
+
 async fn scanning(aws: &Regional) -> Result<RegistryScanning, Failure> {
     let answer = aws
         .ecr
@@ -216,27 +298,35 @@ async fn scanning(aws: &Regional) -> Result<RegistryScanning, Failure> {
         .send()
         .await
         .map_err(|error| Failure::of("ecr:GetRegistryScanningConfiguration", &error))?;
-    let Some(configuration) = answer.scanning_configuration else {
-        return Ok(RegistryScanning::default());
-    };
-    Ok(RegistryScanning {
-        enhanced: configuration.scan_type() == Some(&ScanType::Enhanced),
-        rules: configuration
-            .rules()
-            .iter()
-            .map(|rule| ScanRule {
-                on_push: matches!(
-                    rule.scan_frequency(),
-                    ScanFrequency::ScanOnPush | ScanFrequency::ContinuousScan
-                ),
-                filters: rule
-                    .repository_filters()
-                    .iter()
-                    .map(|filter| filter.filter().to_owned())
-                    .collect(),
-            })
-            .collect(),
-    })
+    Ok(ecr::scanning(answer.scanning_configuration()))
+}
+
+/// The prefix of a rule that may fill any repository.
+const ANY_PREFIX: &str = "ROOT";
+
+/// A pull-through cache rule fills the repositories whose names begin with its prefix (API reference,
+/// CreatePullThroughCacheRule). In doubt it does.
+async fn pull_through(aws: &Regional, id: &RepositoryId) -> Result<bool, Failure> {
+    let mut token = None;
+    loop {
+        let answer = aws
+            .ecr
+            .describe_pull_through_cache_rules()
+            .max_results(PAGE)
+            .set_next_token(token)
+            .send()
+            .await
+            .map_err(|error| Failure::of("ecr:DescribePullThroughCacheRules", &error))?;
+        let fills = answer.pull_through_cache_rules().iter().any(|rule| {
+            let prefix = rule.ecr_repository_prefix().unwrap_or_default();
+            let rest = id.name.strip_prefix(prefix);
+            prefix == ANY_PREFIX || rest.is_some_and(|rest| rest.starts_with('/'))
+        });
+        token = answer.next_token;
+        if fills || token.is_none() {
+            return Ok(fills);
+        }
+    }
 }
 
 async fn key(aws: &Regional, name: &str) -> Result<Option<Key>, Failure> {

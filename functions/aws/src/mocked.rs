@@ -17,6 +17,7 @@ use ecr_warden_core::state::Lease;
 
 use crate::apply::{NotApplied, apply};
 use crate::clients::Regional;
+use crate::clients::Clients;
 use crate::load::{LoadError, load, load_once};
 use crate::recreate::Attempt;
 use crate::state::State;
@@ -301,18 +302,17 @@ async fn a_recreation_creates_with_everything_that_creation_can_carry() {
         policy: Read::Known(None),
         lifecycle: Read::Known(None),
         has_images: Read::Known(false),
+        recent_tags: Read::NotAsked,
         scanning: Read::NotAsked,
+        pull_through: Read::NotAsked,
         pushed: None,
         keys: [].into(),
     };
     let to = Encryption::kms(Some("alias/ecr"));
-    let unused = aws_sdk_dynamodb::Config::builder()
+    let unused = aws_types::SdkConfig::builder()
         .behavior_version(aws_sdk_ecr::config::BehaviorVersion::latest())
         .build();
-    let state = State::new(
-        aws_sdk_dynamodb::Client::from_conf(unused),
-        "unused".to_owned(),
-    );
+    let state = State::new(&Clients::new(unused, None), "unused".to_owned());
     let attempt = Attempt {
         aws: &regional,
         state: &state,
@@ -321,6 +321,7 @@ async fn a_recreation_creates_with_everything_that_creation_can_carry() {
             until: 0,
         },
         said_version: 0,
+        repairs: ecr_warden_core::state::Repairs::default(),
         now: 0,
         intent: Intent {
             id: "intent-1".to_owned(),

@@ -3,7 +3,10 @@
 //! The critical path is three round trips: read, all at once; claim and fix, all at once; publish. What is written
 //! down after the alert is out does not delay it. A recreation takes more, because it must not lose anything.
 
-use ecr_warden_core::action::Action;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ecr_warden_core::action::{Action, Part};
 use ecr_warden_core::alert::{Alert, Occasion};
 use ecr_warden_core::evaluate::evaluate;
 use ecr_warden_core::finding::{Finding, Fix, Severity, Violation};
@@ -11,19 +14,22 @@ use ecr_warden_core::outcome::{Outcome, Results, Verdict, verdicts};
 use ecr_warden_core::plan::{Decision, Plan, Step, plan};
 use ecr_warden_core::policy::{Policy, Resolved};
 use ecr_warden_core::recreate::{Finished, Intent, Withdrawn};
-use ecr_warden_core::repository::{Push, Reads, Repository, RepositoryId};
+use ecr_warden_core::repository::{Push, Repository, RepositoryId};
 use ecr_warden_core::state::{
-    Claim, Context, Known, Lease, Repair, Result as RepairResult, claims, is_news, settled,
+    Claim, Context, Known, Lease, Result as RepairResult, claims, is_news, settled,
 };
 use futures_util::future::join_all;
+use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::apply::{NotApplied, apply};
 use crate::clients::{Clients, Regional};
 use crate::failure::Failure;
 use crate::load::{LoadError, load};
+use crate::policy::{Found, PolicySource};
 use crate::publish::publish;
 use crate::recreate::{Attempt, End, Interruption};
+use crate::revisit::Revisits;
 use crate::state::State;
 
 /// A repository can be at odds with us a few times; then another event or the sweep goes on.
@@ -38,7 +44,9 @@ pub struct Pipeline {
     state: State,
     sns: aws_sdk_sns::Client,
     topic_arn: String,
-    policy: Policy,
+    policy: PolicySource,
+    /// Where events wait whose repository is to settle first; without it, none waits.
+    revisits: Option<Revisits>,
 }
 
 /// Why a repository is looked at, and by whom.
@@ -56,6 +64,8 @@ pub struct Occurrence {
     pub request_id: String,
     /// Seconds since the epoch at which the invocation is ended.
     pub deadline: i64,
+    /// As it came, for when it is put off.
+    pub event: Value,
 }
 
 /// The event was not dealt with, and a retry may succeed. Nothing that was begun is forgotten.
@@ -75,6 +85,7 @@ enum Round {
 /// One repository's way through the pipeline.
 struct Work<'p> {
     pipeline: &'p Pipeline,
+    policy: &'p Policy,
     occurrence: &'p Occurrence,
     aws: Regional,
     me: Lease,
@@ -84,13 +95,20 @@ struct Work<'p> {
 
 impl Pipeline {
     #[must_use]
-    pub fn new(clients: Clients, state_table: String, topic_arn: String, policy: Policy) -> Self {
+    pub fn new(
+        clients: Clients,
+        state: State,
+        topic_arn: String,
+        policy: PolicySource,
+        revisits: Option<Revisits>,
+    ) -> Self {
         Self {
-            state: State::new(clients.dynamodb(), state_table),
+            state,
             sns: clients.sns(),
             clients,
             topic_arn,
             policy,
+            revisits,
         }
     }
 
@@ -110,8 +128,15 @@ impl Pipeline {
                 ));
             }
         };
+        let try_again = |why| TryAgain {
+            repository: id.arn(),
+            why,
+        };
+        // A round trip of its own, once a minute and only where the policy is a parameter: it says what is to be read.
+        let policy = self.policy(occurrence).await.map_err(try_again)?;
         let mut work = Work {
             pipeline: self,
+            policy: &policy,
             occurrence,
             aws,
             me: Lease {
@@ -124,18 +149,60 @@ impl Pipeline {
             match work.round().await {
                 Ok(Round::Done(outcome)) => return Ok(outcome),
                 Ok(Round::Again) => {}
-                Err(why) => {
-                    return Err(TryAgain {
-                        repository: id.arn(),
-                        why,
-                    });
-                }
+                Err(why) => return Err(try_again(why)),
             }
         }
-        Err(TryAgain {
-            repository: id.arn(),
-            why: "others keep changing it at the same time".to_owned(),
-        })
+        Err(try_again(
+            "others keep changing it at the same time".to_owned(),
+        ))
+    }
+
+    /// The policy that is in force. People are told when the parameter that holds it stops, or begins again, to be right.
+    async fn policy(&self, occurrence: &Occurrence) -> Result<Arc<Policy>, String> {
+        let look = self.policy.look().await;
+        if let Some(found) = &look.read {
+            self.tell_of_policy(found, occurrence).await?;
+        }
+        look.policy
+    }
+
+    async fn tell_of_policy(&self, found: &Found, occurrence: &Occurrence) -> Result<(), String> {
+        let told = match self.state.told_of_policy(&found.parameter).await {
+            Ok(told) => told,
+            Err(Failure::Unavailable(why)) => return Err(why),
+            // The alert matters more than its record.
+            Err(other) => {
+                tracing::error!(why = %other, "whether people know of the policy can't be told");
+                None
+            }
+        };
+        if let Some(wrong) = &found.wrong {
+            tracing::error!(invalid_policy = true, wrong, "the policy is not valid");
+        }
+        if told == found.wrong {
+            return Ok(());
+        }
+        let occasion = Occasion {
+            id: &occurrence.request_id,
+            cause: &occurrence.cause,
+            actor: None,
+            occurred_at: &occurrence.occurred_at,
+        };
+        let RepositoryId {
+            account, region, ..
+        } = &occurrence.repository;
+        let alert = Alert::of_policy(&found.parameter, account, region, &occasion, found.wrong.as_deref());
+        publish(&self.sns, &self.topic_arn, &alert.message())
+            .await
+            .map_err(|failure| format!("the alert could not be published: {failure}"))?;
+        let written = self
+            .state
+            .tell_of_policy(&found.parameter, found.wrong.as_deref())
+            .await;
+        if let Err(why) = written {
+            tracing::warn!(%why, "told, but not written down");
+        }
+        Ok(())
     }
 }
 
@@ -154,11 +221,8 @@ impl Work<'_> {
 
     async fn round(&mut self) -> Result<Round, String> {
         let now = OffsetDateTime::now_utc().unix_timestamp();
-        let resolved = self.pipeline.policy.for_repository(self.id());
-        let reads = resolved
-            .as_ref()
-            .map_or_else(|_| Reads::default(), Resolved::reads);
-        let (loaded, known) = tokio::join!(
+        let mut reads = self.policy.reads(self.id());
+        let (mut loaded, known) = tokio::join!(
             load(&self.aws, self.id(), &reads, self.occurrence.young),
             self.pipeline.state.load(self.id())
         );
@@ -178,7 +242,22 @@ impl Work<'_> {
             }
             return self.recreate(intent, known.as_ref().ok(), false, now).await;
         }
-        let empty = Resolved { rules: Vec::new() };
+        if let Ok(repository) = &loaded {
+            if let Some(seconds) = self.settles(repository, now) {
+                return self.put_off(seconds).await;
+            }
+            // What the tags or the records ask for beyond what the name does: a round trip more, and rarely.
+            let mut needed = self
+                .policy
+                .for_repository(self.id(), &repository.tags)
+                .map_or_else(|_| reads.clone(), |resolved| resolved.reads());
+            needed.policy |= known.as_ref().is_ok_and(Known::quarantined);
+            if !reads.cover(&needed) {
+                reads.add(needed);
+                loaded = load(&self.aws, self.id(), &reads, false).await;
+            }
+        }
+        let empty = Resolved::nothing();
         let repository = match loaded {
             Ok(repository) => Repository {
                 pushed: self.occurrence.pushed.clone(),
@@ -203,12 +282,12 @@ impl Work<'_> {
                 return self.tell(&empty, plan, known.as_ref(), None, now).await;
             }
         };
-        let resolved = match resolved {
+        let resolved = match self.policy.for_repository(self.id(), &repository.tags) {
             Ok(resolved) => resolved,
             Err(why) => {
                 let plan = for_people(
-                    "invalid-policy",
-                    "the policy contradicts itself for this repository, so it is not judged",
+                    "undecided-policy",
+                    "what the policy asks of the repository can't be told, so it is not judged",
                     why,
                 );
                 return self
@@ -217,11 +296,13 @@ impl Work<'_> {
             }
         };
         let findings = evaluate(&resolved, &repository);
+        let context = self.context(repository.created_at, now);
         let mut plan = plan(
             &resolved,
+            &repository,
             findings,
             known.as_ref().map_err(String::as_str),
-            now,
+            &context,
         );
         if let Some(step) = plan.recreation() {
             let rule = step.finding.rule;
@@ -247,6 +328,37 @@ impl Work<'_> {
         }
         self.tell(&resolved, plan, known.as_ref(), repository.created_at, now)
             .await
+    }
+
+    fn context(&self, created_at: Option<i64>, now: i64) -> Context<'_> {
+        Context {
+            me: &self.me,
+            now,
+            cause: &self.occurrence.cause,
+            actor: self.occurrence.actor.as_deref(),
+            created_at,
+        }
+    }
+
+    /// For how many seconds its creator may still go on, where the policy grants that.
+    fn settles(&self, repository: &Repository, now: i64) -> Option<i64> {
+        self.pipeline.revisits.as_ref()?;
+        let settle = self.policy.settle()?.seconds();
+        let age = now.saturating_sub(repository.created_at?.saturating_div(1000));
+        // A clock that is behind ours must not make it wait for longer than that.
+        Some(settle.saturating_sub(age.max(0))).filter(|left| *left > 0)
+    }
+
+    async fn put_off(&self, seconds: i64) -> Result<Round, String> {
+        if let Some(revisits) = &self.pipeline.revisits {
+            revisits
+                .send(&self.occurrence.event, seconds)
+                .await
+                .map_err(|failure| format!("it could not be put off: {failure}"))?;
+        }
+        Ok(self.ignored(format!(
+            "it is new and may settle: it is looked at again in {seconds} seconds"
+        )))
     }
 
     fn intent(
@@ -292,6 +404,9 @@ impl Work<'_> {
             said_version: known
                 .and_then(|known| known.said.get(&rule))
                 .map_or(0, |said| said.version),
+            repairs: known
+                .and_then(|known| known.repairs.get(&rule).cloned())
+                .unwrap_or_default(),
             now,
             intent,
         };
@@ -330,7 +445,7 @@ impl Work<'_> {
                 for step in &mut plan.steps {
                     step.finding.severity = Severity::Critical;
                 }
-                let empty = Resolved { rules: Vec::new() };
+                let empty = Resolved::nothing();
                 let known = known.ok_or_else(|| why.clone());
                 self.tell(&empty, plan, known.as_ref().map(|known| *known), None, now)
                     .await?;
@@ -349,13 +464,7 @@ impl Work<'_> {
         created_at: Option<i64>,
         now: i64,
     ) -> Result<Round, String> {
-        let context = Context {
-            me: &self.me,
-            now,
-            cause: &self.occurrence.cause,
-            actor: self.occurrence.actor.as_deref(),
-            created_at,
-        };
+        let context = self.context(created_at, now);
         let nothing = Known::default();
         let all = claims(known.unwrap_or(&nothing), &plan, &context);
         let recorded = known.is_ok();
@@ -377,7 +486,7 @@ impl Work<'_> {
         }
         // What a retry may mend is not told as a failure: the claim waits for the retry, which makes the repair and tells.
         let results = results?;
-        let mut verdicts = verdicts(resolved, self.id(), &plan, &all, &results);
+        let mut verdicts = verdicts(resolved, self.id(), &plan, &all, &results, now);
         self.drop_old_news(&all, &mut verdicts, &context);
         let occasion = Occasion {
             id: &self.occurrence.request_id,
@@ -404,25 +513,38 @@ impl Work<'_> {
         )))
     }
 
-    /// Makes all repairs, whatever becomes of the others.
+    /// Makes all repairs, whatever becomes of the others; those of the same part one after the other, in the plan's order.
     async fn repair(&self, all: &[Claim]) -> Result<Results, String> {
-        let repairs = all.iter().filter_map(|claim| {
-            let repair = claim.repair.as_ref()?;
-            Some(async move {
-                let result = match apply(&self.aws, self.id(), &repair.action).await {
-                    Ok(()) => Ok(()),
-                    Err(NotApplied::Later(why)) => return Err(why),
-                    Err(NotApplied::Failed(why)) => {
-                        tracing::error!(
-                            repository = %self.id(), rule = claim.rule, repair_failed = true, why, "repair failed"
-                        );
-                        Err(why)
-                    }
-                };
-                Ok((claim.rule.clone(), result))
-            })
-        });
-        join_all(repairs).await.into_iter().collect()
+        let mut by_part: BTreeMap<Part, Vec<(&str, &Action)>> = BTreeMap::new();
+        for claim in all {
+            if let Some(repair) = &claim.repair {
+                let action = &repair.action;
+                let part = by_part.entry(action.part()).or_default();
+                part.push((&claim.rule, action));
+            }
+        }
+        let repairs = by_part.into_values().map(|actions| self.repair_part(actions));
+        let mut results = Results::new();
+        for part in join_all(repairs).await {
+            results.extend(part?);
+        }
+        Ok(results)
+    }
+
+    async fn repair_part(&self, actions: Vec<(&str, &Action)>) -> Result<Results, String> {
+        let mut results = Results::new();
+        for (rule, action) in actions {
+            let result = match apply(&self.aws, self.id(), action).await {
+                Ok(()) => Ok(()),
+                Err(NotApplied::Later(why)) => return Err(why),
+                Err(NotApplied::Failed(why)) => {
+                    tracing::error!(repository = %self.id(), rule, repair_failed = true, why, "repair failed");
+                    Err(why)
+                }
+            };
+            results.insert(rule.to_owned(), result);
+        }
+        Ok(results)
     }
 
     /// A repair that fails as it failed before was told before.
@@ -445,19 +567,21 @@ impl Work<'_> {
         let writes = all.iter().filter_map(|claim| {
             let verdict = verdicts.iter().find(|verdict| verdict.rule == claim.rule)?;
             let said = settled(claim, verdict.status, &verdict.to_do, context);
-            let repair = claim.repair.clone().map(|repair| Repair {
-                result: match results.get(&claim.rule) {
-                    Some(Ok(())) => RepairResult::Done,
-                    Some(Err(why)) => RepairResult::Failed(why.clone()),
-                    None => RepairResult::Begun,
-                },
-                ..repair
-            });
+            let result = match results.get(&claim.rule) {
+                Some(Ok(())) => Some(RepairResult::Done),
+                Some(Err(why)) => Some(RepairResult::Failed(why.clone())),
+                None => None,
+            };
+            let record = claim
+                .record
+                .as_ref()
+                .zip(result)
+                .map(|(record, result)| record.with_result(result));
             Some(async move {
                 let written = self
                     .pipeline
                     .state
-                    .settle(self.id(), claim, said.as_ref(), repair.as_ref(), context.now)
+                    .settle(self.id(), claim, said.as_ref(), record.as_ref(), context.now)
                     .await;
                 if let Err(why) = written {
                     tracing::warn!(repository = %self.id(), rule = claim.rule, %why, "told, but not written down");

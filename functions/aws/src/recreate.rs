@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_ecr::types::{ImageScanningConfiguration, Tag};
 use ecr_warden_core::recreate::{Finished, Intent, Next, Progress, Withdrawn, next};
 use ecr_warden_core::repository::{Encryption, MARKER_TAG, Reads, Repository};
-use ecr_warden_core::state::{Lease, Repair, Result as RepairResult, Said};
+use ecr_warden_core::state::{Lease, Repair, Repairs, Result as RepairResult, Said};
 use ecr_warden_core::{action::Action, finding::Status};
 
 use crate::clients::Regional;
@@ -46,6 +46,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) lease: &'a Lease,
     /// What was said of the rule before: its version goes on.
     pub(crate) said_version: u64,
+    /// What the rule has repaired before.
+    pub(crate) repairs: Repairs,
     /// Seconds since the epoch.
     pub(crate) now: i64,
 }
@@ -221,12 +223,14 @@ impl Attempt<'_> {
             Finished::FellBack(why) => Some(RepairResult::FellBack(why.clone())),
             Finished::Superseded => None,
         };
-        let repair = result.map(|result| Repair {
-            action: action.clone(),
-            result,
-            at: self.now,
-            cause: intent.cause.clone(),
-            actor: intent.actor.clone(),
+        let record = result.map(|result| {
+            self.repairs.with(Repair {
+                action: action.clone(),
+                result,
+                at: self.now,
+                cause: intent.cause.clone(),
+                actor: intent.actor.clone(),
+            })
         });
         // Whoever looks next finds a repair that nobody has been told of, and tells.
         let said = (how == Finished::Recreated).then(|| Said {
@@ -238,7 +242,7 @@ impl Attempt<'_> {
             pending: Some(self.lease.clone()),
         });
         self.state
-            .finish(intent, self.lease, repair.as_ref(), said.as_ref(), self.now)
+            .finish(intent, self.lease, record.as_ref(), said.as_ref(), self.now)
             .await?;
         Ok(Step::End(End::Finished(how)))
     }

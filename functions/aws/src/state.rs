@@ -6,20 +6,24 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
+use ecr_warden_core::alert::INVALID_POLICY;
 use ecr_warden_core::recreate::Intent;
 use ecr_warden_core::repository::RepositoryId;
-use ecr_warden_core::state::{Claim, Known, Lease, REMIND_AFTER, REPAIRS_KEPT, Repair, Said};
+use ecr_warden_core::state::{Claim, Known, Lease, REMIND_AFTER, REPAIRS_KEPT, Repairs, Said};
 use serde::Serialize;
 
+use crate::clients::Clients;
 use crate::failure::Failure;
 
 const RECREATE: &str = "recreate";
 const FINDING: &str = "finding#";
 const REPAIR: &str = "fix#";
+/// The policy's own partition key, before its parameter's name.
+const POLICY: &str = "policy#";
 
 /// The table.
 #[derive(Debug)]
-pub(crate) struct State {
+pub struct State {
     client: Client,
     table: String,
 }
@@ -27,8 +31,12 @@ pub(crate) struct State {
 type Item = HashMap<String, AttributeValue>;
 
 impl State {
-    pub(crate) fn new(client: Client, table: String) -> Self {
-        Self { client, table }
+    #[must_use]
+    pub fn new(clients: &Clients, table: String) -> Self {
+        Self {
+            client: clients.dynamodb(),
+            table,
+        }
     }
 
     /// Everything about a repository.
@@ -66,86 +74,122 @@ impl State {
     ) -> Result<bool, Failure> {
         let mut writes = Vec::new();
         for claim in claims {
-            let item = self.said_item(id, &claim.rule, &claim.said, now)?;
-            writes.push(versioned_put(
-                &self.table,
-                item,
-                claim.before.as_ref().map(|said| said.version),
-            )?);
-            if let Some(repair) = &claim.repair {
-                let put = Put::builder()
-                    .table_name(&self.table)
-                    .set_item(Some(self.repair_item(id, &claim.rule, repair)?))
-                    .build();
-                writes.push(transact(
-                    put.map(|put| TransactWriteItem::builder().put(put).build()),
-                )?);
+            let before = claim.before.as_ref().map(|said| said.version);
+            writes.push(self.put_said(id, &claim.rule, &claim.said, before, now)?);
+            if let Some(record) = &claim.record {
+                writes.push(self.put_repairs(id, &claim.rule, record, now)?);
             }
         }
+        self.transact(writes).await
+    }
+
+    /// Writes down what has been told, and what is known of the repair now; what somebody else has claimed since is left to
+    /// them.
+    pub(crate) async fn settle(
+        &self,
+        id: &RepositoryId,
+        claim: &Claim,
+        said: Option<&Said>,
+        record: Option<&Repairs>,
+        now: i64,
+    ) -> Result<(), Failure> {
+        let version = claim.said.version;
+        let mut writes = vec![match said {
+            Some(said) => self.put_said(id, &claim.rule, said, Some(version), now)?,
+            None => {
+                let delete = Delete::builder()
+                    .table_name(&self.table)
+                    .set_key(Some(key(id, &format!("{FINDING}{}", claim.rule))))
+                    .condition_expression("version = :version")
+                    .expression_attribute_values(":version", number(version))
+                    .build();
+                built(delete.map(|delete| TransactWriteItem::builder().delete(delete).build()))?
+            }
+        }];
+        if let Some(record) = record {
+            writes.push(self.put_repairs(id, &claim.rule, record, now)?);
+        }
+        self.transact(writes).await.map(|_| ())
+    }
+
+    /// Writes a record of repairs, if it is still the one that this one follows.
+    pub(crate) async fn record(
+        &self,
+        id: &RepositoryId,
+        rule: &str,
+        record: &Repairs,
+        now: i64,
+    ) -> Result<bool, Failure> {
+        let write = self.put_repairs(id, rule, record, now)?;
+        self.transact(vec![write]).await
+    }
+
+    /// What people have been told is wrong with the policy; `None`: nothing is.
+    pub(crate) async fn told_of_policy(&self, parameter: &str) -> Result<Option<String>, Failure> {
+        let page = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", text(format!("{POLICY}{parameter}")))
+            .send()
+            .await
+            .map_err(|error| Failure::of("dynamodb:Query", &error))?;
+        let told = page.items().first().and_then(|item| item.get("body"));
+        Ok(told.and_then(|told| told.as_s().ok()).cloned())
+    }
+
+    /// Two at the same time tell it twice, which is no loss.
+    pub(crate) async fn tell_of_policy(
+        &self,
+        parameter: &str,
+        wrong: Option<&str>,
+    ) -> Result<(), Failure> {
+        let mut item: Item = [
+            ("pk".to_owned(), text(format!("{POLICY}{parameter}"))),
+            ("sk".to_owned(), text(format!("{FINDING}{INVALID_POLICY}"))),
+        ]
+        .into();
+        match wrong {
+            Some(wrong) => {
+                item.insert("body".to_owned(), text(wrong));
+                self.client
+                    .put_item()
+                    .table_name(&self.table)
+                    .set_item(Some(item))
+                    .send()
+                    .await
+                    .map(|_| ())
+                    .map_err(|error| Failure::of("dynamodb:PutItem", &error))
+            }
+            None => self
+                .client
+                .delete_item()
+                .table_name(&self.table)
+                .set_key(Some(item))
+                .send()
+                .await
+                .map(|_| ())
+                .map_err(|error| Failure::of("dynamodb:DeleteItem", &error)),
+        }
+    }
+
+    /// `false`: a condition did not hold, and nothing was written.
+    async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<bool, Failure> {
         let result = self
             .client
             .transact_write_items()
             .set_transact_items(Some(writes))
             .send()
             .await
+            // The IAM actions of a transaction are those of its parts.
             .map_err(|error| Failure::of("dynamodb:PutItem", &error));
         match result {
             Ok(_) => Ok(true),
             Err(failure) if failure.is("TransactionCanceledException") => Ok(false),
             Err(failure) => Err(failure),
         }
-    }
-
-    /// Writes down what has been told; an item that somebody else has claimed since is left to them.
-    pub(crate) async fn settle(
-        &self,
-        id: &RepositoryId,
-        claim: &Claim,
-        said: Option<&Said>,
-        repair: Option<&Repair>,
-        now: i64,
-    ) -> Result<(), Failure> {
-        let version = number(claim.said.version);
-        let told = async {
-            let result = match said {
-                None => self
-                    .client
-                    .delete_item()
-                    .table_name(&self.table)
-                    .set_key(Some(key(id, &format!("{FINDING}{}", claim.rule))))
-                    .condition_expression("version = :version")
-                    .expression_attribute_values(":version", version)
-                    .send()
-                    .await
-                    .map(|_| ())
-                    .map_err(|error| Failure::of("dynamodb:DeleteItem", &error)),
-                Some(said) => self
-                    .client
-                    .put_item()
-                    .table_name(&self.table)
-                    .set_item(Some(self.said_item(id, &claim.rule, said, now)?))
-                    .condition_expression("version = :version")
-                    .expression_attribute_values(":version", version)
-                    .send()
-                    .await
-                    .map(|_| ())
-                    .map_err(|error| Failure::of("dynamodb:PutItem", &error)),
-            };
-            unless_overtaken(result)
-        };
-        let repaired = async {
-            let Some(repair) = repair else { return Ok(()) };
-            self.client
-                .put_item()
-                .table_name(&self.table)
-                .set_item(Some(self.repair_item(id, &claim.rule, repair)?))
-                .send()
-                .await
-                .map(|_| ())
-                .map_err(|error| Failure::of("dynamodb:PutItem", &error))
-        };
-        let (told, repaired) = tokio::join!(told, repaired);
-        told.and(repaired)
     }
 
     /// Puts an intent on record. `false`: there is one already.
@@ -212,7 +256,7 @@ impl State {
         &self,
         intent: &Intent,
         lease: &Lease,
-        repair: Option<&Repair>,
+        record: Option<&Repairs>,
         said: Option<&Said>,
         now: i64,
     ) -> Result<(), Failure> {
@@ -226,25 +270,22 @@ impl State {
             .expression_attribute_values(":me", text(&lease.owner))
             .build();
         let mut writes =
-            vec![transact(delete.map(|delete| {
+            vec![built(delete.map(|delete| {
                 TransactWriteItem::builder().delete(delete).build()
             }))?];
-        if let Some(repair) = repair {
-            let put = Put::builder()
-                .table_name(&self.table)
-                .set_item(Some(self.repair_item(id, &intent.rule, repair)?))
-                .build();
-            writes.push(transact(
-                put.map(|put| TransactWriteItem::builder().put(put).build()),
-            )?);
-        }
-        if let Some(said) = said {
-            let put = Put::builder()
-                .table_name(&self.table)
-                .set_item(Some(self.said_item(id, &intent.rule, said, now)?))
-                .build();
-            writes.push(transact(
-                put.map(|put| TransactWriteItem::builder().put(put).build()),
+        // Without conditions of their own: whoever holds the intent is alone with the repository, and must get rid of it.
+        let items = [
+            record
+                .map(|record| self.repairs_item(id, &intent.rule, record, now))
+                .transpose()?,
+            said.map(|said| self.said_item(id, &intent.rule, said, now))
+                .transpose()?,
+        ];
+        for item in items.into_iter().flatten() {
+            let put = Put::builder().table_name(&self.table).set_item(Some(item));
+            writes.push(built(
+                put.build()
+                    .map(|put| TransactWriteItem::builder().put(put).build()),
             )?);
         }
         self.client
@@ -256,6 +297,43 @@ impl State {
             .map_err(|error| Failure::of("dynamodb:DeleteItem", &error))
     }
 
+    fn put_said(
+        &self,
+        id: &RepositoryId,
+        rule: &str,
+        said: &Said,
+        before: Option<u64>,
+        now: i64,
+    ) -> Result<TransactWriteItem, Failure> {
+        self.versioned_put(self.said_item(id, rule, said, now)?, before)
+    }
+
+    fn put_repairs(
+        &self,
+        id: &RepositoryId,
+        rule: &str,
+        record: &Repairs,
+        now: i64,
+    ) -> Result<TransactWriteItem, Failure> {
+        let before = record.version.checked_sub(1).filter(|before| *before > 0);
+        self.versioned_put(self.repairs_item(id, rule, record, now)?, before)
+    }
+
+    /// Replaces the item of that version; `None`: there is none yet.
+    fn versioned_put(&self, item: Item, before: Option<u64>) -> Result<TransactWriteItem, Failure> {
+        let put = Put::builder().table_name(&self.table).set_item(Some(item));
+        let put = match before {
+            None => put.condition_expression("attribute_not_exists(pk)"),
+            Some(version) => put
+                .condition_expression("version = :version")
+                .expression_attribute_values(":version", number(version)),
+        };
+        built(
+            put.build()
+                .map(|put| TransactWriteItem::builder().put(put).build()),
+        )
+    }
+
     fn said_item(
         &self,
         id: &RepositoryId,
@@ -263,25 +341,34 @@ impl State {
         said: &Said,
         now: i64,
     ) -> Result<Item, Failure> {
-        let mut item = key(id, &format!("{FINDING}{rule}"));
-        item.insert("version".to_owned(), number(said.version));
-        item.insert("body".to_owned(), body(said)?);
-        item.insert(
-            "expires_at".to_owned(),
-            number(now.saturating_add(REMIND_AFTER)),
-        );
-        Ok(item)
+        let kept_until = now.saturating_add(REMIND_AFTER);
+        item(id, &format!("{FINDING}{rule}"), said.version, said, kept_until)
     }
 
-    fn repair_item(&self, id: &RepositoryId, rule: &str, repair: &Repair) -> Result<Item, Failure> {
-        let mut item = key(id, &format!("{REPAIR}{rule}"));
-        item.insert("body".to_owned(), body(repair)?);
-        item.insert(
-            "expires_at".to_owned(),
-            number(repair.at.saturating_add(REPAIRS_KEPT)),
-        );
-        Ok(item)
+    fn repairs_item(
+        &self,
+        id: &RepositoryId,
+        rule: &str,
+        record: &Repairs,
+        now: i64,
+    ) -> Result<Item, Failure> {
+        let kept_until = now.saturating_add(REPAIRS_KEPT);
+        item(id, &format!("{REPAIR}{rule}"), record.version, record, kept_until)
     }
+}
+
+fn item(
+    id: &RepositoryId,
+    kind: &str,
+    version: u64,
+    content: &impl Serialize,
+    kept_until: i64,
+) -> Result<Item, Failure> {
+    let mut item = key(id, kind);
+    item.insert("version".to_owned(), number(version));
+    item.insert("body".to_owned(), body(content)?);
+    item.insert("expires_at".to_owned(), number(kept_until));
+    Ok(item)
 }
 
 /// An intent has no time to live: it is kept until it is carried out.
@@ -294,28 +381,10 @@ fn intent_item(intent: &Intent, lease: &Lease) -> Result<Item, Failure> {
     Ok(item)
 }
 
-fn versioned_put(
-    table: &str,
-    item: Item,
-    expected: Option<u64>,
+fn built<E: std::fmt::Display>(
+    write: Result<TransactWriteItem, E>,
 ) -> Result<TransactWriteItem, Failure> {
-    let put = Put::builder().table_name(table).set_item(Some(item));
-    let put = match expected {
-        None => put.condition_expression("attribute_not_exists(pk)"),
-        Some(version) => put
-            .condition_expression("version = :version")
-            .expression_attribute_values(":version", number(version)),
-    };
-    transact(
-        put.build()
-            .map(|put| TransactWriteItem::builder().put(put).build()),
-    )
-}
-
-fn transact<E: std::fmt::Display>(
-    built: Result<TransactWriteItem, E>,
-) -> Result<TransactWriteItem, Failure> {
-    built.map_err(|error| unreadable(&error.to_string()))
+    write.map_err(|error| unreadable(&error.to_string()))
 }
 
 fn won(result: Result<(), Failure>) -> Result<bool, Failure> {
@@ -324,10 +393,6 @@ fn won(result: Result<(), Failure>) -> Result<bool, Failure> {
         Err(failure) if failure.is("ConditionalCheckFailedException") => Ok(false),
         Err(failure) => Err(failure),
     }
-}
-
-fn unless_overtaken(result: Result<(), Failure>) -> Result<(), Failure> {
-    won(result).map(|_| ())
 }
 
 fn key(id: &RepositoryId, kind: &str) -> Item {
@@ -380,8 +445,8 @@ fn read_item(item: &Item, known: &mut Known) -> Result<(), Failure> {
         let said: Said = serde_json::from_str(body).map_err(wrong)?;
         known.said.insert(rule.to_owned(), said);
     } else if let Some(rule) = kind.strip_prefix(REPAIR) {
-        let repair: Repair = serde_json::from_str(body).map_err(wrong)?;
-        known.repairs.insert(rule.to_owned(), repair);
+        let repairs: Repairs = serde_json::from_str(body).map_err(wrong)?;
+        known.repairs.insert(rule.to_owned(), repairs);
     }
     Ok(())
 }

@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::repository::{Encryption, Read, Repository, TagMutability};
+use crate::quarantine;
+use crate::repository::{
+    Encryption, Key, Read, Reads, RegistryScanning, Repository, TagMutability,
+};
+use crate::text::one_line;
 
 /// One idempotent change. Printing, the request to ECR, the IAM permissions and the snapshot must each handle
 /// every one, so this is an enum and each of them matches without a wildcard.
@@ -18,21 +22,46 @@ pub enum Action {
     },
     /// PutImageScanningConfiguration.
     SetScanOnPush { from: bool, to: bool },
-    /// PutLifecyclePolicy, where there is none.
-    PutLifecyclePolicy { to: String },
-    /// TagResource; `from` holds the values that are replaced.
-    PutTags {
-        from: BTreeMap<String, String>,
-        to: BTreeMap<String, String>,
+    /// PutRegistryScanningConfiguration: it is the whole registry's, and so every repository's of the region.
+    SetRegistryScanning {
+        from: RegistryScanning,
+        to: RegistryScanning,
     },
-    /// SetRepositoryPolicy, or DeleteRepositoryPolicy where nothing is left.
-    SetRepositoryPolicy { from: String, to: Option<String> },
+    /// PutLifecyclePolicy, or DeleteLifecyclePolicy; `None` is no policy.
+    SetLifecyclePolicy {
+        from: Option<String>,
+        to: Option<String>,
+    },
+    /// TagResource and UntagResource; `None` is no such tag. Both sides have the same keys.
+    SetTags {
+        from: BTreeMap<String, Option<String>>,
+        to: BTreeMap<String, Option<String>>,
+    },
+    /// SetRepositoryPolicy, or DeleteRepositoryPolicy; `None` is no policy.
+    SetRepositoryPolicy {
+        from: Option<String>,
+        to: Option<String>,
+    },
     /// Delete the empty repository and create it again, with everything it had and other encryption.
     Recreate { from: Encryption, to: Encryption },
 }
 
+/// The part of a repository, or of its surroundings, that an action changes: two of the same part would undo each
+/// other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    Everything,
+    TagMutability,
+    ScanOnPush,
+    RegistryScanning,
+    LifecyclePolicy,
+    Tags,
+    RepositoryPolicy,
+}
+
 impl Action {
-    /// One of each, for whatever must cover all of them.
+    /// One of each that repairs make, for whatever must cover all of them. What only a rollback does, which people do with
+    /// permissions of their own, is not among them.
     #[must_use]
     pub fn samples() -> Vec<Self> {
         vec![
@@ -44,13 +73,24 @@ impl Action {
                 from: false,
                 to: true,
             },
-            Self::PutLifecyclePolicy { to: String::new() },
-            Self::PutTags {
-                from: BTreeMap::new(),
-                to: BTreeMap::new(),
+            Self::SetRegistryScanning {
+                from: RegistryScanning::default(),
+                to: RegistryScanning::default(),
+            },
+            Self::SetLifecyclePolicy {
+                from: None,
+                to: Some(String::new()),
+            },
+            Self::SetTags {
+                from: [(String::new(), None)].into(),
+                to: [(String::new(), Some(String::new()))].into(),
             },
             Self::SetRepositoryPolicy {
-                from: String::new(),
+                from: None,
+                to: Some(String::new()),
+            },
+            Self::SetRepositoryPolicy {
+                from: Some(String::new()),
                 to: None,
             },
             Self::Recreate {
@@ -66,10 +106,24 @@ impl Action {
         match self {
             Self::SetTagMutability { .. } => "set-tag-mutability",
             Self::SetScanOnPush { .. } => "set-scan-on-push",
-            Self::PutLifecyclePolicy { .. } => "put-lifecycle-policy",
-            Self::PutTags { .. } => "put-tags",
+            Self::SetRegistryScanning { .. } => "set-registry-scanning",
+            Self::SetLifecyclePolicy { .. } => "set-lifecycle-policy",
+            Self::SetTags { .. } => "set-tags",
             Self::SetRepositoryPolicy { .. } => "set-repository-policy",
             Self::Recreate { .. } => "recreate",
+        }
+    }
+
+    #[must_use]
+    pub fn part(&self) -> Part {
+        match self {
+            Self::SetTagMutability { .. } => Part::TagMutability,
+            Self::SetScanOnPush { .. } => Part::ScanOnPush,
+            Self::SetRegistryScanning { .. } => Part::RegistryScanning,
+            Self::SetLifecyclePolicy { .. } => Part::LifecyclePolicy,
+            Self::SetTags { .. } => Part::Tags,
+            Self::SetRepositoryPolicy { .. } => Part::RepositoryPolicy,
+            Self::Recreate { .. } => Part::Everything,
         }
     }
 
@@ -79,11 +133,13 @@ impl Action {
         match self {
             Self::SetTagMutability { .. } => &["ecr:PutImageTagMutability"],
             Self::SetScanOnPush { .. } => &["ecr:PutImageScanningConfiguration"],
-            Self::PutLifecyclePolicy { .. } => &["ecr:PutLifecyclePolicy"],
-            Self::PutTags { .. } => &["ecr:TagResource"],
-            Self::SetRepositoryPolicy { .. } => {
-                &["ecr:DeleteRepositoryPolicy", "ecr:SetRepositoryPolicy"]
-            }
+            Self::SetRegistryScanning { .. } => &["ecr:PutRegistryScanningConfiguration"],
+            Self::SetLifecyclePolicy { to: Some(_), .. } => &["ecr:PutLifecyclePolicy"],
+            Self::SetLifecyclePolicy { to: None, .. } => &["ecr:DeleteLifecyclePolicy"],
+            Self::SetTags { to, .. } if to.values().all(Option::is_some) => &["ecr:TagResource"],
+            Self::SetTags { .. } => &["ecr:TagResource", "ecr:UntagResource"],
+            Self::SetRepositoryPolicy { to: Some(_), .. } => &["ecr:SetRepositoryPolicy"],
+            Self::SetRepositoryPolicy { to: None, .. } => &["ecr:DeleteRepositoryPolicy"],
             Self::Recreate { .. } => &[
                 "ecr:CreateRepository",
                 "ecr:DeleteRepository",
@@ -104,12 +160,10 @@ impl Action {
         match self {
             Self::SetTagMutability { from, .. } => from.to_string(),
             Self::SetScanOnPush { from, .. } => scan(*from),
-            Self::PutLifecyclePolicy { .. } => "no lifecycle policy".to_owned(),
-            Self::PutTags { from, to } => tags(to.keys().map(|key| {
-                let before = from.get(key).map_or("none", String::as_str);
-                (key.as_str(), before)
-            })),
-            Self::SetRepositoryPolicy { from, .. } => crate::text::one_line(from, POLICY_SHOWN),
+            Self::SetRegistryScanning { from, .. } => from.to_string(),
+            Self::SetLifecyclePolicy { from, .. } => lifecycle_policy(from.as_deref()),
+            Self::SetTags { from, .. } => tags(from),
+            Self::SetRepositoryPolicy { from, .. } => repository_policy(from.as_deref()),
             Self::Recreate { from, .. } => from.to_string(),
         }
     }
@@ -120,16 +174,85 @@ impl Action {
         match self {
             Self::SetTagMutability { to, .. } => to.to_string(),
             Self::SetScanOnPush { to, .. } => scan(*to),
-            Self::PutLifecyclePolicy { to } => crate::text::one_line(to, POLICY_SHOWN),
-            Self::PutTags { to, .. } => {
-                tags(to.iter().map(|(key, value)| (key.as_str(), value.as_str())))
-            }
-            Self::SetRepositoryPolicy { to, .. } => to.as_deref().map_or_else(
-                || "no repository policy".to_owned(),
-                |to| crate::text::one_line(to, POLICY_SHOWN),
-            ),
+            Self::SetRegistryScanning { to, .. } => to.to_string(),
+            Self::SetLifecyclePolicy { to, .. } => lifecycle_policy(to.as_deref()),
+            Self::SetTags { to, .. } => tags(to),
+            Self::SetRepositoryPolicy { to, .. } => repository_policy(to.as_deref()),
             Self::Recreate { to, .. } => to.to_string(),
         }
+    }
+
+    /// The change that undoes this one; `None` where there is none: encryption can't be set back.
+    #[must_use]
+    pub fn reverse(&self) -> Option<Self> {
+        Some(match self.clone() {
+            Self::SetTagMutability { from, to } => Self::SetTagMutability { from: to, to: from },
+            Self::SetScanOnPush { from, to } => Self::SetScanOnPush { from: to, to: from },
+            Self::SetRegistryScanning { from, to } => {
+                Self::SetRegistryScanning { from: to, to: from }
+            }
+            Self::SetLifecyclePolicy { from, to } => {
+                Self::SetLifecyclePolicy { from: to, to: from }
+            }
+            Self::SetTags { from, to } => Self::SetTags { from: to, to: from },
+            Self::SetRepositoryPolicy { from, to } => {
+                Self::SetRepositoryPolicy { from: to, to: from }
+            }
+            Self::Recreate { .. } => return None,
+        })
+    }
+
+    /// What must be read to know where a repository stands to this change.
+    #[must_use]
+    pub fn reads(&self) -> Reads {
+        let mut reads = Reads::default();
+        match self {
+            Self::SetTagMutability { .. } | Self::SetScanOnPush { .. } => {}
+            Self::SetRegistryScanning { .. } => reads.scanning = true,
+            Self::SetLifecyclePolicy { .. } => reads.lifecycle = true,
+            Self::SetTags { .. } => reads.tags = true,
+            Self::SetRepositoryPolicy { .. } => reads.policy = true,
+            Self::Recreate { .. } => reads = Reads::of_recreation(),
+        }
+        reads
+    }
+
+    /// Whether this is what the change was decided on.
+    ///
+    /// # Errors
+    /// One line, where that could not be read.
+    pub fn stands_on(&self, repository: &Repository) -> Result<bool, String> {
+        match self.reverse() {
+            Some(reverse) => reverse.is_done(repository),
+            None => match self {
+                Self::Recreate { from, .. } => Ok(repository.encryption == *from),
+                _ => Ok(false),
+            },
+        }
+    }
+
+    /// Whether the repository is as this change makes it.
+    ///
+    /// # Errors
+    /// One line, where that could not be read.
+    pub fn is_done(&self, repository: &Repository) -> Result<bool, String> {
+        Ok(match self {
+            Self::SetTagMutability { to, .. } => repository.mutability == *to,
+            Self::SetScanOnPush { to, .. } => repository.scan_on_push == *to,
+            Self::SetRegistryScanning { to, .. } => repository.scanning.required()? == to,
+            Self::SetLifecyclePolicy { to, .. } => same_document(
+                repository.lifecycle.required()?.as_deref(),
+                to.as_deref(),
+            ),
+            Self::SetTags { to, .. } => {
+                let tags = repository.tags.required()?;
+                to.iter().all(|(key, value)| tags.get(key) == value.as_ref())
+            }
+            Self::SetRepositoryPolicy { to, .. } => {
+                same_document(repository.policy.required()?.as_deref(), to.as_deref())
+            }
+            Self::Recreate { to, .. } => repository.encryption == as_ecr_answers(to, repository),
+        })
     }
 
     /// The same change, made to a snapshot.
@@ -137,27 +260,44 @@ impl Action {
         match self {
             Self::SetTagMutability { to, .. } => repository.mutability = to.clone(),
             Self::SetScanOnPush { to, .. } => repository.scan_on_push = *to,
-            Self::PutLifecyclePolicy { to } => repository.lifecycle = Read::Known(Some(to.clone())),
-            Self::PutTags { to, .. } => {
+            Self::SetRegistryScanning { to, .. } => repository.scanning = Read::Known(to.clone()),
+            Self::SetLifecyclePolicy { to, .. } => repository.lifecycle = Read::Known(to.clone()),
+            Self::SetTags { to, .. } => {
                 if let Read::Known(tags) = &mut repository.tags {
-                    tags.extend(to.clone());
+                    for (key, value) in to {
+                        match value {
+                            Some(value) => tags.insert(key.clone(), value.clone()),
+                            None => tags.remove(key),
+                        };
+                    }
                 }
             }
             Self::SetRepositoryPolicy { to, .. } => repository.policy = Read::Known(to.clone()),
-            Self::Recreate { to, .. } => {
-                // ECR answers with the key's ARN, whatever name it was asked by.
-                repository.encryption = Encryption {
-                    kind: to.kind.clone(),
-                    kms_key: to
-                        .kms_key
-                        .as_ref()
-                        .map(|asked| match repository.keys.get(asked) {
-                            Some(Read::Known(Some(key))) => key.arn.clone(),
-                            _ => asked.clone(),
-                        }),
-                };
-            }
+            Self::Recreate { to, .. } => repository.encryption = as_ecr_answers(to, repository),
         }
+    }
+}
+
+/// ECR answers with the key's ARN, whatever name it was asked by.
+fn as_ecr_answers(asked: &Encryption, repository: &Repository) -> Encryption {
+    let arn = |name: &String| match repository.keys.get(name) {
+        Some(Read::Known(Some(Key { arn, .. }))) => arn.clone(),
+        _ => name.clone(),
+    };
+    Encryption {
+        kind: asked.kind.clone(),
+        kms_key: asked.kms_key.as_ref().map(arn),
+    }
+}
+
+/// ECR may write the same JSON document differently.
+fn same_document(seen: Option<&str>, wanted: Option<&str>) -> bool {
+    let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+    match (seen, wanted) {
+        (Some(seen), Some(wanted)) => {
+            seen == wanted || (parsed(seen).is_some() && parsed(seen) == parsed(wanted))
+        }
+        (seen, wanted) => seen == wanted,
     }
 }
 
@@ -173,8 +313,26 @@ fn scan(on_push: bool) -> String {
     .to_owned()
 }
 
-fn tags<'t>(tags: impl Iterator<Item = (&'t str, &'t str)>) -> String {
-    tags.map(|(key, value)| format!("{key}={value}"))
+fn lifecycle_policy(text: Option<&str>) -> String {
+    text.map_or_else(
+        || "no lifecycle policy".to_owned(),
+        |text| one_line(text, POLICY_SHOWN),
+    )
+}
+
+fn repository_policy(text: Option<&str>) -> String {
+    match text {
+        None => "no repository policy".to_owned(),
+        Some(text) if quarantine::is_in(text) => {
+            format!("quarantined, {}", one_line(text, POLICY_SHOWN))
+        }
+        Some(text) => one_line(text, POLICY_SHOWN),
+    }
+}
+
+fn tags(tags: &BTreeMap<String, Option<String>>) -> String {
+    tags.iter()
+        .map(|(key, value)| format!("{key}={}", value.as_deref().unwrap_or("none")))
         .collect::<Vec<_>>()
         .join(", ")
 }

@@ -49,7 +49,9 @@ pub(crate) mod tests {
             policy: Read::Known(None),
             lifecycle: Read::Known(None),
             has_images: Read::Known(false),
+            recent_tags: Read::Known([].into()),
             scanning: Read::Known(RegistryScanning::default()),
+            pull_through: Read::Known(false),
             pushed: None,
             keys: [].into(),
         }
@@ -62,7 +64,7 @@ pub(crate) mod tests {
     #[test]
     fn the_example_complies_with_the_shipped_policy() {
         let repository = repository();
-        let policy = shipped().for_repository(&repository.id).unwrap();
+        let policy = shipped().for_repository(&repository.id, &repository.tags).unwrap();
         assert_eq!(evaluate(&policy, &repository), []);
     }
 
@@ -71,7 +73,7 @@ pub(crate) mod tests {
         let mut repository = repository();
         repository.mutability = TagMutability::Mutable;
         repository.encryption = Encryption::aes256();
-        let policy = shipped().for_repository(&repository.id).unwrap();
+        let policy = shipped().for_repository(&repository.id, &repository.tags).unwrap();
         let rules: Vec<_> = evaluate(&policy, &repository)
             .iter()
             .map(|finding| finding.rule)

@@ -11,6 +11,7 @@ pub mod finding;
 pub mod outcome;
 pub mod plan;
 pub mod policy;
+pub mod quarantine;
 pub mod recreate;
 pub mod reference;
 pub mod repository;
@@ -18,4 +19,5 @@ pub mod rules;
 pub mod state;
 pub mod trigger;
 
+mod repository_policy;
 mod text;

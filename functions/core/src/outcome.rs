@@ -8,6 +8,7 @@ use crate::action::Action;
 use crate::finding::{Severity, Status};
 use crate::plan::{Decision, Plan};
 use crate::policy::Resolved;
+use crate::policy::exemption::Standing;
 use crate::repository::RepositoryId;
 use crate::rules::{Advice, entry};
 use crate::state::Claim;
@@ -42,6 +43,7 @@ pub fn verdicts(
     plan: &Plan,
     claims: &[Claim],
     results: &Results,
+    now: i64,
 ) -> Vec<Verdict> {
     let advice = |rule: &str| {
         policy
@@ -60,7 +62,10 @@ pub fn verdicts(
             let mut detail = &step.finding.violation.detail;
             let (status, to_do, action) = match &step.decision {
                 Decision::People(what) => (Status::Open, what.clone(), None),
-                Decision::Hold(why) => (Status::Withheld, why.clone(), None),
+                Decision::Hold(why) | Decision::Stop(why) => {
+                    (Status::Withheld, why.clone(), None)
+                }
+                Decision::Exempt(standing) => (Status::Exempt, exempt(standing, now), None),
                 Decision::Repair(action) => match results.get(rule) {
                     Some(Ok(())) => match &step.finding.left {
                         None => (Status::Fixed, String::new(), Some(action.clone())),
@@ -127,6 +132,14 @@ pub fn verdicts(
         });
     }
     verdicts
+}
+
+fn exempt(standing: &Standing, now: i64) -> String {
+    if standing.ends_soon(now) {
+        format!("{standing}. That is soon: mend it before, or renew the exemption")
+    } else {
+        standing.to_string()
+    }
 }
 
 /// The enforcer's result. Its names are a contract: they change only with a changelog entry.

@@ -3,10 +3,16 @@
 //!
 //! A plan is data: a dry run, the log, the alert and the tests read the same value.
 
-use crate::action::Action;
-use crate::finding::{Finding, Fix, Severity};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::action::{Action, Part};
+use crate::finding::{Finding, Fix, Severity, Violation};
 use crate::policy::Resolved;
-use crate::state::{Known, Result as Repaired};
+use crate::policy::exemption::Standing;
+use crate::quarantine;
+use crate::repository::Repository;
+use crate::state::{Context, Known, Repairs, Result as Repaired};
 
 /// A fallback is tried again after a day; until then people have the time to mend the key.
 const FALLBACK_HOLDS: i64 = 24 * 60 * 60;
@@ -32,6 +38,10 @@ pub enum Decision {
     Repair(Action),
     /// There is a repair, and it is held back: one line says why.
     Hold(String),
+    /// It is held back from now on, until people say that it may be made again: one line says why.
+    Stop(String),
+    /// The policy lets it stand.
+    Exempt(Standing),
     /// Only people can mend it: one line says what they should do.
     People(String),
 }
@@ -49,7 +59,9 @@ impl Plan {
     pub fn repairs(&self) -> impl Iterator<Item = (&'static str, &Action)> {
         self.steps.iter().filter_map(|step| match &step.decision {
             Decision::Repair(action) => Some((step.finding.rule, action)),
-            Decision::Hold(_) | Decision::People(_) => None,
+            Decision::Hold(_) | Decision::Stop(_) | Decision::Exempt(_) | Decision::People(_) => {
+                None
+            }
         })
     }
 
@@ -63,42 +75,118 @@ impl Plan {
     }
 }
 
+/// The name under which a quarantine is told of that nothing asks for any more.
+pub const STALE_QUARANTINE: &str = "stale-quarantine";
+
 /// Decides. `state` is what the state table holds, or why it could not be read: without it nothing is changed,
 /// because a change that is not recorded can't be told or undone.
 #[must_use]
 pub fn plan(
     policy: &Resolved,
+    repository: &Repository,
     findings: Vec<Finding>,
     state: Result<&Known, &str>,
-    now: i64,
+    context: &Context<'_>,
 ) -> Plan {
-    let steps = findings
-        .into_iter()
-        .map(|mut finding| {
-            let decision = decide(policy, &finding, state, now);
-            if fell_back(&finding, state, now).is_some() {
-                // ecr-warden set out to mend it and could not: somebody must look.
-                finding.severity = Severity::Critical;
+    let mut steps = Vec::new();
+    // As the repairs of this plan leave it, one after the other.
+    let mut repaired = repository.clone();
+    let mut parts: Vec<Part> = Vec::new();
+    for mut finding in findings.into_iter().chain(stale_quarantine(policy, repository, context)) {
+        let exemption = policy.exemption(finding.rule, &repository.tags, context.now);
+        let decision = match exemption {
+            Ok(Some(standing)) => Decision::Exempt(standing),
+            Ok(None) => decide(policy, &finding, state, context),
+            Err(why) => {
+                finding.violation.detail.push_str("; ");
+                finding.violation.detail.push_str(&why);
+                decide(policy, &finding, state, context)
             }
-            Step { finding, decision }
-        })
-        .collect();
+        };
+        let decision = match decision {
+            Decision::Repair(action) if parts.contains(&action.part()) => {
+                go_on(policy, &finding, &repaired)
+            }
+            other => other,
+        };
+        if let Decision::Repair(action) = &decision {
+            action.apply_to(&mut repaired);
+            parts.push(action.part());
+        }
+        if fell_back(&finding, state, context.now).is_some() {
+            // ecr-warden set out to mend it and could not: somebody must look.
+            finding.severity = Severity::Critical;
+        }
+        steps.push(Step { finding, decision });
+    }
     Plan {
         steps,
         complete: true,
     }
 }
 
-fn decide(policy: &Resolved, finding: &Finding, state: Result<&Known, &str>, now: i64) -> Decision {
+/// Another repair of this plan changes the same part first: this one goes on from what that leaves.
+fn go_on(policy: &Resolved, finding: &Finding, repaired: &Repository) -> Decision {
+    let violation = match finding.rule {
+        STALE_QUARANTINE => lift(repaired),
+        rule => policy
+            .rules
+            .iter()
+            .find(|active| active.entry.meta.id == rule)
+            .and_then(|active| active.rule.check(repaired)),
+    };
+    match violation.map(|violation| violation.fix) {
+        Some(Fix::Safe(action)) => Decision::Repair(action),
+        _ => Decision::Hold("another repair changes the same part: the next look goes on".to_owned()),
+    }
+}
+
+/// A quarantine that no rule asks for (any more): the repository conforms, is exempt, or the policy has changed.
+fn stale_quarantine(
+    policy: &Resolved,
+    repository: &Repository,
+    context: &Context<'_>,
+) -> Option<Finding> {
+    let asked_for = policy.rules.iter().any(|active| {
+        let exempt = policy.exemption(active.entry.meta.id, &repository.tags, context.now);
+        active.rule.quarantines(repository) && !matches!(exempt, Ok(Some(_)))
+    });
+    let violation = lift(repository).filter(|_| !asked_for)?;
+    Some(Finding {
+        rule: STALE_QUARANTINE,
+        severity: Severity::Low,
+        violation,
+        left: None,
+    })
+}
+
+fn lift(repository: &Repository) -> Option<Violation> {
+    let text = repository.policy.known()?.as_ref()?;
+    quarantine::is_in(text).then(|| Violation {
+        detail: "pushes are refused by ecr-warden's quarantine, and nothing asks for that any more"
+            .to_owned(),
+        fix: Fix::Safe(Action::SetRepositoryPolicy {
+            from: Some(text.clone()),
+            to: quarantine::lift(text),
+        }),
+    })
+}
+
+fn decide(
+    policy: &Resolved,
+    finding: &Finding,
+    state: Result<&Known, &str>,
+    context: &Context<'_>,
+) -> Decision {
     let action = match &finding.violation.fix {
         Fix::Manual(what) => return Decision::People(what.clone()),
         Fix::Safe(action) | Fix::Disruptive(action) => action.clone(),
     };
-    let enforced = policy
+    let rule_enforces = policy
         .rules
         .iter()
         .any(|active| active.entry.meta.id == finding.rule && active.enforce);
-    if !enforced {
+    if !rule_enforces && !(policy.enforce && finding.rule == STALE_QUARANTINE) {
         return Decision::Hold(format!(
             "monitor mode: would change {} to {}",
             action.from(),
@@ -113,18 +201,63 @@ fn decide(policy: &Resolved, finding: &Finding, state: Result<&Known, &str>, now
             ));
         }
     };
-    if let Some(why) = fell_back(finding, Ok(known), now) {
+    if let Some(why) = fell_back(finding, Ok(known), context.now) {
         return Decision::People(format!(
             "it was recreated with its old encryption, because the new one was refused: {why}. Mend that; it is tried \
              again after a day"
         ));
     }
-    Decision::Repair(action)
+    let Some(repairs) = known.repairs.get(finding.rule) else {
+        return Decision::Repair(action);
+    };
+    if let Some(held) = &repairs.held {
+        return Decision::Hold(held.why.clone());
+    }
+    match fight(policy, repairs, &action, finding.rule, context) {
+        Some(why) => Decision::Stop(why),
+        None => Decision::Repair(action),
+    }
+}
+
+/// The same repair more often than the policy lets it: something sets it back each time.
+fn fight(
+    policy: &Resolved,
+    repairs: &Repairs,
+    action: &Action,
+    rule: &str,
+    context: &Context<'_>,
+) -> Option<String> {
+    let recent = repairs.recent(action, context.now);
+    if recent.len() < policy.repair_limit {
+        return None;
+    }
+    // Newest first: each repair was made necessary by what came after the one before it.
+    let mut set_back: Vec<String> = recent
+        .iter()
+        .take(recent.len().saturating_sub(1))
+        .map(|repair| who(&repair.cause, repair.actor.as_deref(), repair.at))
+        .collect();
+    set_back.insert(0, who(context.cause, context.actor, context.now));
+    set_back.reverse();
+    Some(format!(
+        "repaired {} times within 24 hours and set back each time: {}. It is not repaired any more: mend what sets it back, \
+         then say so with `ecr-warden resume` ({rule})",
+        recent.len(),
+        set_back.join("; ")
+    ))
+}
+
+fn who(cause: &str, actor: Option<&str>, at: i64) -> String {
+    let time = OffsetDateTime::from_unix_timestamp(at)
+        .ok()
+        .and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_default();
+    format!("{cause} by {} at {time}", actor.unwrap_or("an unknown caller"))
 }
 
 /// Why the last recreation ended with the old encryption, where that is recent.
 fn fell_back<'k>(finding: &Finding, state: Result<&'k Known, &str>, now: i64) -> Option<&'k str> {
-    let last = state.ok()?.repairs.get(finding.rule)?;
+    let last = state.ok()?.repairs.get(finding.rule)?.history.first()?;
     match (&finding.violation.fix, &last.result) {
         (Fix::Disruptive(Action::Recreate { .. }), Repaired::FellBack(why))
             if now.saturating_sub(last.at) < FALLBACK_HOLDS =>
@@ -137,86 +270,5 @@ fn fell_back<'k>(finding: &Finding, state: Result<&'k Known, &str>, now: i64) ->
 
 #[cfg(test)]
 mod properties;
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::evaluate::evaluate;
-    use crate::evaluate::tests::{repository, shipped};
-    use crate::policy::Policy;
-    use crate::repository::{Encryption, Repository, TagMutability};
-    use crate::state::Repair;
-
-    const NOW: i64 = 1_800_000_000;
-
-    fn broken() -> Repository {
-        let mut repository = repository();
-        repository.mutability = TagMutability::Mutable;
-        repository.encryption = Encryption::aes256();
-        repository
-    }
-
-    fn planned(policy: &Policy, repository: &Repository, state: Result<&Known, &str>) -> Plan {
-        let resolved = policy.for_repository(&repository.id).unwrap();
-        plan(&resolved, evaluate(&resolved, repository), state, NOW)
-    }
-
-    fn monitoring() -> Policy {
-        let text =
-            include_str!("../../../infra/policy.yaml").replace("mode: enforce", "mode: monitor");
-        Policy::parse(&text).unwrap()
-    }
-
-    #[test]
-    fn applying_the_plan_leaves_nothing_to_apply() {
-        let mut repository = broken();
-        let state = Known::default();
-        let plan = planned(&shipped(), &repository, Ok(&state));
-        assert_eq!(plan.repairs().count(), 2);
-        for (_, action) in plan.repairs() {
-            action.apply_to(&mut repository);
-        }
-        assert_eq!(planned(&shipped(), &repository, Ok(&state)).steps, []);
-    }
-
-    #[test]
-    fn monitor_mode_changes_nothing_and_says_what_it_would() {
-        let plan = planned(&monitoring(), &broken(), Ok(&Known::default()));
-        assert_eq!(plan.repairs().count(), 0);
-        assert_eq!(
-            plan.steps[0].decision,
-            Decision::Hold("monitor mode: would change MUTABLE to IMMUTABLE".to_owned())
-        );
-    }
-
-    #[test]
-    fn without_state_nothing_is_changed() {
-        let plan = planned(&shipped(), &broken(), Err("dynamodb:Query is missing"));
-        assert_eq!(plan.repairs().count(), 0);
-    }
-
-    #[test]
-    fn a_recreation_that_fell_back_rests_for_a_day() {
-        let fell_back = |at| {
-            let action = Action::Recreate {
-                from: Encryption::aes256(),
-                to: Encryption::kms(None),
-            };
-            let repair = Repair {
-                action,
-                result: Repaired::FellBack("the key is disabled".to_owned()),
-                at,
-                cause: "CreateRepository".to_owned(),
-                actor: None,
-            };
-            Known {
-                repairs: [("weak-encryption".to_owned(), repair)].into(),
-                ..Known::default()
-            }
-        };
-        let recent = planned(&shipped(), &broken(), Ok(&fell_back(NOW - 60)));
-        assert!(recent.recreation().is_none());
-        let old = planned(&shipped(), &broken(), Ok(&fell_back(NOW - FALLBACK_HOLDS)));
-        assert!(old.recreation().is_some());
-    }
-}
+mod tests;

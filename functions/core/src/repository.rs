@@ -157,8 +157,12 @@ pub struct Reads {
     pub lifecycle: bool,
     /// Whether there is any image.
     pub images: bool,
+    /// The tags of the images that were pushed last.
+    pub recent_tags: bool,
     /// The registry's scanning configuration.
     pub scanning: bool,
+    /// Whether a pull-through cache fills it.
+    pub pull_through: bool,
     /// KMS keys by alias, id or ARN whose description is needed.
     pub keys: BTreeSet<String>,
 }
@@ -172,8 +176,7 @@ impl Reads {
             policy: true,
             lifecycle: true,
             images: true,
-            scanning: false,
-            keys: BTreeSet::new(),
+            ..Self::default()
         }
     }
 
@@ -183,15 +186,27 @@ impl Reads {
             policy,
             lifecycle,
             images,
+            recent_tags,
             scanning,
+            pull_through,
             keys,
         } = other;
         self.tags |= tags;
         self.policy |= policy;
         self.lifecycle |= lifecycle;
         self.images |= images;
+        self.recent_tags |= recent_tags;
         self.scanning |= scanning;
+        self.pull_through |= pull_through;
         self.keys.extend(keys);
+    }
+
+    /// Whether these bring all that those would.
+    #[must_use]
+    pub fn cover(&self, others: &Self) -> bool {
+        let mut together = self.clone();
+        together.add(others.clone());
+        together == *self
     }
 }
 
@@ -217,9 +232,15 @@ pub struct Repository {
     /// Whether it holds any image, archived ones included.
     #[serde(default)]
     pub has_images: Read<bool>,
+    /// Tags of the images that were pushed last: what a pipeline may want to push again.
+    #[serde(default)]
+    pub recent_tags: Read<BTreeSet<String>>,
     /// How the registry scans.
     #[serde(default)]
     pub scanning: Read<RegistryScanning>,
+    /// Whether a pull-through cache fills it from another registry.
+    #[serde(default)]
+    pub pull_through: Read<bool>,
     /// The push that is the occasion to look, where it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pushed: Option<Push>,
@@ -269,27 +290,78 @@ pub struct RegistryScanning {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ScanRule {
-    /// SCAN_ON_PUSH or CONTINUOUS_SCAN: a pushed image is scanned. Not so with MANUAL.
-    pub on_push: bool,
-    pub filters: Vec<String>,
+    pub frequency: ScanFrequency,
+    pub filters: BTreeSet<String>,
+}
+
+/// When a repository's images are scanned (API reference, RegistryScanningRule).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ScanFrequency {
+    ScanOnPush,
+    /// On push too, and again whenever a new vulnerability is known. Enhanced scanning only.
+    ContinuousScan,
+    Manual,
+    Unknown(String),
+}
+
+impl ScanFrequency {
+    /// Whether a pushed image is scanned.
+    #[must_use]
+    pub fn on_push(&self) -> bool {
+        match self {
+            Self::ScanOnPush | Self::ContinuousScan => true,
+            Self::Manual | Self::Unknown(_) => false,
+        }
+    }
+
+    /// As ECR calls it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::ScanOnPush => "SCAN_ON_PUSH",
+            Self::ContinuousScan => "CONTINUOUS_SCAN",
+            Self::Manual => "MANUAL",
+            Self::Unknown(value) => value,
+        }
+    }
 }
 
 impl RegistryScanning {
-    /// Whether the registry scans what is pushed to this repository. A filter without `*` matches any name that
-    /// contains it (API reference, ScanningRepositoryFilter).
+    /// Whether the registry scans what is pushed to this repository.
     #[must_use]
     pub fn covers(&self, name: &str) -> bool {
         self.rules.iter().any(|rule| {
-            rule.on_push
-                && rule.filters.iter().any(|filter| {
-                    if filter.contains('*') {
-                        // `*` stands for `/` too.
-                        WildMatch::new(filter).matches(name)
-                    } else {
-                        name.contains(filter.as_str())
-                    }
-                })
+            rule.frequency.on_push()
+                && rule
+                    .filters
+                    .iter()
+                    .any(|filter| scan_filter_matches(filter, name))
         })
+    }
+}
+
+/// A filter without `*` matches any name that contains it (API reference, ScanningRepositoryFilter).
+#[must_use]
+pub fn scan_filter_matches(filter: &str, name: &str) -> bool {
+    if filter.contains('*') {
+        // `*` stands for `/` too.
+        WildMatch::new(filter).matches(name)
+    } else {
+        name.contains(filter)
+    }
+}
+
+impl fmt::Display for RegistryScanning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.enhanced { "ENHANCED" } else { "BASIC" })?;
+        for rule in &self.rules {
+            write!(f, "; {}", rule.frequency.name())?;
+            for filter in &rule.filters {
+                write!(f, " {filter}")?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -12,13 +12,19 @@ use serde::{Deserialize, Serialize};
 use crate::action::Action;
 use crate::finding::Status;
 use crate::plan::{Decision, Plan};
+use crate::quarantine;
 use crate::recreate::Intent;
 use crate::rules::{Subject, entry};
 
 /// An open finding is told again when its memory runs out.
 pub const REMIND_AFTER: i64 = 90 * 24 * 60 * 60;
-/// How long a repair is remembered, for rollback and for telling who fights it.
+/// How long repairs are remembered, for rollback and for telling who fights them.
 pub const REPAIRS_KEPT: i64 = 400 * 24 * 60 * 60;
+/// How many repairs by one rule of one repository are remembered, and in how many bytes of JSON: an item has room for 400 KB.
+const MOST_REPAIRS: usize = 10;
+const LARGEST_HISTORY: usize = 300_000;
+/// Repairs within this time count as a fight.
+const FIGHT: i64 = 24 * 60 * 60;
 
 /// Everything the table holds of one repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,7 +34,18 @@ pub struct Known {
     /// `finding#<rule>`.
     pub said: BTreeMap<String, Said>,
     /// `fix#<rule>`.
-    pub repairs: BTreeMap<String, Repair>,
+    pub repairs: BTreeMap<String, Repairs>,
+}
+
+impl Known {
+    /// Whether the last change of a rule put the repository into quarantine: then it must be seen whether that still stands.
+    #[must_use]
+    pub fn quarantined(&self) -> bool {
+        self.repairs.values().any(|repairs| {
+            let last = repairs.history.first().map(|repair| &repair.action);
+            matches!(last, Some(Action::SetRepositoryPolicy { to: Some(to), .. }) if quarantine::is_in(to))
+        })
+    }
 }
 
 /// Who works on something, and until when nobody else may. Seconds since the epoch.
@@ -65,6 +82,96 @@ pub struct Said {
     pub pending: Option<Lease>,
 }
 
+/// What a rule has repaired of a repository, and whether it may go on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repairs {
+    /// Counts writes, so that of two at the same time one wins.
+    pub version: u64,
+    /// Newest first.
+    pub history: Vec<Repair>,
+    /// Why it may not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
+    /// Seconds since the epoch: repairs before this do not count as a fight, because people have said that it is over.
+    #[serde(default)]
+    pub forgiven: i64,
+}
+
+/// A repair that is not made until people say so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// One line.
+    pub why: String,
+    /// Seconds since the epoch.
+    pub at: i64,
+    /// Somebody rolled it back. A fight, however, is over when the finding is gone.
+    pub by_person: bool,
+}
+
+impl Repairs {
+    /// The same one write later.
+    fn next(&self) -> Self {
+        Self {
+            version: self.version.saturating_add(1),
+            ..self.clone()
+        }
+    }
+
+    /// With one more repair.
+    #[must_use]
+    pub fn with(&self, repair: Repair) -> Self {
+        let mut next = self.next();
+        next.history.insert(0, repair);
+        next.history.truncate(MOST_REPAIRS);
+        let size = |history: &[Repair]| serde_json::to_string(history).map_or(0, |json| json.len());
+        while next.history.len() > 1 && size(&next.history) > LARGEST_HISTORY {
+            next.history.pop();
+        }
+        next
+    }
+
+    /// With what is known now of the newest repair.
+    #[must_use]
+    pub fn with_result(&self, result: Result) -> Self {
+        let mut next = self.next();
+        if let Some(repair) = next.history.first_mut() {
+            repair.result = result;
+        }
+        next
+    }
+
+    #[must_use]
+    pub fn with_held(&self, held: Option<Held>) -> Self {
+        Self {
+            held,
+            ..self.next()
+        }
+    }
+
+    /// Free to be made again, whatever was before.
+    #[must_use]
+    pub fn resumed(&self, now: i64) -> Self {
+        Self {
+            forgiven: now,
+            ..self.with_held(None)
+        }
+    }
+
+    /// Changes of the same kind that were made lately, newest first.
+    #[must_use]
+    pub fn recent(&self, action: &Action, now: i64) -> Vec<&Repair> {
+        self.history
+            .iter()
+            .filter(|repair| {
+                repair.action.name() == action.name()
+                    && repair.result == Result::Done
+                    && now.saturating_sub(repair.at) < FIGHT
+                    && repair.at > self.forgiven
+            })
+            .collect()
+    }
+}
+
 /// A change that was made, or begun.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repair {
@@ -98,7 +205,10 @@ pub struct Claim {
     /// The item as it was read, and must still be; `None`: there was none.
     pub before: Option<Said>,
     pub said: Said,
+    /// The repair that is to be made.
     pub repair: Option<Repair>,
+    /// What the record of repairs becomes, one version later than it must be; `None`: it stays.
+    pub record: Option<Repairs>,
 }
 
 /// Who asks, when and why.
@@ -120,6 +230,7 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
     for step in &plan.steps {
         let rule = step.finding.rule;
         let detail = &step.finding.violation.detail;
+        let before = known.said.get(rule);
         let (status, action, detail, words) = match (&step.decision, &step.finding.left) {
             // It is said of what is left, so that the next look finds it said.
             (Decision::Repair(action), Some(left)) => {
@@ -129,25 +240,47 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
             (Decision::Repair(action), None) => {
                 (Status::Fixed, Some(action.clone()), detail, action.to())
             }
-            (Decision::Hold(why), _) => (Status::Withheld, None, detail, why.clone()),
+            (Decision::Hold(why) | Decision::Stop(why), _) => {
+                (Status::Withheld, None, detail, why.clone())
+            }
             (Decision::People(what), _) => (Status::Open, None, detail, what.clone()),
+            (Decision::Exempt(standing), _) => {
+                let ends_soon = standing.ends_soon(context.now);
+                if before.is_none() && !ends_soon {
+                    continue;
+                }
+                // What is exempt may change and still be exempt.
+                let words = format!("{standing}{}", if ends_soon { ", soon" } else { "" });
+                (Status::Exempt, None, &String::new(), words)
+            }
         };
         let about = about(context, status, detail, &words);
-        let before = known.said.get(rule);
         let repairs = matches!(step.decision, Decision::Repair(_));
         if before.is_some_and(|said| is_said(said, &about, repairs, context)) {
             continue;
         }
+        let repair = action.clone().map(|action| Repair {
+            action,
+            result: Result::Begun,
+            at: context.now,
+            cause: context.cause.to_owned(),
+            actor: context.actor.map(str::to_owned),
+        });
+        let record = known.repairs.get(rule).cloned().unwrap_or_default();
+        let record = match (&step.decision, &repair) {
+            (_, Some(repair)) => Some(record.with(repair.clone())),
+            (Decision::Stop(why), None) => Some(record.with_held(Some(Held {
+                why: why.clone(),
+                at: context.now,
+                by_person: false,
+            }))),
+            _ => None,
+        };
         claims.push(Claim {
             rule: rule.to_owned(),
             before: before.cloned(),
-            repair: action.clone().map(|action| Repair {
-                action,
-                result: Result::Begun,
-                at: context.now,
-                cause: context.cause.to_owned(),
-                actor: context.actor.map(str::to_owned),
-            }),
+            repair,
+            record,
             said: Said {
                 status,
                 about,
@@ -185,6 +318,12 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
                 ..before.clone()
             },
             repair: None,
+            // A fight is over when the finding is gone.
+            record: known
+                .repairs
+                .get(rule)
+                .filter(|repairs| repairs.held.as_ref().is_some_and(|held| !held.by_person))
+                .map(|repairs| repairs.with_held(None)),
         });
     }
     claims
@@ -225,8 +364,8 @@ pub fn is_news(claim: &Claim, status: Status, words: &str, context: &Context<'_>
 #[must_use]
 pub fn settled(claim: &Claim, status: Status, words: &str, context: &Context<'_>) -> Option<Said> {
     let about = match status {
-        Status::Fixed | Status::Resolved | Status::Exempt => return None,
-        Status::Open | Status::Withheld => claim.said.about.clone(),
+        Status::Fixed | Status::Resolved => return None,
+        Status::Open | Status::Withheld | Status::Exempt => claim.said.about.clone(),
         // A repair that failed was claimed as one that would succeed.
         Status::Failed => about(context, status, words, ""),
     };

@@ -11,8 +11,14 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::finding::{Severity, Status};
 use crate::outcome::{OutcomeAction, Verdict, actions};
-use crate::repository::RepositoryId;
+use crate::repository::{RepositoryId, partition};
 use crate::rules::Advice;
+use crate::text::one_line;
+
+/// The name under which people are told of a policy that can't be used.
+pub const INVALID_POLICY: &str = "invalid-policy";
+/// A policy can have many problems; these are enough to begin with.
+const POLICY_PROBLEMS: usize = 2000;
 
 /// An SNS message, ready to publish with `MessageStructure=json`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +47,7 @@ pub struct Alert {
     pub id: String,
     pub account: String,
     pub region: String,
-    /// ARN.
+    /// ARN; of the parameter, where the alert is about the policy.
     pub repository: String,
     pub cause: String,
     pub actor: Option<String>,
@@ -90,7 +96,13 @@ impl Alert {
     #[must_use]
     pub fn of(id: &RepositoryId, occasion: &Occasion<'_>, verdicts: &[Verdict]) -> Option<Self> {
         let news: Vec<Verdict> = verdicts.iter().filter(|v| v.news).cloned().collect();
-        let severity = news.iter().map(|verdict| verdict.severity).max()?;
+        let severity = news
+            .iter()
+            .map(|verdict| match verdict.status {
+                Status::Exempt => Severity::Informational,
+                _ => verdict.severity,
+            })
+            .max()?;
         Some(Self {
             schema: "ecr-warden.alert/1",
             id: occasion.id.to_owned(),
@@ -112,6 +124,61 @@ impl Alert {
                 .map(|v| v.rule.clone())
                 .collect(),
         })
+    }
+
+    /// About the policy itself, which a parameter holds: what is wrong with it, or `None` where it is right again.
+    #[must_use]
+    pub fn of_policy(
+        parameter: &str,
+        account: &str,
+        region: &str,
+        occasion: &Occasion<'_>,
+        wrong: Option<&str>,
+    ) -> Self {
+        let (status, severity, detail, to_do) = match wrong {
+            Some(wrong) => (
+                Status::Open,
+                Severity::High,
+                one_line(wrong, POLICY_PROBLEMS),
+                "the last valid policy stays in force, or nothing is judged where there is none: correct the parameter, and try \
+                 it with `ecr-warden policy check` before",
+            ),
+            None => (
+                Status::Resolved,
+                Severity::Informational,
+                "the policy is valid again and in force".to_owned(),
+                "",
+            ),
+        };
+        let separator = if parameter.starts_with('/') { "" } else { "/" };
+        Self {
+            schema: "ecr-warden.alert/1",
+            id: occasion.id.to_owned(),
+            account: account.to_owned(),
+            region: region.to_owned(),
+            repository: format!(
+                "arn:{}:ssm:{region}:{account}:parameter{separator}{parameter}",
+                partition(region)
+            ),
+            cause: occasion.cause.to_owned(),
+            actor: None,
+            occurred_at: occasion.occurred_at.to_owned(),
+            severity,
+            findings: vec![AlertFinding {
+                rule: INVALID_POLICY.to_owned(),
+                severity,
+                status,
+                detail,
+                advice: to_do.to_owned(),
+                since: None,
+                iac: None,
+                change: None,
+                to_do: to_do.to_owned(),
+            }],
+            actions: Vec::new(),
+            name: parameter.to_owned(),
+            standing: Vec::new(),
+        }
     }
 
     /// The message in all its forms.
@@ -168,6 +235,7 @@ impl Alert {
             Status::Withheld,
             Status::Fixed,
             Status::Resolved,
+            Status::Exempt,
         ];
         let counted: Vec<String> = order
             .into_iter()

@@ -69,6 +69,7 @@ pub(super) fn write(alert: &Alert) -> String {
             let label = match finding.status {
                 Status::Failed => "Failed: ",
                 Status::Withheld => "Held:   ",
+                Status::Exempt => "Exempt: ",
                 _ => "To do:  ",
             };
             let _ = writeln!(out, "  {label} {}", finding.to_do);

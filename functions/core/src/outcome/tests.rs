@@ -14,8 +14,9 @@ const ARN: &str = "arn:aws:ecr:eu-central-1:123456789012:repository/payments/api
 
 /// The whole way from a repository to a result; `went`: how the repairs went.
 fn outcome(repository: &Repository, known: &Known, went: &Results) -> serde_json::Value {
-    let policy = shipped().for_repository(&repository.id).unwrap();
-    let plan = plan(&policy, evaluate(&policy, repository), Ok(known), NOW);
+    let policy = shipped()
+        .for_repository(&repository.id, &repository.tags)
+        .unwrap();
     let me = Lease {
         owner: "6f1c2d3e".to_owned(),
         until: NOW + 90,
@@ -27,8 +28,10 @@ fn outcome(repository: &Repository, known: &Known, went: &Results) -> serde_json
         actor: None,
         created_at: repository.created_at,
     };
+    let findings = evaluate(&policy, repository);
+    let plan = plan(&policy, repository, findings, Ok(known), &context);
     let claims = claims(known, &plan, &context);
-    let verdicts = verdicts(&policy, &repository.id, &plan, &claims, went);
+    let verdicts = verdicts(&policy, &repository.id, &plan, &claims, went, NOW);
     let outcome = Outcome::of(&repository.id, "CreateRepository", &verdicts);
     serde_json::to_value(outcome).unwrap()
 }

@@ -10,9 +10,10 @@ use crate::evaluate::evaluate;
 use crate::policy::Policy;
 use crate::repository::{
     Encryption, EncryptionType, Key, Push, Read, RegistryScanning, Repository, RepositoryId,
-    ScanRule, TagMutability,
+    ScanFrequency, ScanRule, TagMutability,
 };
 use crate::rules::RULES;
+use crate::state::Lease;
 
 const NOW: i64 = 1_800_000_000;
 const TRIES: u64 = 4000;
@@ -105,12 +106,21 @@ fn a_repository(chance: &mut Chance) -> Repository {
     let scanning = RegistryScanning {
         enhanced: chance.once_in(3),
         rules: vec![ScanRule {
-            on_push: chance.once_in(2),
-            filters: chance.some_of(&["payments", "*", "shop/*"]),
+            frequency: chance.of(&[
+                ScanFrequency::ScanOnPush,
+                ScanFrequency::ContinuousScan,
+                ScanFrequency::Manual,
+                ScanFrequency::Unknown("LATER".to_owned()),
+            ]),
+            filters: chance
+                .some_of(&["payments", "*", "shop/*"])
+                .into_iter()
+                .collect(),
         }],
     };
-    let text = |chance: &mut Chance| chance.of(&[None, Some("{}".to_owned())]);
-    let (policy, lifecycle) = (text(chance), text(chance));
+    let policy = a_repository_policy(chance);
+    let lifecycle = chance.of(&[None, Some("{}".to_owned())]);
+    let recent_tags = chance.some_of(&["latest", "cache-main", "nightly", "v1.0.0-abc1234"]);
     let push = Push {
         tag: chance.of(&[
             None,
@@ -155,9 +165,30 @@ fn a_repository(chance: &mut Chance) -> Repository {
         policy: chance.read(policy),
         lifecycle: chance.read(lifecycle),
         has_images: chance.read(has_images),
+        recent_tags: chance.read(recent_tags.into_iter().collect()),
         scanning: chance.read(scanning),
+        pull_through: {
+            let cached = chance.once_in(6);
+            chance.read(cached)
+        },
         pushed: chance.once_in(2).then_some(push),
         keys,
+    }
+}
+
+fn a_repository_policy(chance: &mut Chance) -> Option<String> {
+    let everyone = json!({ "Sid": "all", "Effect": "Allow", "Principal": "*", "Action": "ecr:*" });
+    let own = json!({ "Sid": "own", "Effect": "Allow", "Principal": { "AWS": "123456789012" }, "Action": "ecr:*" });
+    let some = [everyone, own];
+    let statements: Vec<&Value> = some.iter().filter(|_| chance.once_in(2)).collect();
+    let text = match chance.next() % 6 {
+        0 => None,
+        1 => Some("{}".to_owned()),
+        _ => Some(json!({ "Version": "2012-10-17", "Statement": statements }).to_string()),
+    };
+    match quarantine::impose(text.as_deref()) {
+        Ok(quarantined) if chance.once_in(4) => Some(quarantined),
+        _ => text,
     }
 }
 
@@ -166,15 +197,20 @@ fn settings(rule: &str, chance: &mut Chance) -> Value {
     let mut settings = match rule {
         "mutable-tags" => json!({
             "allow-exclusions": chance.some_of(&["latest", "cache*", "dev-*", "*", "sha256-*"]),
+            "pull-through-caches": chance.of(&["report", "ignore", "repair"]),
         }),
         "weak-encryption" => json!({
             "require": chance.of(&["AES256", "KMS", "CUSTOMER_KEY", "ALLOWED_KEYS"]),
             "kms-key": chance.of(&[None, Some(KEYS[0].0), Some(KEYS[1].0), Some(KEYS[2].0), Some(KEYS[3].0)]),
             "allowed-keys": chance.some_of(&["alias/other", "alias/ours", CUSTOMER]),
             "when-empty": chance.of(&["recreate", "recreate", "alert"]),
+            "when-not-empty": chance.of(&["alert", "quarantine"]),
             "recreate-stack-repositories": chance.once_in(2),
         }),
-        "no-scan-on-push" => json!({ "fix": chance.of(&["repository", "none"]) }),
+        "no-scan-on-push" => json!({
+            "fix": chance.of(&["repository", "registry", "none"]),
+            "registry-filters": chance.of(&[json!(["*"]), json!(["shop", "sho"]), json!(["payments/*"])]),
+        }),
         "no-lifecycle-policy" if chance.once_in(2) => json!({ "default": { "rules": [{
             "rulePriority": 1,
             "selection": {
@@ -213,8 +249,8 @@ fn without_nulls(value: Value) -> Value {
     }
 }
 
-/// A policy, in both modes. JSON is YAML. `None`: chance made one that contradicts itself, and the parser said so.
-fn a_policy(chance: &mut Chance) -> Option<(Policy, Policy)> {
+/// A policy: as it is, in monitor mode, and without its exemptions. JSON is YAML. `None`: chance made one that contradicts itself, and the parser said so.
+fn a_policy(chance: &mut Chance) -> Option<[Policy; 3]> {
     let rules: serde_json::Map<String, Value> = RULES
         .iter()
         .filter(|_| !chance.once_in(5))
@@ -222,10 +258,22 @@ fn a_policy(chance: &mut Chance) -> Option<(Policy, Policy)> {
         .into_iter()
         .map(|entry| (entry.meta.id.to_owned(), settings(entry.meta.id, chance)))
         .collect();
-    let of = |mode: &str| {
-        Policy::parse(&json!({ "version": 1, "mode": mode, "rules": rules }).to_string()).ok()
+    let exempt = chance.of(&["", "mutable-tags", "weak-encryption", "public-access"]);
+    let exemptions = match exempt {
+        "" => json!([]),
+        rule => json!([{
+            "repositories": ["**"], "rules": [rule], "reason": "a test", "until": chance.of(&["2020-01-01", "2100-01-01"]),
+        }]),
     };
-    Some((of("enforce")?, of("monitor")?))
+    let of = |mode: &str, exemptions: &Value| {
+        let file = json!({ "version": 1, "mode": mode, "rules": rules, "exemptions": exemptions });
+        Policy::parse(&file.to_string()).ok()
+    };
+    Some([
+        of("enforce", &exemptions)?,
+        of("monitor", &exemptions)?,
+        of("enforce", &json!([]))?,
+    ])
 }
 
 /// One try: a repository, and the policy for it in both modes.
@@ -233,6 +281,7 @@ struct Case {
     repository: Repository,
     enforced: Resolved,
     monitored: Resolved,
+    strict: Resolved,
 }
 
 fn cases() -> &'static [(u64, Case)] {
@@ -241,10 +290,15 @@ fn cases() -> &'static [(u64, Case)] {
             .filter_map(|seed| {
                 let mut chance = Chance(seed);
                 let repository = a_repository(&mut chance);
-                let (enforced, monitored) = a_policy(&mut chance)?;
+                let [enforced, monitored, strict] = a_policy(&mut chance)?.map(|policy| {
+                    policy
+                        .for_repository(&repository.id, &repository.tags)
+                        .unwrap()
+                });
                 let case = Case {
-                    enforced: enforced.for_repository(&repository.id).unwrap(),
-                    monitored: monitored.for_repository(&repository.id).unwrap(),
+                    enforced,
+                    monitored,
+                    strict,
                     repository,
                 };
                 Some((seed, case))
@@ -254,9 +308,23 @@ fn cases() -> &'static [(u64, Case)] {
     &CASES
 }
 
+fn planned_in(policy: &Resolved, repository: &Repository, state: Result<&Known, &str>) -> Plan {
+    let me = Lease {
+        owner: "me".to_owned(),
+        until: NOW,
+    };
+    let context = Context {
+        me: &me,
+        now: NOW,
+        cause: "PutImage",
+        actor: None,
+        created_at: repository.created_at,
+    };
+    plan(policy, repository, evaluate(policy, repository), state, &context)
+}
+
 fn planned(policy: &Resolved, repository: &Repository) -> Plan {
-    let state = Known::default();
-    plan(policy, evaluate(policy, repository), Ok(&state), NOW)
+    planned_in(policy, repository, Ok(&Known::default()))
 }
 
 fn applied<'a>(repository: &Repository, actions: impl Iterator<Item = &'a Action>) -> Repository {
@@ -277,8 +345,10 @@ fn chance_makes_cases_that_matter() {
     for action in [
         "set-tag-mutability",
         "set-scan-on-push",
-        "put-lifecycle-policy",
-        "put-tags",
+        "set-lifecycle-policy",
+        "set-registry-scanning",
+        "set-repository-policy",
+        "set-tags",
         "recreate",
     ] {
         let often = repairs.get(action).copied().unwrap_or_default();
@@ -293,23 +363,107 @@ fn applying_the_plan_leaves_nothing_to_apply() {
         let after = applied(&case.repository, plan.repairs().map(|(_, action)| action));
         let again = planned(&case.enforced, &after);
         let left: Vec<_> = again.repairs().collect();
+        // What a recreated repository's quarantine was for is gone only now.
+        let lifts = |(rule, _): &(&str, &Action)| *rule == STALE_QUARANTINE;
+        if plan.recreation().is_some() && left.iter().all(lifts) {
+            continue;
+        }
         assert_eq!(left, [], "seed {seed}, after {plan:#?}");
     }
 }
 
-/// No two rules fight: the order of the changes does not matter, and none changes nothing.
+/// No more than its own: what the others found and what is done about it stay. A quarantine goes with its reason.
 #[test]
-fn changes_do_not_depend_on_each_other() {
+fn an_exemption_removes_exactly_its_findings() {
+    let mut exempted = 0;
+    for (seed, case) in cases() {
+        let with = planned(&case.enforced, &case.repository);
+        let without = planned(&case.strict, &case.repository);
+        let found = |plan: &Plan| -> Vec<Finding> {
+            let steps = plan.steps.iter().map(|step| step.finding.clone());
+            steps
+                .filter(|finding| finding.rule != STALE_QUARANTINE)
+                .collect()
+        };
+        assert_eq!(found(&with), found(&without), "seed {seed}");
+        for (with, without) in with.steps.iter().zip(&without.steps) {
+            match &with.decision {
+                Decision::Exempt(_) => exempted += 1,
+                // The text of a policy that another repair changes first, or no more, differs.
+                Decision::Repair(Action::SetRepositoryPolicy { .. }) => {}
+                decision => assert_eq!(decision, &without.decision, "seed {seed}"),
+            }
+        }
+    }
+    assert!(exempted > 100, "{exempted}");
+}
+
+/// The order of statements and of tags says nothing.
+#[test]
+fn findings_do_not_depend_on_the_order_of_statements() {
+    for (seed, case) in cases() {
+        let Some(Some(text)) = case.repository.policy.known() else {
+            continue;
+        };
+        let mut document: Value = serde_json::from_str(text).unwrap();
+        let Some(statements) = document.get_mut("Statement").and_then(Value::as_array_mut) else {
+            continue;
+        };
+        statements.reverse();
+        let mut reversed = case.repository.clone();
+        reversed.policy = Read::Known(Some(document.to_string()));
+        let kinds = |repository: &Repository| -> Vec<(&str, bool)> {
+            evaluate(&case.enforced, repository)
+                .iter()
+                .map(|finding| (finding.rule, matches!(finding.violation.fix, Fix::Manual(_))))
+                .collect()
+        };
+        assert_eq!(kinds(&reversed), kinds(&case.repository), "seed {seed}");
+    }
+}
+
+/// No two rules fight: what one repairs is not undone by another, and none changes nothing. Only changes of the same part
+/// depend on their order, and each begins where the one before it ends.
+#[test]
+fn changes_do_not_undo_each_other() {
     for (seed, case) in cases() {
         let plan = planned(&case.enforced, &case.repository);
         let actions: Vec<&Action> = plan.repairs().map(|(_, action)| action).collect();
-        let forwards = applied(&case.repository, actions.iter().copied());
-        let backwards = applied(&case.repository, actions.iter().rev().copied());
-        assert_eq!(forwards, backwards, "seed {seed}");
-        for action in actions {
-            let after = applied(&case.repository, std::iter::once(action));
-            assert_ne!(after, case.repository, "seed {seed}: {action:?}");
+        let mut repository = case.repository.clone();
+        for action in &actions {
+            assert_eq!(action.stands_on(&repository), Ok(true), "seed {seed}: {action:?}");
+            let before = repository.clone();
+            action.apply_to(&mut repository);
+            assert_ne!(before, repository, "seed {seed}: {action:?}");
             assert_ne!(action.from(), action.to(), "seed {seed}: {action:?}");
+            assert_eq!(action.is_done(&repository), Ok(true), "seed {seed}: {action:?}");
+        }
+        let same_part = actions
+            .iter()
+            .any(|action| actions.iter().filter(|other| other.part() == action.part()).count() > 1);
+        if !same_part {
+            let backwards = applied(&case.repository, actions.iter().rev().copied());
+            assert_eq!(repository, backwards, "seed {seed}");
+        }
+    }
+}
+
+/// What a person may undo is undone, and nothing else is touched.
+#[test]
+fn a_reversed_change_restores_the_repository() {
+    for (seed, case) in cases() {
+        for (_, action) in planned(&case.enforced, &case.repository).repairs() {
+            let Some(reverse) = action.reverse() else {
+                continue;
+            };
+            let mut repository = case.repository.clone();
+            if action.stands_on(&repository) != Ok(true) {
+                continue;
+            }
+            action.apply_to(&mut repository);
+            assert_eq!(reverse.stands_on(&repository), Ok(true), "seed {seed}");
+            reverse.apply_to(&mut repository);
+            assert_eq!(repository, case.repository, "seed {seed}: {action:?}");
         }
     }
 }
@@ -326,8 +480,13 @@ fn monitor_mode_and_a_missing_state_change_nothing() {
         );
         let monitored = planned(&case.monitored, &case.repository);
         assert_eq!(monitored.repairs().count(), 0, "seed {seed}");
-        assert_eq!(monitored.steps.len(), findings.len(), "seed {seed}");
-        let blind = plan(&case.enforced, findings, Err("it can't be read"), NOW);
+        let judged = |step: &&Step| step.finding.rule != STALE_QUARANTINE;
+        assert_eq!(
+            monitored.steps.iter().filter(judged).count(),
+            findings.len(),
+            "seed {seed}"
+        );
+        let blind = planned_in(&case.enforced, &case.repository, Err("it can't be read"));
         assert_eq!(blind.repairs().count(), 0, "seed {seed}");
     }
 }
@@ -363,7 +522,9 @@ fn a_recreation_is_planned_only_of_what_can_be_put_back() {
             policy,
             lifecycle,
             has_images,
+            recent_tags: _,
             scanning: _,
+            pull_through: _,
             pushed: _,
             keys: _,
         } = &case.repository;
@@ -401,8 +562,14 @@ fn a_rule_judges_by_its_own_reads() {
             if !reads.images {
                 bare.has_images = Read::NotAsked;
             }
+            if !reads.recent_tags {
+                bare.recent_tags = Read::NotAsked;
+            }
             if !reads.scanning {
                 bare.scanning = Read::NotAsked;
+            }
+            if !reads.pull_through {
+                bare.pull_through = Read::NotAsked;
             }
             bare.keys.retain(|name, _| reads.keys.contains(name));
             assert_eq!(

@@ -1,18 +1,22 @@
 //! The policy: what is asked of repositories, and what may be done about those that do not comply.
 
 pub mod document;
+pub mod exemption;
 mod reading;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::repository::{Reads, RepositoryId};
+use wildmatch::WildMatch;
+
+use crate::repository::{Read, Reads, RepositoryId};
 use crate::rules::{Entry, RULES, Rule, RuleMode, entry};
 use document::{Content, Node, Place, Problem, parse};
+use exemption::{ByTag, Exemption, ExemptionFile, RuleId, Standing};
 pub(crate) use reading::read;
 use reading::unknown;
 
@@ -29,8 +33,13 @@ pub enum Mode {
 #[derive(Clone, Debug)]
 pub struct Policy {
     mode: Mode,
+    settle: Option<Settle>,
+    repair_limit: usize,
     rules: Blocks,
     overrides: Vec<(Match, Blocks)>,
+    exemptions: Vec<Exemption>,
+    by_tag: Option<ByTag>,
+    non_negotiable: BTreeSet<&'static str>,
 }
 
 /// The settings of each rule that is mentioned, as far as they are given.
@@ -52,12 +61,19 @@ impl fmt::Display for InvalidPolicy {
 
 /// The file's own shape. The blocks of rules are read by the rules.
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct PolicyFile {
     /// The version of this format.
     #[expect(dead_code, reason = "its one value is checked while reading")]
     version: Version,
     mode: Mode,
+    /// How long a new repository is left alone, so that its creator can finish: `90s`, `5m`, at most `15m`. Off without it.
+    #[serde(default)]
+    settle: Option<Settle>,
+    /// How often a rule repairs one repository within 24 hours. What is set back more often is fought over: then it is
+    /// reported, and left to people.
+    #[serde(default)]
+    repair_limit: RepairLimit,
     #[serde(default)]
     #[schemars(schema_with = "blocks_schema")]
     #[expect(
@@ -68,6 +84,79 @@ struct PolicyFile {
     /// Other settings for some repositories; the last match wins, key by key.
     #[serde(default)]
     overrides: Vec<Override>,
+    /// Findings that may stand for a time.
+    #[serde(default)]
+    exemptions: Vec<ExemptionFile>,
+    /// Lets repositories exempt themselves by a tag.
+    #[serde(default)]
+    exemptions_by_tag: Option<ByTag>,
+    /// Rules that nothing exempts from, neither this file nor a tag.
+    #[serde(default)]
+    non_negotiable: Vec<RuleId>,
+}
+
+/// Seconds that a new repository is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(transform = settle_schema)]
+pub struct Settle(u16);
+
+/// A message to a queue can be delayed by no more (SQS, DelaySeconds).
+const LONGEST_SETTLE: u16 = 900;
+
+impl Settle {
+    #[must_use]
+    pub fn seconds(self) -> i64 {
+        i64::from(self.0)
+    }
+}
+
+impl TryFrom<String> for Settle {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let seconds = match (text.strip_suffix('s'), text.strip_suffix('m')) {
+            (Some(seconds), _) => seconds.parse::<u16>().ok(),
+            (_, Some(minutes)) => minutes.parse::<u16>().ok().and_then(|m| m.checked_mul(60)),
+            _ => None,
+        };
+        seconds
+            .filter(|seconds| (1..=LONGEST_SETTLE).contains(seconds))
+            .map(Self)
+            .ok_or_else(|| {
+                format!(
+                    "`{}` is not a time to settle: write it as 90s or 5m, at most 15m",
+                    crate::text::one_line(&text, 40)
+                )
+            })
+    }
+}
+
+/// Repairs of one repository by one rule within 24 hours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "u64")]
+#[schemars(transform = repair_limit_schema)]
+struct RepairLimit(usize);
+
+/// More are not remembered.
+const MOST_REPAIRS: usize = 10;
+
+impl Default for RepairLimit {
+    fn default() -> Self {
+        Self(3)
+    }
+}
+
+impl TryFrom<u64> for RepairLimit {
+    type Error = String;
+
+    fn try_from(limit: u64) -> Result<Self, String> {
+        usize::try_from(limit)
+            .ok()
+            .filter(|limit| (1..=MOST_REPAIRS).contains(limit))
+            .map(Self)
+            .ok_or_else(|| format!("repair-limit is 1 to {MOST_REPAIRS}, not {limit}"))
+    }
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -106,18 +195,54 @@ pub struct Match {
     /// Account ids, quoted.
     pub accounts: Vec<String>,
     pub regions: Vec<String>,
+    /// Resource tags by key, all of which must be there; values may contain `*`.
+    pub tags: BTreeMap<String, TagGlob>,
 }
 
 impl Match {
     fn is_empty(&self) -> bool {
-        self.repositories.is_empty() && self.accounts.is_empty() && self.regions.is_empty()
+        let Self {
+            repositories,
+            accounts,
+            regions,
+            tags,
+        } = self;
+        repositories.is_empty() && accounts.is_empty() && regions.is_empty() && tags.is_empty()
     }
 
-    fn covers(&self, id: &RepositoryId) -> bool {
+    /// Whether it matches as far as the name tells.
+    fn covers_name(&self, id: &RepositoryId) -> bool {
         (self.repositories.is_empty()
             || self.repositories.iter().any(|glob| glob.matches(&id.name)))
             && (self.accounts.is_empty() || self.accounts.contains(&id.account))
             && (self.regions.is_empty() || self.regions.contains(&id.region))
+    }
+
+    fn covers(&self, id: &RepositoryId, tags: &Read<BTreeMap<String, String>>) -> Result<bool, String> {
+        if !self.covers_name(id) || self.tags.is_empty() {
+            return Ok(self.covers_name(id));
+        }
+        let tags = tags.required().map_err(unread_tags)?;
+        Ok(self
+            .tags
+            .iter()
+            .all(|(key, glob)| tags.get(key).is_some_and(|value| glob.matches(value))))
+    }
+}
+
+fn unread_tags(why: String) -> String {
+    format!("the policy depends on its tags, which could not be read: {why}")
+}
+
+/// A tag's value, in which `*` stands for anything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct TagGlob(String);
+
+impl TagGlob {
+    #[must_use]
+    pub fn matches(&self, value: &str) -> bool {
+        self.0 == value || (self.0.contains('*') && WildMatch::new(&self.0).matches(value))
     }
 }
 
@@ -163,6 +288,13 @@ impl Glob {
 #[derive(Debug)]
 pub struct Resolved {
     pub rules: Vec<ActiveRule>,
+    /// Whether the policy as a whole repairs.
+    pub enforce: bool,
+    /// See `repair-limit`.
+    pub repair_limit: usize,
+    exemptions: Vec<Exemption>,
+    by_tag: Option<ByTag>,
+    non_negotiable: BTreeSet<&'static str>,
 }
 
 /// A rule that is on for this repository, with its settings.
@@ -175,6 +307,55 @@ pub struct ActiveRule {
 }
 
 impl Resolved {
+    /// No rule at all, for where none can be asked.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self {
+            rules: Vec::new(),
+            enforce: false,
+            repair_limit: MOST_REPAIRS,
+            exemptions: Vec::new(),
+            by_tag: None,
+            non_negotiable: BTreeSet::new(),
+        }
+    }
+
+    /// The exemption from a rule that holds now, the one that ends last; or why the repository's own tag is none.
+    ///
+    /// # Errors
+    /// One line, about a tag that looks like an exemption and is none.
+    pub fn exemption(
+        &self,
+        rule: &str,
+        tags: &Read<BTreeMap<String, String>>,
+        now: i64,
+    ) -> Result<Option<Standing>, String> {
+        if self.non_negotiable.contains(rule) {
+            return Ok(None);
+        }
+        let by_tag = match (&self.by_tag, tags.known()) {
+            (Some(by_tag), Some(tags)) => by_tag.of(rule, tags, now),
+            _ => None,
+        };
+        let (of_tag, wrong) = match by_tag {
+            Some(Ok(standing)) => (Some(standing), None),
+            Some(Err(why)) => (None, Some(why)),
+            None => (None, None),
+        };
+        let last = self
+            .exemptions
+            .iter()
+            .filter(|exemption| exemption.rules.contains(rule))
+            .map(|exemption| exemption.standing.clone())
+            .chain(of_tag)
+            .filter(|standing| standing.until.end() > now)
+            .max_by_key(|standing| standing.until);
+        match (last, wrong) {
+            (None, Some(why)) => Err(why),
+            (last, _) => Ok(last),
+        }
+    }
+
     /// What the rules together need to know.
     #[must_use]
     pub fn reads(&self) -> Reads {
@@ -213,16 +394,33 @@ impl Policy {
                     .map_or_else(Blocks::new, |node| blocks(node, &rules, &mut problems))
             })
             .collect();
+        let whole = |node: &Node, what: &str, instead: &str| Problem {
+            place: node.place,
+            message: format!("this {what} matches every repository: {instead}"),
+        };
         for (node, written) in nodes
             .iter()
             .zip(file.iter().flat_map(|file| &file.overrides))
         {
             if written.r#match.is_empty() {
-                problems.push(Problem {
-                    place: node.place,
-                    message: "this override matches every repository: name some under `match`, or put it under `rules`"
-                        .to_owned(),
-                });
+                let instead = "name some under `match`, or put it under `rules`";
+                problems.push(whole(node, "override", instead));
+            }
+        }
+        let nodes = document.get("exemptions").map_or(&[][..], Node::items);
+        if let Some(file) = &file {
+            let fixed: BTreeSet<&str> = file.non_negotiable.iter().map(|rule| rule.0).collect();
+            for (node, written) in nodes.iter().zip(&file.exemptions) {
+                if written.matches_everything() {
+                    let instead = "name some under `repositories`, or switch the rule off";
+                    problems.push(whole(node, "exemption", instead));
+                }
+                for rule in written.rules().filter(|rule| fixed.contains(rule)) {
+                    problems.push(Problem {
+                        place: node.place,
+                        message: format!("`{rule}` is `non-negotiable`: nothing exempts from it"),
+                    });
+                }
             }
         }
         problems.sort();
@@ -230,6 +428,8 @@ impl Policy {
         match file {
             Some(file) if problems.is_empty() => Ok(Self {
                 mode: file.mode,
+                settle: file.settle,
+                repair_limit: file.repair_limit.0,
                 rules,
                 overrides: file
                     .overrides
@@ -237,22 +437,85 @@ impl Policy {
                     .map(|written| written.r#match)
                     .zip(override_blocks)
                     .collect(),
+                exemptions: file.exemptions.into_iter().map(Exemption::from).collect(),
+                by_tag: file.exemptions_by_tag,
+                non_negotiable: file.non_negotiable.iter().map(|rule| rule.0).collect(),
             }),
             _ => Err(InvalidPolicy(problems)),
         }
     }
 
+    /// How long a new repository is left alone.
+    #[must_use]
+    pub fn settle(&self) -> Option<Settle> {
+        self.settle
+    }
+
+    /// What must be read of a repository to judge it, as far as its name tells. Settings that depend on its tags can need
+    /// more, which [`Resolved::reads`] then says.
+    #[must_use]
+    pub fn reads(&self, id: &RepositoryId) -> Reads {
+        let mut reads = Reads {
+            tags: self.by_tag.is_some()
+                || self
+                    .overrides
+                    .iter()
+                    .map(|(matching, _)| matching)
+                    .chain(self.exemptions.iter().map(|exemption| &exemption.matching))
+                    .any(|matching| !matching.tags.is_empty() && matching.covers_name(id)),
+            ..Reads::default()
+        };
+        // With none of the overrides by tag, and with all of them.
+        for by_tag in [false, true] {
+            let mut settings = self.rules.clone();
+            for (matching, blocks) in &self.overrides {
+                if matching.covers_name(id) && (by_tag || matching.tags.is_empty()) {
+                    lay_over(&mut settings, blocks);
+                }
+            }
+            for active in self.active(settings, id).into_iter().flatten() {
+                reads.add(active.rule.reads());
+            }
+        }
+        reads
+    }
+
     /// What the policy says of one repository.
     ///
     /// # Errors
-    /// One line, where overrides that are right alone contradict each other together: nothing is changed then.
-    pub fn for_repository(&self, id: &RepositoryId) -> Result<Resolved, String> {
+    /// One line, where overrides that are right alone contradict each other together, or depend on tags that could not be
+    /// read: nothing is changed then.
+    pub fn for_repository(
+        &self,
+        id: &RepositoryId,
+        tags: &Read<BTreeMap<String, String>>,
+    ) -> Result<Resolved, String> {
         let mut settings = self.rules.clone();
         for (matching, blocks) in &self.overrides {
-            if matching.covers(id) {
+            if matching.covers(id, tags)? {
                 lay_over(&mut settings, blocks);
             }
         }
+        let mut exemptions = Vec::new();
+        for exemption in &self.exemptions {
+            if exemption.matching.covers(id, tags)? {
+                exemptions.push(exemption.clone());
+            }
+        }
+        if self.by_tag.is_some() {
+            tags.required().map_err(unread_tags)?;
+        }
+        Ok(Resolved {
+            rules: self.active(settings, id)?,
+            enforce: self.mode == Mode::Enforce,
+            repair_limit: self.repair_limit,
+            exemptions,
+            by_tag: self.by_tag.clone(),
+            non_negotiable: self.non_negotiable.clone(),
+        })
+    }
+
+    fn active(&self, mut settings: Blocks, id: &RepositoryId) -> Result<Vec<ActiveRule>, String> {
         let mut rules = Vec::new();
         for entry in RULES {
             let Some(block) = settings.remove(entry.meta.id) else {
@@ -272,9 +535,8 @@ impl Policy {
             }
             let enforce = match rule.mode() {
                 Some(RuleMode::Off) => continue,
-                Some(RuleMode::Enforce) => self.mode == Mode::Enforce,
+                Some(RuleMode::Enforce) | None => self.mode == Mode::Enforce,
                 Some(RuleMode::Monitor) => false,
-                None => self.mode == Mode::Enforce,
             };
             rules.push(ActiveRule {
                 entry,
@@ -282,7 +544,7 @@ impl Policy {
                 enforce,
             });
         }
-        Ok(Resolved { rules })
+        Ok(rules)
     }
 }
 
@@ -377,6 +639,14 @@ fn blocks_schema(generator: &mut SchemaGenerator) -> Schema {
         })
         .collect();
     json_schema!({ "type": "object", "properties": properties, "additionalProperties": false })
+}
+
+fn settle_schema(schema: &mut Schema) {
+    *schema = json_schema!({ "type": "string", "pattern": "^[1-9][0-9]*[sm]$", "description": "90s, 5m; at most 15m." });
+}
+
+fn repair_limit_schema(schema: &mut Schema) {
+    *schema = json_schema!({ "type": "integer", "minimum": 1, "maximum": MOST_REPAIRS, "default": 3 });
 }
 
 fn version_schema(schema: &mut Schema) {

@@ -35,7 +35,7 @@ fn the_example_is_right() {
 fn the_last_match_wins_key_by_key() {
     let policy = Policy::parse(GOOD).unwrap();
     let weak = |name| {
-        let resolved = policy.for_repository(&id(name)).unwrap();
+        let resolved = policy.for_repository(&id(name), &Read::NotAsked).unwrap();
         let rule = resolved
             .rules
             .into_iter()
@@ -50,7 +50,7 @@ fn the_last_match_wins_key_by_key() {
         old.contains("require: Kms") && old.contains("when_empty: Alert"),
         "{old}"
     );
-    let rules = policy.for_repository(&id("payments/old-1")).unwrap().rules;
+    let rules = policy.for_repository(&id("payments/old-1"), &Read::NotAsked).unwrap().rules;
     assert_eq!(rules.len(), 1, "mutable-tags is off there");
 }
 
@@ -60,7 +60,7 @@ fn a_rule_mode_lowers_the_policys_and_never_raises_it() {
         let text =
             format!("version: 1\nmode: {global}\nrules: {{ mutable-tags: {{ mode: {rule} }} }}\n");
         let policy = Policy::parse(&text).unwrap();
-        let rules = policy.for_repository(&id("ab")).unwrap().rules;
+        let rules = policy.for_repository(&id("ab"), &Read::NotAsked).unwrap().rules;
         rules.first().map(|active| active.enforce)
     };
     assert_eq!(enforce("enforce", "enforce"), Some(true));
@@ -72,7 +72,7 @@ fn a_rule_mode_lowers_the_policys_and_never_raises_it() {
 #[test]
 fn a_rule_that_is_not_mentioned_is_off() {
     let policy = Policy::parse("version: 1\nmode: enforce\n").unwrap();
-    assert!(policy.for_repository(&id("ab")).unwrap().rules.is_empty());
+    assert!(policy.for_repository(&id("ab"), &Read::NotAsked).unwrap().rules.is_empty());
 }
 
 #[test]
@@ -130,8 +130,8 @@ overrides:
     rules: { weak-encryption: { when-empty: recreate } }
 ";
     let policy = Policy::parse(text).unwrap();
-    assert!(policy.for_repository(&id("a/c")).is_ok());
-    let error = policy.for_repository(&id("a/b")).unwrap_err();
+    assert!(policy.for_repository(&id("a/c"), &Read::NotAsked).is_ok());
+    let error = policy.for_repository(&id("a/b"), &Read::NotAsked).unwrap_err();
     assert!(error.contains("contradict"), "{error}");
 }
 
@@ -149,5 +149,93 @@ fn the_schema_names_every_rule() {
             schema.contains(&format!("\"{}\"", entry.meta.id)),
             "{schema}"
         );
+    }
+}
+
+fn tags(of: &[(&str, &str)]) -> Read<BTreeMap<String, String>> {
+    Read::Known(
+        of.iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect(),
+    )
+}
+
+const BY_TAG: &str = "\
+version: 1
+mode: enforce
+overrides:
+  - match: { repositories: [\"payments/**\"], tags: { data: \"sens*\" } }
+    rules: { weak-encryption: { require: KMS } }
+";
+
+#[test]
+fn an_override_can_depend_on_tags() {
+    let policy = Policy::parse(BY_TAG).unwrap();
+    let rules = |name: &str, tags: &Read<BTreeMap<String, String>>| {
+        policy
+            .for_repository(&id(name), tags)
+            .map(|resolved| resolved.rules.len())
+    };
+    assert_eq!(rules("payments/api", &tags(&[("data", "sensitive")])), Ok(1));
+    assert_eq!(rules("payments/api", &tags(&[("data", "public")])), Ok(0));
+    assert_eq!(rules("payments/api", &tags(&[])), Ok(0));
+    assert_eq!(rules("shop/api", &Read::NotAsked), Ok(0), "its name tells");
+    let unread = Read::Unreadable("denied".to_owned());
+    assert!(rules("payments/api", &unread).unwrap_err().contains("denied"));
+    assert!(policy.reads(&id("payments/api")).tags);
+    assert!(policy.reads(&id("payments/api")).images, "it may be asked for");
+    assert_eq!(policy.reads(&id("shop/api")), Reads::default());
+}
+
+#[test]
+fn what_is_wrong_with_exemptions_is_said() {
+    let text = "\
+version: 1
+mode: enforce
+settle: 20m
+repair-limit: 0
+non-negotiable: [public-access]
+exemptions:
+  - { repositories: [\"a/**\"], rules: [mutable-tag], until: 2027-13-01, reason: x }
+  - { rules: [mutable-tags], until: 2027-12-01, reason: x }
+  - { repositories: [\"a/**\"], rules: [public-access], until: 2027-12-01, reason: x }
+  - { repositories: [\"a/**\"], rules: [mutable-tags], until: 2027-12-01 }
+";
+    let found = problems(text);
+    for (line, words) in [
+        (3, "`20m` is not a time to settle"),
+        (4, "repair-limit is 1 to 10"),
+        (7, "did you mean `mutable-tags`"),
+        (7, "`2027-13-01` is not a day"),
+        (10, "missing field `reason`"),
+    ] {
+        assert!(
+            found
+                .iter()
+                .any(|p| p.starts_with(&format!("line {line},")) && p.contains(words)),
+            "line {line}, {words}: {found:#?}"
+        );
+    }
+    let right_alone = "\
+version: 1
+mode: enforce
+settle: 90s
+non-negotiable: [public-access]
+exemptions:
+  - { rules: [mutable-tags], until: 2027-12-01, reason: x }
+  - { repositories: [\"a/**\"], rules: [public-access], until: 2027-12-01, reason: x }
+";
+    let found = problems(right_alone);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[0].contains("matches every repository"), "{found:?}");
+    assert!(found[1].contains("non-negotiable"), "{found:?}");
+}
+
+#[test]
+fn a_time_to_settle() {
+    let of = |text: &str| Settle::try_from(text.to_owned()).map(Settle::seconds).ok();
+    assert_eq!((of("90s"), of("5m"), of("15m")), (Some(90), Some(300), Some(900)));
+    for wrong in ["16m", "0s", "90", "s", "-1s", "99999999m", "1h", "é"] {
+        assert_eq!(of(wrong), None, "{wrong}");
     }
 }

@@ -105,13 +105,13 @@ impl Rule for MissingTags {
                 None => format!("tag `{key}` is missing"),
             })
             .collect();
-        let to: BTreeMap<String, String> = wrong
+        let to: BTreeMap<String, Option<String>> = wrong
             .iter()
-            .filter_map(|(key, required)| Some(((*key).clone(), required.default.clone()?)))
+            .filter_map(|(key, required)| Some(((*key).clone(), Some(required.default.clone()?))))
             .collect();
         let from = to
             .keys()
-            .filter_map(|key| Some((key.clone(), tags.get(key)?.clone())))
+            .map(|key| (key.clone(), tags.get(key).cloned()))
             .collect();
         Some(Violation {
             detail: named.join(", "),
@@ -125,7 +125,7 @@ impl Rule for MissingTags {
                     .collect();
                 Fix::Manual(format!("tag it with {}", wanted.join(", ")))
             } else {
-                Fix::Safe(Action::PutTags { from, to })
+                Fix::Safe(Action::SetTags { from, to })
             },
         })
     }

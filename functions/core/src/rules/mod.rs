@@ -84,6 +84,11 @@ pub trait Rule: Send + Sync + std::fmt::Debug {
     /// Judges a snapshot. Blind to mode and exemptions: the plan knows those.
     fn check(&self, repository: &Repository) -> Option<Violation>;
 
+    /// Whether it wants pushes to the repository refused. In doubt a quarantine that is there stays.
+    fn quarantines(&self, _repository: &Repository) -> bool {
+        false
+    }
+
     /// What the settings get wrong together, each in one line; a setting that is wrong alone does not parse.
     fn contradictions(&self) -> Vec<String>;
 

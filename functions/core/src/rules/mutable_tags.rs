@@ -27,6 +27,38 @@ pub struct MutableTags {
     /// Tags that may stay mutable, as ECR's wildcard filters: `latest`, `dev-*`. A repository keeps the exclusion
     /// filters it has as far as they are within these.
     pub allow_exclusions: Vec<String>,
+    /// Tags that pipelines move by habit, as globs. Where a repository has such a tag and the policy does not let it stay
+    /// mutable, the alert says that it can't be pushed again.
+    pub moving_tags: MovingTags,
+    /// What is done about repositories that a pull-through cache fills.
+    pub pull_through_caches: PullThroughCaches,
+}
+
+/// Globs of tags that move.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct MovingTags(Vec<String>);
+
+impl Default for MovingTags {
+    fn default() -> Self {
+        let habits = [
+            "latest", "*-latest", "main", "master", "develop", "dev", "stable", "edge", "nightly", "*cache*", "sha256-*",
+        ];
+        Self(habits.map(str::to_owned).to_vec())
+    }
+}
+
+/// A pull-through cache brings a tag up to date by moving it, which immutability forbids.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PullThroughCaches {
+    /// Report them, for people to decide.
+    #[default]
+    Report,
+    /// They may be mutable.
+    Ignore,
+    /// Treat them like others. Their tags are not brought up to date any more.
+    Repair,
 }
 
 /// The mutability that is asked for.
@@ -48,9 +80,13 @@ A tag that can be moved names one image today and another tomorrow: what was tes
 whoever may push can replace what runs in production. `MUTABLE_WITH_EXCLUSION` counts as mutable. \
 `IMMUTABLE_WITH_EXCLUSION` passes where every exclusion filter is within `allow-exclusions`.
 
-The repair sets the repository to `IMMUTABLE`, or to `IMMUTABLE_WITH_EXCLUSION` with those of its own exclusion \
-filters that the policy allows. A pipeline that pushes the same tag twice fails from then on; images and tags that \
-are there stay as they are.",
+The repair breaks no more than the policy asks: a repository keeps those of its own exclusion filters that the policy \
+allows, and gets each allowed filter that one of its tags matches (`latest`, build caches, cosign's `sha256-*`), at most \
+five. With any it becomes `IMMUTABLE_WITH_EXCLUSION`, else `IMMUTABLE`. Tags that are known to move and may not are named in \
+the alert. A pipeline that pushes another tag twice fails from then on; images and tags that are there stay as they are.
+
+A repository that a pull-through cache fills can't be refreshed when it is immutable: such are reported and left alone, \
+unless `pull-through-caches` says otherwise.",
         controls: &[
             "AWS Security Hub ECR.2",
             "AWS Config ECR_PRIVATE_TAG_IMMUTABILITY_ENABLED",
@@ -69,9 +105,14 @@ impl MutableTags {
             .any(|allowed| fast_glob::glob_match(allowed, filter))
     }
 
-    /// What the repository must become, keeping those of its filters that are allowed.
-    fn wanted(&self, now: &TagMutability) -> TagMutability {
-        let kept: BTreeSet<String> = match now {
+    /// What the repository must become, and which of its tags can't be pushed again then although they look as if they
+    /// would be.
+    fn wanted<'t>(
+        &self,
+        now: &TagMutability,
+        tags: &'t BTreeSet<String>,
+    ) -> (TagMutability, Vec<&'t str>) {
+        let mut filters: BTreeSet<String> = match now {
             TagMutability::ImmutableWithExclusion(filters) => {
                 filters.iter().filter(|f| self.allows(f)).cloned().collect()
             }
@@ -81,11 +122,43 @@ impl MutableTags {
             | TagMutability::Immutable
             | TagMutability::Unknown(_) => BTreeSet::new(),
         };
-        if kept.is_empty() {
+        for allowed in &self.allow_exclusions {
+            let used = tags.iter().any(|tag| fast_glob::glob_match(allowed, tag));
+            if used && filters.len() < MOST_FILTERS {
+                filters.insert(allowed.clone());
+            }
+        }
+        let stuck = tags
+            .iter()
+            .filter(|tag| {
+                let moves = |glob: &String| fast_glob::glob_match(glob, tag.as_str());
+                self.moving_tags.0.iter().any(moves) && !filters.iter().any(moves)
+            })
+            .map(String::as_str)
+            .collect();
+        let wanted = if filters.is_empty() {
             TagMutability::Immutable
         } else {
-            TagMutability::ImmutableWithExclusion(kept)
+            TagMutability::ImmutableWithExclusion(filters)
+        };
+        (wanted, stuck)
+    }
+
+    /// Why the repair is out of the question, and what people do instead; else what must be known for it.
+    fn known<'r>(&self, repository: &'r Repository) -> Result<&'r BTreeSet<String>, String> {
+        let cached = repository.pull_through.required().map_err(|why| {
+            format!("not changed: whether a pull-through cache fills it could not be read: {why}")
+        })?;
+        if *cached && self.pull_through_caches == PullThroughCaches::Report {
+            return Err(
+                "a pull-through cache fills it and could not refresh its tags any more, so it is left as it is: exempt it, or \
+                 set `pull-through-caches` in the policy"
+                    .to_owned(),
+            );
         }
+        repository.recent_tags.required().map_err(|why| {
+            format!("not changed: which of its tags would break could not be read: {why}")
+        })
     }
 }
 
@@ -95,7 +168,11 @@ impl Rule for MutableTags {
     }
 
     fn reads(&self) -> Reads {
-        Reads::default()
+        Reads {
+            recent_tags: true,
+            pull_through: true,
+            ..Reads::default()
+        }
     }
 
     fn check(&self, repository: &Repository) -> Option<Violation> {
@@ -130,22 +207,42 @@ impl Rule for MutableTags {
                 });
             }
         };
-        Some(Violation {
-            detail,
-            fix: Fix::Safe(Action::SetTagMutability {
-                from: now.clone(),
-                to: self.wanted(now),
-            }),
+        let cached = repository.pull_through.known() == Some(&true);
+        if cached && self.pull_through_caches == PullThroughCaches::Ignore {
+            return None;
+        }
+        Some(match self.known(repository) {
+            Err(why) => Violation {
+                detail,
+                fix: Fix::Manual(why),
+            },
+            Ok(tags) => {
+                let (to, stuck) = self.wanted(now, tags);
+                Violation {
+                    detail: with_impact(detail, &stuck),
+                    fix: Fix::Safe(Action::SetTagMutability {
+                        from: now.clone(),
+                        to,
+                    }),
+                }
+            }
         })
     }
 
     fn contradictions(&self) -> Vec<String> {
         let mut problems = Vec::new();
+        for glob in &self.moving_tags.0 {
+            let fits = (1..=LONGEST_FILTER).contains(&glob.len()) && glob.bytes().all(fits_filter);
+            if !fits {
+                problems.push(format!(
+                    "moving-tags: `{}` matches no tag: 1 to {LONGEST_FILTER} letters, digits, `.`, `_`, `-` and `*`",
+                    crate::text::one_line(glob, 80)
+                ));
+            }
+        }
         for filter in &self.allow_exclusions {
             let fits = (1..=LONGEST_FILTER).contains(&filter.len())
-                && filter
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'*' | b'-'))
+                && filter.bytes().all(fits_filter)
                 && filter.bytes().filter(|b| *b == b'*').count() <= MOST_WILDCARDS;
             if !fits {
                 problems.push(format!(
@@ -180,6 +277,29 @@ impl Rule for MutableTags {
             cloudformation: "ImageTagMutability: IMMUTABLE".to_owned(),
         }
     }
+}
+
+fn fits_filter(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'*' | b'-')
+}
+
+/// As many of the tags as a message names.
+const NAMED: usize = 5;
+
+fn with_impact(detail: String, stuck: &[&str]) -> String {
+    if stuck.is_empty() {
+        return detail;
+    }
+    let named: Vec<String> = stuck.iter().take(NAMED).map(|tag| format!("`{tag}`")).collect();
+    let more = match stuck.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "{detail}; it has tags that usually move and that the policy does not let stay mutable, so pushing them again fails \
+         once it is immutable: {}{more}",
+        named.join(", ")
+    )
 }
 
 #[cfg(test)]
@@ -241,6 +361,68 @@ mod tests {
             Some(TagMutability::Immutable),
             "wider than what is allowed"
         );
+    }
+
+    fn with_tags(tags: &[&str]) -> Repository {
+        let mut repository = repository();
+        repository.mutability = TagMutability::Mutable;
+        repository.recent_tags = crate::repository::Read::Known(filters(tags));
+        repository
+    }
+
+    #[test]
+    fn tags_in_use_stay_mutable_as_far_as_the_policy_allows() {
+        let rule = rule(&["latest", "cache*", "unused-*"]);
+        let violation = rule
+            .check(&with_tags(&["v1.0.0", "latest", "cache-main", "nightly"]))
+            .unwrap();
+        assert!(violation.detail.ends_with(": `nightly`"), "{}", violation.detail);
+        assert_eq!(
+            violation.fix,
+            Fix::Safe(Action::SetTagMutability {
+                from: TagMutability::Mutable,
+                to: TagMutability::ImmutableWithExclusion(filters(&["latest", "cache*"])),
+            })
+        );
+        let harmless = rule.check(&with_tags(&["v1.0.0"])).unwrap();
+        assert_eq!(harmless.detail, "tags can be overwritten (MUTABLE)");
+    }
+
+    #[test]
+    fn no_more_filters_than_ecr_takes() {
+        let allowed = ["a*", "b*", "c*", "d*", "e*", "f*", "latest"];
+        let violation = rule(&allowed)
+            .check(&with_tags(&["a1", "b1", "c1", "d1", "e1", "f1", "latest"]))
+            .unwrap();
+        let Fix::Safe(Action::SetTagMutability { to, .. }) = &violation.fix else {
+            panic!("{violation:?}");
+        };
+        assert_eq!(*to, TagMutability::ImmutableWithExclusion(filters(&allowed[..5])));
+        assert!(violation.detail.ends_with("`latest`"), "{}", violation.detail);
+    }
+
+    #[test]
+    fn a_pull_through_cache_is_told_apart() {
+        let mut repository = with_tags(&["latest"]);
+        repository.pull_through = crate::repository::Read::Known(true);
+        let check = |how| MutableTags { pull_through_caches: how, ..rule(&[]) }.check(&repository);
+        assert_eq!(check(PullThroughCaches::Ignore), None);
+        assert!(matches!(check(PullThroughCaches::Report).unwrap().fix, Fix::Manual(_)));
+        assert!(matches!(check(PullThroughCaches::Repair).unwrap().fix, Fix::Safe(_)));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_for_people() {
+        use crate::repository::Read;
+        for change in [
+            |r: &mut Repository| r.recent_tags = Read::Unreadable("denied".to_owned()),
+            |r: &mut Repository| r.pull_through = Read::Unreadable("denied".to_owned()),
+        ] {
+            let mut repository = with_tags(&[]);
+            change(&mut repository);
+            let violation = rule(&[]).check(&repository).unwrap();
+            assert!(matches!(violation.fix, Fix::Manual(_)), "{violation:?}");
+        }
     }
 
     #[test]

@@ -67,7 +67,10 @@ impl Rule for NoLifecyclePolicy {
             Ok(None) => Some(Violation {
                 detail: "it has no lifecycle policy, so images are never removed".to_owned(),
                 fix: match self.document() {
-                    Some(to) => Fix::Safe(Action::PutLifecyclePolicy { to }),
+                    Some(to) => Fix::Safe(Action::SetLifecyclePolicy {
+                        from: None,
+                        to: Some(to),
+                    }),
                     None => Fix::Manual(
                         "give it a lifecycle policy, for one that expires untagged images after some days".to_owned(),
                     ),

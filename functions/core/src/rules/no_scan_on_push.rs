@@ -1,12 +1,21 @@
 //! `no-scan-on-push`: neither the registry nor the repository scans what is pushed.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Advice, Meta, Rule, RuleMode, Settings, Subject};
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
-use crate::repository::{Reads, Repository, RepositoryId};
+use crate::repository::{
+    Reads, RegistryScanning, Repository, RepositoryId, ScanFrequency, ScanRule, scan_filter_matches,
+};
+
+/// API reference, PutRegistryScanningConfiguration, RegistryScanningRule and ScanningRepositoryFilter.
+const MOST_RULES: usize = 2;
+const MOST_FILTERS: usize = 100;
+const LONGEST_FILTER: usize = 256;
 
 /// A repository whose images are not scanned when they are pushed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -16,6 +25,9 @@ pub struct NoScanOnPush {
     pub mode: Option<RuleMode>,
     /// What the repair sets.
     pub fix: ScanFix,
+    /// The filters that `fix: registry` adds to the registry's rule for scanning on push: `*`, `prod/*`, or a part of a
+    /// name. A repository that none of them covers is for people.
+    pub registry_filters: BTreeSet<String>,
 }
 
 /// Where scanning is switched on.
@@ -25,6 +37,9 @@ pub enum ScanFix {
     /// The repository's own setting, which AWS is replacing by the registry's.
     #[default]
     Repository,
+    /// The registry's scanning configuration, which then scans every repository that the filters cover. Its kind (basic or
+    /// enhanced) and its other rules stay. Enhanced scanning is charged for.
+    Registry,
     /// People decide, for instance to change the registry's configuration.
     None,
 }
@@ -40,8 +55,9 @@ What is not scanned is deployed with whatever it contains. A repository passes w
 configuration scans it on push or continuously (a filter without `*` covers every name that contains it), and, under basic \
 scanning, where its own setting says so.
 
-The repair sets the repository's own `scanOnPush`. Under enhanced scanning that has no effect, so there it is for people to \
-widen the registry's filters.",
+With `fix: repository` the repair sets the repository's own `scanOnPush`; under enhanced scanning that has no effect, so \
+there it is for people. With `fix: registry` it adds `registry-filters` to the registry's rule for scanning on push, which \
+covers every repository of the region that they match; nothing is taken away, and basic stays basic.",
         controls: &[
             "AWS Security Hub ECR.1",
             "AWS Config ECR_PRIVATE_IMAGE_SCANNING_ENABLED",
@@ -78,16 +94,25 @@ impl Rule for NoScanOnPush {
         if registry.covers(&repository.id.name) || (repository.scan_on_push && !registry.enhanced) {
             return None;
         }
-        let fix = if registry.enhanced || self.fix == ScanFix::None {
+        let by_hand = || {
             Fix::Manual(format!(
                 "add a filter that covers `{}` to the registry's scanning configuration",
                 repository.id.name
             ))
-        } else {
-            Fix::Safe(Action::SetScanOnPush {
+        };
+        let fix = match self.fix {
+            ScanFix::Repository if !registry.enhanced => Fix::Safe(Action::SetScanOnPush {
                 from: repository.scan_on_push,
                 to: true,
-            })
+            }),
+            ScanFix::Registry => match self.widened(registry, &repository.id.name) {
+                Ok(to) => Fix::Safe(Action::SetRegistryScanning {
+                    from: registry.clone(),
+                    to,
+                }),
+                Err(why) => Fix::Manual(why),
+            },
+            ScanFix::Repository | ScanFix::None => by_hand(),
         };
         let detail = if registry.enhanced {
             "no filter of the registry's enhanced scanning covers it"
@@ -101,7 +126,25 @@ impl Rule for NoScanOnPush {
     }
 
     fn contradictions(&self) -> Vec<String> {
-        Vec::new()
+        let mut problems: Vec<String> = self
+            .registry_filters
+            .iter()
+            .filter(|filter| !is_filter(filter))
+            .map(|filter| {
+                format!(
+                    "registry-filters: `{}` is not a filter of ECR's: lower-case letters, digits, `.`, `_`, `-`, `/` and `*`, \
+                     at most {LONGEST_FILTER}",
+                    crate::text::one_line(filter, 80)
+                )
+            })
+            .collect();
+        if self.fix == ScanFix::Registry && self.registry_filters.is_empty() {
+            problems.push(
+                "fix: registry needs `registry-filters`, for instance [\"*\"] for every repository"
+                    .to_owned(),
+            );
+        }
+        problems
     }
 
     fn advice(&self, _id: &RepositoryId) -> Advice {
@@ -114,11 +157,64 @@ impl Rule for NoScanOnPush {
     }
 }
 
+impl NoScanOnPush {
+    /// The registry's configuration with the policy's filters, where they cover the repository and ECR would take them.
+    fn widened(&self, registry: &RegistryScanning, name: &str) -> Result<RegistryScanning, String> {
+        if !self
+            .registry_filters
+            .iter()
+            .any(|filter| scan_filter_matches(filter, name))
+        {
+            return Err(format!(
+                "none of the policy's `registry-filters` covers `{name}`: add one, or scan it by its own setting"
+            ));
+        }
+        if let Some(rule) = registry
+            .rules
+            .iter()
+            .find(|rule| matches!(rule.frequency, ScanFrequency::Unknown(_)))
+        {
+            return Err(format!(
+                "the registry's scanning has a rule (`{}`) that this version does not know: change it by hand",
+                rule.frequency.name()
+            ));
+        }
+        let mut to = registry.clone();
+        match to
+            .rules
+            .iter_mut()
+            .find(|rule| rule.frequency == ScanFrequency::ScanOnPush)
+        {
+            Some(rule) => rule.filters.extend(self.registry_filters.iter().cloned()),
+            None => to.rules.push(ScanRule {
+                frequency: ScanFrequency::ScanOnPush,
+                filters: self.registry_filters.clone(),
+            }),
+        }
+        to.rules.sort_by(|a, b| a.frequency.cmp(&b.frequency));
+        let too_many = to.rules.iter().any(|rule| rule.filters.len() > MOST_FILTERS);
+        if to.rules.len() > MOST_RULES || too_many {
+            return Err(format!(
+                "the registry's scanning has no room for the policy's `registry-filters` (ECR takes {MOST_RULES} rules of \
+                 {MOST_FILTERS} filters): make room by hand"
+            ));
+        }
+        Ok(to)
+    }
+}
+
+fn is_filter(filter: &str) -> bool {
+    (1..=LONGEST_FILTER).contains(&filter.len())
+        && filter.bytes().all(
+            |b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-' | b'/' | b'*'),
+        )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::evaluate::tests::repository;
-    use crate::repository::{Read, RegistryScanning, ScanRule};
+    use crate::repository::Read;
 
     /// `payments/api` with a registry that has one rule.
     fn with(enhanced: bool, on_push: bool, filter: &str, own: bool) -> Repository {
@@ -127,8 +223,12 @@ mod tests {
         repository.scanning = Read::Known(RegistryScanning {
             enhanced,
             rules: vec![ScanRule {
-                on_push,
-                filters: vec![filter.to_owned()],
+                frequency: if on_push {
+                    ScanFrequency::ScanOnPush
+                } else {
+                    ScanFrequency::Manual
+                },
+                filters: [filter.to_owned()].into(),
             }],
         });
         repository
@@ -181,6 +281,83 @@ mod tests {
         };
         action.apply_to(&mut repository);
         assert_eq!(NoScanOnPush::default().check(&repository), None);
+    }
+
+    #[test]
+    fn the_registry_is_widened_and_nothing_is_taken_from_it() {
+        let rule = NoScanOnPush {
+            fix: ScanFix::Registry,
+            registry_filters: ["payments/*".to_owned()].into(),
+            ..NoScanOnPush::default()
+        };
+        for enhanced in [false, true] {
+            for on_push in [false, true] {
+                let mut repository = with(enhanced, on_push, "shop", false);
+                let before = repository.scanning.known().unwrap().clone();
+                let Some(Fix::Safe(action)) = rule.check(&repository).map(|v| v.fix) else {
+                    panic!("no repair");
+                };
+                action.apply_to(&mut repository);
+                assert_eq!(rule.check(&repository), None);
+                let after = repository.scanning.known().unwrap();
+                assert_eq!(after.enhanced, enhanced);
+                for old in &before.rules {
+                    let new = after.rules.iter().find(|new| new.frequency == old.frequency);
+                    assert!(new.unwrap().filters.is_superset(&old.filters), "{after}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_registry_is_left_to_people_where_it_can_not_be_widened() {
+        let rule = |filter: &str| NoScanOnPush {
+            fix: ScanFix::Registry,
+            registry_filters: [filter.to_owned()].into(),
+            ..NoScanOnPush::default()
+        };
+        let by_hand = |rule: &NoScanOnPush, repository: &Repository| match rule
+            .check(repository)
+            .unwrap()
+            .fix
+        {
+            Fix::Manual(why) => why,
+            other => panic!("{other:?}"),
+        };
+        let repository = with(true, true, "shop", false);
+        assert!(by_hand(&rule("elsewhere"), &repository).contains("registry-filters"));
+        let mut full = repository.clone();
+        full.scanning = Read::Known(RegistryScanning {
+            enhanced: true,
+            rules: vec![ScanRule {
+                frequency: ScanFrequency::ScanOnPush,
+                filters: (0..MOST_FILTERS).map(|n| format!("shop/{n}")).collect(),
+            }],
+        });
+        assert!(by_hand(&rule("payments"), &full).contains("no room"));
+        let mut later = repository;
+        later.scanning = Read::Known(RegistryScanning {
+            enhanced: true,
+            rules: vec![ScanRule {
+                frequency: ScanFrequency::Unknown("LATER".to_owned()),
+                filters: ["*".to_owned()].into(),
+            }],
+        });
+        assert!(by_hand(&rule("payments"), &later).contains("`LATER`"));
+    }
+
+    #[test]
+    fn settings_that_ecr_would_refuse() {
+        let rule = NoScanOnPush {
+            fix: ScanFix::Registry,
+            ..NoScanOnPush::default()
+        };
+        assert_eq!(rule.contradictions().len(), 1);
+        let rule = NoScanOnPush {
+            registry_filters: ["A b".to_owned()].into(),
+            ..rule
+        };
+        assert_eq!(rule.contradictions().len(), 1);
     }
 
     #[test]

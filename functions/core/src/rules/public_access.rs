@@ -2,13 +2,13 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::{Advice, Meta, Rule, RuleMode, Settings, Subject};
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
 use crate::repository::{Reads, Repository, RepositoryId};
+use crate::repository_policy::{statements, without};
 
 /// A repository policy that lets in everyone, or accounts outside the trusted ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -49,13 +49,6 @@ enum Judged {
     Offends,
     /// It seems to, and removing it may be wrong.
     Doubtful,
-}
-
-/// The statements as they are written, so that what stays keeps its bytes.
-#[derive(Deserialize)]
-struct Document<'t> {
-    #[serde(borrow, rename = "Statement")]
-    statement: &'t RawValue,
 }
 
 impl Rule for PublicAccess {
@@ -130,7 +123,7 @@ impl Rule for PublicAccess {
             )
         } else {
             Fix::Safe(Action::SetRepositoryPolicy {
-                from: text.clone(),
+                from: Some(text.clone()),
                 to: (offending.len() < statements.len()).then(|| without(text, &offending)),
             })
         };
@@ -320,53 +313,6 @@ fn strings(value: &Value) -> Result<Vec<&str>, String> {
             .collect(),
         _ => Err("something is neither text nor a list".to_owned()),
     }
-}
-
-/// Each statement's own text.
-fn statements(text: &str) -> Result<Vec<&str>, String> {
-    let document: Document<'_> = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let statement = document.statement.get();
-    if statement.starts_with('[') {
-        let many: Vec<&RawValue> =
-            serde_json::from_str(statement).map_err(|error| error.to_string())?;
-        Ok(many.into_iter().map(RawValue::get).collect())
-    } else {
-        Ok(vec![statement])
-    }
-}
-
-/// The text without these parts of it, and without the comma that each leaves.
-fn without(text: &str, parts: &[&str]) -> String {
-    let mut out = text.to_owned();
-    // From the end, so that the places before stay right.
-    for part in parts.iter().rev() {
-        // INVARIANT: the parts are slices of the text.
-        let start = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
-        let end = start.saturating_add(part.len());
-        let after = out.get(end..).unwrap_or_default();
-        let trimmed = after.trim_start();
-        let (start, end) = if trimmed.starts_with(',') {
-            let comma = after.len().saturating_sub(trimmed.len());
-            let rest = trimmed.get(1..).unwrap_or_default();
-            let space = rest.len().saturating_sub(rest.trim_start().len());
-            (
-                start,
-                end.saturating_add(comma)
-                    .saturating_add(1)
-                    .saturating_add(space),
-            )
-        } else {
-            let before = out.get(..start).unwrap_or_default().trim_end();
-            (
-                before
-                    .strip_suffix(',')
-                    .map_or(start, |before| before.trim_end().len()),
-                end,
-            )
-        };
-        out.replace_range(start..end, "");
-    }
-    out
 }
 
 #[cfg(test)]

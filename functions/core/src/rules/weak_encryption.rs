@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Advice, Meta, Rule, RuleMode, Settings, Subject, quoted};
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
+use crate::quarantine;
 use crate::repository::{
     Encryption, EncryptionType, Key, MOST_TAGS, Read, Reads, Repository, RepositoryId,
     TagMutability,
@@ -13,6 +14,9 @@ use crate::repository::{
 
 /// The alias of the key that AWS manages for ECR. An account that never used it has no such key.
 const AWS_MANAGED_KEY: &str = "alias/aws/ecr";
+
+const HOLDS_IMAGES: &str = "it holds images, so it is not recreated: create a repository with the right encryption, copy the \
+                            images there and move the deployments over";
 
 /// Encryption weaker than the policy asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -81,6 +85,8 @@ pub enum WhenNotEmpty {
     /// Report it.
     #[default]
     Alert,
+    /// Refuse pushes to it by a statement in its repository policy, until it conforms. Pulls go on.
+    Quarantine,
 }
 
 impl Settings for WeakEncryption {
@@ -95,8 +101,12 @@ customer. ECR cannot change a repository's encryption after its creation.
 
 Where `when-empty` is `recreate`, an empty repository is deleted without force (ECR refuses that when an image \
 exists) and created again with its tags, policies and settings; it is gone for about a second. What must be put back \
-is written down first, and a recreation that was cut short is finished by the next event. A repository with images, \
-or of a CloudFormation stack, is reported and left alone.",
+is written down first, and a recreation that was cut short is finished by the next event. A repository of a CloudFormation \
+stack is reported and left alone.
+
+A repository with images is reported. Where `when-not-empty` is `quarantine`, its repository policy also gets one statement, \
+`EcrWardenQuarantine`, that refuses pushes, so that nothing more is stored with the wrong encryption; pulls go on, and all \
+other statements stay. It is lifted by itself when the repository conforms, is exempt, or the policy asks for it no more.",
         controls: &[
             "AWS Security Hub ECR.5",
             "AWS Config ECR_REPOSITORY_CMK_ENCRYPTION_ENABLED",
@@ -149,6 +159,35 @@ impl WeakEncryption {
         Ok(Rung::CustomerKey)
     }
 
+    /// What can be done about it, in the order of the policy.
+    fn fix(&self, repository: &Repository) -> Fix {
+        let holds_images = repository.has_images.known() == Some(&true);
+        if holds_images && self.when_not_empty == WhenNotEmpty::Quarantine {
+            return match repository.policy.required() {
+                Err(why) => Fix::Manual(format!(
+                    "not quarantined: its repository policy could not be read: {why}"
+                )),
+                Ok(Some(policy)) if quarantine::is_in(policy) => {
+                    Fix::Manual(format!("pushes are refused; {HOLDS_IMAGES}"))
+                }
+                Ok(policy) => match quarantine::impose(policy.as_deref()) {
+                    Err(why) => Fix::Manual(format!("not quarantined: {why}")),
+                    Ok(to) => Fix::Safe(Action::SetRepositoryPolicy {
+                        from: policy.clone(),
+                        to: Some(to),
+                    }),
+                },
+            };
+        }
+        match self.obstacle(repository) {
+            Some(why) => Fix::Manual(why),
+            None => Fix::Disruptive(Action::Recreate {
+                from: repository.encryption.clone(),
+                to: self.wanted(),
+            }),
+        }
+    }
+
     /// Why an automatic recreation is out of the question, and what people do instead.
     fn obstacle(&self, repository: &Repository) -> Option<String> {
         let unread = |what: &str, why: String| {
@@ -156,13 +195,7 @@ impl WeakEncryption {
         };
         match repository.has_images.required() {
             Err(why) => return unread("whether it holds images", why),
-            Ok(true) => {
-                return Some(
-                    "it holds images, so it is not recreated: create a repository with the right encryption, copy the \
-                     images there and move the deployments over"
-                        .to_owned(),
-                );
-            }
+            Ok(true) => return Some(HOLDS_IMAGES.to_owned()),
             Ok(false) => {}
         }
         if self.when_empty == WhenEmpty::Alert {
@@ -262,13 +295,7 @@ impl Rule for WeakEncryption {
                     repository.encryption,
                     self.require.name()
                 ),
-                fix: match self.obstacle(repository) {
-                    Some(why) => Fix::Manual(why),
-                    None => Fix::Disruptive(Action::Recreate {
-                        from: repository.encryption.clone(),
-                        to: self.wanted(),
-                    }),
-                },
+                fix: self.fix(repository),
             }),
             // Nothing is weaker than the lowest rung, whatever it is.
             Err(_) if self.require == Rung::Aes256 => None,
@@ -283,6 +310,14 @@ impl Rule for WeakEncryption {
                 ),
             }),
         }
+    }
+
+    fn quarantines(&self, repository: &Repository) -> bool {
+        let may_be_weak = self
+            .rung(repository)
+            .map_or(self.require > Rung::Aes256, |rung| rung < self.require);
+        let may_hold_images = repository.has_images.known() != Some(&false);
+        self.when_not_empty == WhenNotEmpty::Quarantine && may_be_weak && may_hold_images
     }
 
     fn contradictions(&self) -> Vec<String> {
@@ -483,6 +518,28 @@ mod tests {
             })
             .contains("not enabled")
         );
+    }
+
+    #[test]
+    fn what_holds_images_is_quarantined_once() {
+        let rule = WeakEncryption {
+            when_not_empty: WhenNotEmpty::Quarantine,
+            ..rule(Rung::Kms)
+        };
+        let mut repository = with(Encryption::aes256());
+        repository.has_images = Read::Known(true);
+        let Fix::Safe(action) = rule.check(&repository).unwrap().fix else {
+            panic!("no quarantine");
+        };
+        action.apply_to(&mut repository);
+        let policy = repository.policy.known().unwrap().clone().unwrap();
+        assert!(quarantine::is_in(&policy), "{policy}");
+        let Fix::Manual(left) = rule.check(&repository).unwrap().fix else {
+            panic!("quarantined again");
+        };
+        assert!(left.starts_with("pushes are refused; it holds images"), "{left}");
+        repository.policy = Read::Unreadable("denied".to_owned());
+        assert!(matches!(rule.check(&repository).unwrap().fix, Fix::Manual(_)));
     }
 
     #[test]

@@ -105,9 +105,13 @@ impl Table {
             .insert(claim.rule.clone(), claim.said.clone());
         if let Some(repair) = &claim.repair {
             assert_eq!(repair.result, Result::Begun);
+        }
+        if let Some(record) = &claim.record {
+            let before = self.known.repairs.get(&claim.rule);
+            assert_eq!(record.version, before.map_or(0, |record| record.version) + 1);
             self.known
                 .repairs
-                .insert(claim.rule.clone(), repair.clone());
+                .insert(claim.rule.clone(), record.clone());
         }
     }
 
@@ -230,7 +234,7 @@ fn a_repair_is_told_once_and_leaves_its_record() {
     assert_eq!(claims[0].said.pending, Some(me.clone()));
     assert_eq!(table.told, 1);
     assert!(table.known.said.is_empty());
-    assert_eq!(table.known.repairs[RULE].cause, "CreateRepository");
+    assert_eq!(table.known.repairs[RULE].history[0].cause, "CreateRepository");
     // Somebody sets it back: that is news.
     table.invocation(&plan, &context(&me, NOW + 60), FIXED);
     assert_eq!(table.told, 2);
@@ -450,4 +454,73 @@ fn items_read_back_as_they_were_written() {
         let text = serde_json::to_string(&repair).unwrap();
         assert_eq!(serde_json::from_str::<Repair>(&text).unwrap(), repair);
     }
+}
+
+fn exempt(until: &str) -> Decision {
+    let text = format!(
+        "version: 1\nmode: enforce\nrules: {{ mutable-tags: {{}} }}\nexemptions: \
+         [{{ repositories: [\"**\"], rules: [mutable-tags], reason: OPS-1, until: {until} }}]"
+    );
+    let repository = crate::evaluate::tests::repository();
+    let policy = crate::policy::Policy::parse(&text)
+        .unwrap()
+        .for_repository(&repository.id, &repository.tags)
+        .unwrap();
+    Decision::Exempt(policy.exemption(RULE, &repository.tags, 0).unwrap().unwrap())
+}
+
+/// It was told, is exempt for a time, and is told again when that ends. NOW is 2027-01-15.
+#[test]
+fn an_exemption_is_told_where_it_changes_something_and_before_it_ends() {
+    let told_exempt = Ends::Told(Status::Exempt, "");
+    let mut table = Table::default();
+    let me = lease("event");
+    let far = found("MUTABLE", exempt("2027-06-30"));
+    table.invocation(&far, &context(&me, NOW), told_exempt);
+    assert_eq!(table.told, 0, "nobody was told of it, and nobody need be");
+    let soon = found("MUTABLE", exempt("2027-01-28"));
+    for _ in 0..2 {
+        table.invocation(&soon, &context(&me, NOW), told_exempt);
+        assert_eq!(table.told, 1, "it ends in 14 days");
+    }
+    table.invocation(&found("MUTABLE", people("mend it")), &context(&me, NOW), OPEN);
+    assert_eq!(table.told, 2, "it has ended");
+    table.invocation(&far, &context(&me, NOW), told_exempt);
+    assert_eq!(table.told, 3, "what stood open is exempt");
+}
+
+#[test]
+fn a_fight_is_told_once_and_is_over_when_the_finding_is_gone() {
+    let withheld = Ends::Told(Status::Withheld, "");
+    let mut table = Table::default();
+    let me = lease("event");
+    let stop = found("MUTABLE", Decision::Stop("by terraform".to_owned()));
+    table.invocation(&stop, &context(&me, NOW), withheld);
+    let held = |table: &Table| table.known.repairs[RULE].held.clone();
+    assert_eq!(held(&table).unwrap().why, "by terraform");
+    let held_back = found("MUTABLE", Decision::Hold("by terraform".to_owned()));
+    table.invocation(&held_back, &context(&me, NOW + 60), withheld);
+    assert_eq!(table.told, 1);
+    table.invocation(&nothing_found(), &context(&me, NOW + 120), Ends::Told(Status::Resolved, ""));
+    assert_eq!(table.told, 2);
+    assert_eq!(held(&table), None);
+}
+
+#[test]
+fn the_record_of_repairs_has_room_for_the_newest() {
+    let repair = |n: i64| Repair {
+        action: Action::SetRepositoryPolicy {
+            from: Some("x".repeat(40_000)),
+            to: None,
+        },
+        result: Result::Done,
+        at: NOW + n,
+        cause: "SetRepositoryPolicy".to_owned(),
+        actor: None,
+    };
+    let repairs = (0..20).fold(Repairs::default(), |repairs, n| repairs.with(repair(n)));
+    assert_eq!(repairs.version, 20);
+    assert_eq!(repairs.history[0].at, NOW + 19);
+    let size = serde_json::to_string(&repairs).unwrap().len();
+    assert!((2..MOST_REPAIRS).contains(&repairs.history.len()) && size < 350_000, "{size}");
 }

@@ -192,7 +192,9 @@ impl Given {
             policy: Read::Known(policy.then(|| "snapshot".to_owned())),
             lifecycle: Read::Known(Some("snapshot".to_owned())),
             has_images: Read::Known(false),
+            recent_tags: Read::NotAsked,
             scanning: Read::NotAsked,
+            pull_through: Read::NotAsked,
             pushed: None,
             keys: BTreeMap::new(),
         };

@@ -1,0 +1,142 @@
+//! Puts a change back that was made before, for a person who asks for it.
+
+use ecr_warden_core::repository::RepositoryId;
+use ecr_warden_core::state::{Held, Known, Repair, Repairs, Result as RepairResult};
+
+use crate::apply::{NotApplied, apply};
+use crate::clients::Regional;
+use crate::load::load_once;
+use crate::state::State;
+
+/// Why nothing was put back. Each is one line.
+#[derive(Debug, thiserror::Error)]
+pub enum NotRolledBack {
+    /// There is nothing to put back, or it must not be.
+    #[error("{0}")]
+    Refused(String),
+    #[error("{0}")]
+    Aws(String),
+}
+
+fn aws(why: impl ToString) -> NotRolledBack {
+    NotRolledBack::Aws(why.to_string())
+}
+
+/// The record of all changes of a repository, by rule.
+///
+/// # Errors
+/// The state table can't be read.
+pub async fn changes(state: &State, id: &RepositoryId) -> Result<Known, NotRolledBack> {
+    state.load(id).await.map_err(aws)
+}
+
+/// Puts back the `n`th newest change of a rule, from 0, if nobody has changed it since. The rule does not repair it again
+/// until [`resume`]. `who` asked for it.
+///
+/// # Errors
+/// Why it is not put back. Then all is as it was.
+pub async fn roll_back(
+    regional: &Regional,
+    state: &State,
+    id: &RepositoryId,
+    rule: &str,
+    n: usize,
+    who: &str,
+    now: i64,
+) -> Result<Repair, NotRolledBack> {
+    let refused = |why: String| NotRolledBack::Refused(why);
+    let known = changes(state, id).await?;
+    let record = known.repairs.get(rule).cloned().unwrap_or_default();
+    let change = record
+        .history
+        .get(n)
+        .ok_or_else(|| refused(format!("`{rule}` has not changed {} so often", id.name)))?;
+    let reverse = change.action.reverse().ok_or_else(|| {
+        refused(
+            "a recreation can't be put back: ECR can't change encryption. Delete the repository and create it anew"
+                .to_owned(),
+        )
+    })?;
+    if known.intent.is_some() {
+        return Err(refused(
+            "it is being recreated at the moment: try again when that is done".to_owned(),
+        ));
+    }
+    let seen = load_once(regional, id, &reverse.reads()).await.map_err(aws)?;
+    if !reverse.stands_on(&seen).map_err(aws)? {
+        return Err(refused(format!(
+            "somebody has changed it since: it is not {} any more, so nothing is put back",
+            reverse.from()
+        )));
+    }
+    // First: what is put back would be repaired at once.
+    let held = record.with_held(Some(Held {
+        why: format!(
+            "rolled back by {who}: it is not repaired until somebody says `ecr-warden resume`"
+        ),
+        at: now,
+        by_person: true,
+    }));
+    write(state, id, rule, &held, now).await?;
+    match apply(regional, id, &reverse).await {
+        Ok(()) => {
+            let repair = Repair {
+                action: reverse,
+                result: RepairResult::Done,
+                at: now,
+                cause: "rollback".to_owned(),
+                actor: Some(who.to_owned()),
+            };
+            write(state, id, rule, &held.with(repair.clone()), now).await?;
+            Ok(repair)
+        }
+        Err(NotApplied::Later(why)) => {
+            // It may have been made all the same: the hold stays, which is the safe side.
+            Err(aws(format!(
+                "{why}. Whether it was put back is not known, and it is not repaired until `ecr-warden resume`"
+            )))
+        }
+        Err(NotApplied::Failed(why)) => {
+            write(state, id, rule, &held.with_held(record.held.clone()), now).await?;
+            Err(aws(why))
+        }
+    }
+}
+
+/// Lets a rule repair again what was rolled back or fought over.
+///
+/// # Errors
+/// Nothing is held back, or the state table can't be written.
+pub async fn resume(
+    state: &State,
+    id: &RepositoryId,
+    rule: &str,
+    now: i64,
+) -> Result<(), NotRolledBack> {
+    let known = changes(state, id).await?;
+    match known.repairs.get(rule) {
+        Some(record) if record.held.is_some() => {
+            write(state, id, rule, &record.resumed(now), now).await
+        }
+        _ => Err(NotRolledBack::Refused(format!(
+            "`{rule}` is not held back for {}",
+            id.name
+        ))),
+    }
+}
+
+async fn write(
+    state: &State,
+    id: &RepositoryId,
+    rule: &str,
+    record: &Repairs,
+    now: i64,
+) -> Result<(), NotRolledBack> {
+    match state.record(id, rule, record, now).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(NotRolledBack::Refused(
+            "ecr-warden is at work on it at the same time: try again".to_owned(),
+        )),
+        Err(failure) => Err(aws(failure)),
+    }
+}

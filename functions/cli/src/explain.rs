@@ -1,0 +1,202 @@
+//! `ecr-warden explain`: what an event would lead to, without AWS.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use ecr_warden_core::evaluate::evaluate;
+use ecr_warden_core::finding::Severity;
+use ecr_warden_core::plan::{Decision, Step, plan};
+use ecr_warden_core::policy::document;
+use ecr_warden_core::repository::{Encryption, Read, RegistryScanning, Repository, TagMutability};
+use ecr_warden_core::state::{Context, Known, Lease};
+use ecr_warden_core::trigger::{Decoded, Trigger, decode};
+use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+
+use crate::Found;
+use crate::failure::{Failure, read};
+use crate::policy;
+use crate::rules::table;
+
+/// Show, without AWS, what an event would lead to.
+///
+/// The repository is a new one as `aws ecr create-repository` makes it, unless a file says otherwise.
+#[derive(Args)]
+pub(crate) struct Explain {
+    /// An EventBridge event as JSON; `-` is standard input.
+    event: PathBuf,
+    /// The policy.
+    #[arg(long, value_name = "FILE")]
+    policy: PathBuf,
+    /// What the repository is like, as YAML or JSON: what is not given is as in a new repository.
+    #[arg(long, value_name = "FILE")]
+    repository: Option<PathBuf>,
+}
+
+/// What is read by a call of its own, and so may be unreadable. A file gives the value itself, or `unreadable: why`.
+const READS: [&str; 7] = [
+    "tags",
+    "policy",
+    "lifecycle",
+    "has-images",
+    "recent-tags",
+    "scanning",
+    "pull-through",
+];
+
+impl Explain {
+    pub(crate) fn run(self) -> Result<Found, Failure> {
+        let policy = policy::load(&self.policy)?;
+        let event: Value = serde_json::from_str(&read(&self.event)?)
+            .map_err(|error| Failure::Usage(format!("{}: {error}", self.event.display())))?;
+        let trigger = match decode(&event, None) {
+            Decoded::Trigger(trigger) => trigger,
+            Decoded::Ignored { reason, .. } => {
+                println!("The event is ignored: {reason}.");
+                return Ok(Found::Nothing);
+            }
+            Decoded::Unreadable(why) => {
+                return Err(Failure::Usage(format!(
+                    "{}: the event can't be understood: {why}",
+                    self.event.display()
+                )));
+            }
+        };
+        tell_of_event(&trigger);
+        let repository = repository(&trigger, self.repository.as_deref())?;
+        tell_of_repository(&repository);
+        let resolved = policy
+            .for_repository(&repository.id, &repository.tags)
+            .map_err(Failure::Usage)?;
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        let me = Lease {
+            owner: String::new(),
+            until: now,
+        };
+        let context = Context {
+            me: &me,
+            now,
+            cause: trigger.cause.name(),
+            actor: trigger.actor.as_deref(),
+            created_at: repository.created_at,
+        };
+        let findings = evaluate(&resolved, &repository);
+        let plan = plan(&resolved, &repository, findings, Ok(&Known::default()), &context);
+        if plan.steps.is_empty() {
+            let active = resolved.rules.len();
+            println!("\nIt conforms: {active} rules were asked, and none objects.");
+            return Ok(Found::Nothing);
+        }
+        println!();
+        let mut table = table(&["rule", "severity", "finds", "then"]);
+        for Step { finding, decision } in &plan.steps {
+            table.add_row([
+                finding.rule.to_owned(),
+                finding.severity.name().to_owned(),
+                finding.violation.detail.clone(),
+                then(decision),
+            ]);
+        }
+        println!("{table}");
+        if let Some(settle) = policy.settle() {
+            println!(
+                "A new repository may settle for {} seconds first.",
+                settle.seconds()
+            );
+        }
+        let stands = plan
+            .steps
+            .iter()
+            .any(|step| step.finding.severity > Severity::Informational && !is_exempt(step));
+        Ok(if stands {
+            Found::Findings
+        } else {
+            Found::Nothing
+        })
+    }
+}
+
+fn is_exempt(step: &Step) -> bool {
+    matches!(step.decision, Decision::Exempt(_))
+}
+
+fn tell_of_event(trigger: &Trigger) {
+    let by = trigger.actor.as_deref().unwrap_or("somebody");
+    println!(
+        "{} of {} in {}, {} by {by}",
+        trigger.cause.name(),
+        trigger.repository.name,
+        trigger.repository.account,
+        trigger.repository.region
+    );
+    if let Some(push) = &trigger.pushed {
+        let tag = push.tag.as_deref().unwrap_or("no tag");
+        let refused = if push.refused { ", refused" } else { "" };
+        println!("A push of {tag}{refused}");
+    }
+}
+
+fn tell_of_repository(repository: &Repository) {
+    println!(
+        "The repository: {}, {}",
+        repository.mutability, repository.encryption
+    );
+}
+
+fn then(decision: &Decision) -> String {
+    match decision {
+        Decision::Repair(action) => format!(
+            "{}: {} → {}",
+            action.name(),
+            action.from(),
+            action.to()
+        ),
+        Decision::Hold(why) | Decision::Stop(why) => format!("held back: {why}"),
+        Decision::Exempt(standing) => standing.to_string(),
+        Decision::People(what) => format!("people: {what}"),
+    }
+}
+
+/// A new repository as ECR makes it, with what the file says laid over.
+fn repository(trigger: &Trigger, file: Option<&Path>) -> Result<Repository, Failure> {
+    let new = Repository {
+        id: trigger.repository.clone(),
+        created_at: Some(0),
+        mutability: TagMutability::Mutable,
+        encryption: Encryption::aes256(),
+        scan_on_push: false,
+        tags: Read::Known([].into()),
+        policy: Read::Known(None),
+        lifecycle: Read::Known(None),
+        has_images: Read::Known(false),
+        recent_tags: Read::Known([].into()),
+        scanning: Read::Known(RegistryScanning::default()),
+        pull_through: Read::Known(false),
+        pushed: trigger.pushed.clone(),
+        keys: [].into(),
+    };
+    let Some(file) = file else {
+        return Ok(new);
+    };
+    let wrong = |why: String| Failure::Usage(format!("{}: {why}", file.display()));
+    let node = document::parse(&read(file)?).map_err(|problem| wrong(problem.to_string()))?;
+    let Value::Object(given) = node.value() else {
+        return Err(wrong("expected settings of a repository, as `mutability: immutable`".to_owned()));
+    };
+    let mut fields = match serde_json::to_value(&new) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    };
+    for (key, value) in given {
+        let bare = !value
+            .as_object()
+            .is_some_and(|object| object.len() == 1 && object.contains_key("unreadable"));
+        let value = if READS.contains(&key.as_str()) && bare {
+            json!({ "known": value })
+        } else {
+            value
+        };
+        fields.insert(key, value);
+    }
+    serde_json::from_value(Value::Object(fields)).map_err(|error| wrong(error.to_string()))
+}

@@ -1,0 +1,33 @@
+//! Why a command did not do what it was asked to.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+/// In one line, or in one line each.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// A wrong argument, a file or a policy that can't be used, something that must not be done.
+    Usage(String),
+    Aws(String),
+}
+
+impl Failure {
+    pub(crate) fn report(&self) -> ExitCode {
+        let (text, status) = match self {
+            Self::Usage(text) => (text, 2),
+            Self::Aws(text) => (text, 3),
+        };
+        eprintln!("{text}");
+        ExitCode::from(status)
+    }
+}
+
+/// The text of a file; `-` is standard input.
+pub(crate) fn read(path: &Path) -> Result<String, Failure> {
+    let text = if path == Path::new("-") {
+        std::io::read_to_string(std::io::stdin())
+    } else {
+        std::fs::read_to_string(path)
+    };
+    text.map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))
+}

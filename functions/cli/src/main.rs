@@ -1,0 +1,62 @@
+//! The command `ecr-warden`. Its exit status: 0 compliant, 1 findings, 2 usage or policy error, 3 AWS error.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command is what it prints"
+)]
+
+mod explain;
+mod failure;
+mod policy;
+mod rollback;
+mod rules;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+
+/// Keeps private Amazon ECR repositories inside one written policy.
+#[derive(Parser)]
+#[command(
+    version,
+    arg_required_else_help = true,
+    after_help = "Exit status: 0 compliant, 1 findings, 2 usage or policy error, 3 AWS error."
+)]
+struct Command {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    #[command(subcommand)]
+    Policy(policy::Policy),
+    Rules(rules::Rules),
+    Explain(explain::Explain),
+    Rollback(rollback::Rollback),
+    Resume(rollback::Resume),
+}
+
+/// What there is to say beside success.
+enum Found {
+    Nothing,
+    Findings,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let result = match Command::parse().what {
+        What::Policy(command) => command.run(),
+        What::Rules(command) => command.run(),
+        What::Explain(command) => command.run(),
+        What::Rollback(command) => command.run().await,
+        What::Resume(command) => command.run().await,
+    };
+    match result {
+        Ok(Found::Nothing) => ExitCode::SUCCESS,
+        Ok(Found::Findings) => ExitCode::from(1),
+        Err(failure) => failure.report(),
+    }
+}

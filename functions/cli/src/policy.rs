@@ -1,0 +1,58 @@
+//! `ecr-warden policy`: checks a policy, and prints the schema for editors.
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use ecr_warden_core::policy::{self, InvalidPolicy};
+
+use crate::Found;
+use crate::failure::{Failure, read};
+
+/// Work on the policy file.
+#[derive(Subcommand)]
+pub(crate) enum Policy {
+    /// Say everything that is wrong with a policy, with line and column.
+    Check {
+        /// The policy; `-` is standard input.
+        file: PathBuf,
+    },
+    /// Print the JSON Schema of policies, for editors.
+    Schema,
+}
+
+impl Policy {
+    pub(crate) fn run(self) -> Result<Found, Failure> {
+        match self {
+            Self::Check { file } => {
+                load(&file)?;
+                println!("{}: valid", file.display());
+            }
+            Self::Schema => {
+                let schema = serde_json::to_string_pretty(&policy::schema())
+                    .map_err(|error| Failure::Usage(error.to_string()))?;
+                println!("{schema}");
+            }
+        }
+        Ok(Found::Nothing)
+    }
+}
+
+/// The policy in a file, or all that is wrong with it as compilers say it: `file:line:column: what`.
+pub(crate) fn load(file: &Path) -> Result<policy::Policy, Failure> {
+    policy::Policy::parse(&read(file)?).map_err(|InvalidPolicy(problems)| {
+        let lines: Vec<String> = problems
+            .iter()
+            .map(|problem| {
+                let place = problem.place;
+                format!(
+                    "{}:{}:{}: {}",
+                    file.display(),
+                    place.line,
+                    place.column,
+                    problem.message
+                )
+            })
+            .collect();
+        Failure::Usage(lines.join("\n"))
+    })
+}

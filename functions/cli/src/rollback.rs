@@ -1,0 +1,226 @@
+//! `ecr-warden rollback` and `resume`: what was changed is put back, and let go again.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use clap::Args;
+use ecr_warden_aws::{Caller, Clients, NotRolledBack, State, changes, resume, roll_back};
+use ecr_warden_core::repository::RepositoryId;
+use ecr_warden_core::state::{Known, Repair, Result as RepairResult};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::Found;
+use crate::failure::Failure;
+use crate::rules::table;
+
+/// List the changes made to a repository, or put one back.
+///
+/// A change is put back only if nobody has changed the same since. The rule then leaves the repository alone until
+/// `ecr-warden resume`.
+#[derive(Args)]
+pub(crate) struct Rollback {
+    #[command(flatten)]
+    at: At,
+    /// Put this one back, by its number in the list.
+    #[arg(long, value_name = "NUMBER")]
+    change: Option<usize>,
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Let a rule repair a repository again, after a rollback or a fight.
+#[derive(Args)]
+pub(crate) struct Resume {
+    #[command(flatten)]
+    at: At,
+    /// The rule, as `mutable-tags`.
+    rule: String,
+}
+
+/// Which repository, and by which credentials.
+#[derive(Args)]
+struct At {
+    /// The repository: its name, or its ARN.
+    repository: String,
+    /// The stack's output StateTableName.
+    #[arg(long, env = "ECR_WARDEN_STATE_TABLE", value_name = "TABLE")]
+    state_table: String,
+    /// A profile of the AWS CLI's configuration.
+    #[arg(long)]
+    profile: Option<String>,
+    #[arg(long)]
+    region: Option<String>,
+}
+
+/// The same, connected.
+struct There {
+    clients: Clients,
+    caller: Caller,
+    state: State,
+    id: RepositoryId,
+}
+
+impl At {
+    async fn connect(self) -> Result<There, Failure> {
+        let of_arn = RepositoryId::from_arn(&self.repository);
+        let region = self
+            .region
+            .or_else(|| of_arn.as_ref().map(|id| id.region.clone()));
+        let (clients, caller) = Clients::of_profile(self.profile.as_deref(), region.as_deref())
+            .await
+            .map_err(Failure::Aws)?;
+        let id = match of_arn {
+            Some(id) => id,
+            None => RepositoryId::new(&caller.account, &caller.region, &self.repository)
+                .map_err(|error| Failure::Usage(error.to_string()))?,
+        };
+        Ok(There {
+            state: State::new(&clients, self.state_table),
+            clients,
+            caller,
+            id,
+        })
+    }
+}
+
+impl Rollback {
+    pub(crate) async fn run(self) -> Result<Found, Failure> {
+        let Self { at, change, yes } = self;
+        let there = at.connect().await?;
+        let known = changes(&there.state, &there.id).await.map_err(failure)?;
+        let all = newest_first(&known);
+        let Some(number) = change else {
+            list(&there.id, &known, &all);
+            return Ok(Found::Nothing);
+        };
+        let Some((rule, n, repair)) = number.checked_sub(1).and_then(|n| all.get(n)) else {
+            return Err(Failure::Usage(format!(
+                "{} has no change number {number}: without --change they are listed",
+                there.id.name
+            )));
+        };
+        println!(
+            "{} in {}, {}: {} → {}",
+            repair.action.name(),
+            there.id.name,
+            there.id.region,
+            repair.action.to(),
+            repair.action.from()
+        );
+        if !yes && !agreed()? {
+            return Err(Failure::Usage("nothing was put back".to_owned()));
+        }
+        let regional = there
+            .clients
+            .of(&there.id.account, &there.id.region)
+            .map_err(|error| Failure::Usage(error.to_string()))?;
+        let who = &there.caller.arn;
+        roll_back(&regional, &there.state, &there.id, rule, *n, who, now())
+            .await
+            .map_err(failure)?;
+        println!(
+            "Put back. `{rule}` leaves it alone until: ecr-warden resume {} {rule}",
+            there.id.name
+        );
+        Ok(Found::Nothing)
+    }
+}
+
+impl Resume {
+    pub(crate) async fn run(self) -> Result<Found, Failure> {
+        let there = self.at.connect().await?;
+        resume(&there.state, &there.id, &self.rule, now())
+            .await
+            .map_err(failure)?;
+        println!(
+            "`{}` repairs {} again, from its next event on",
+            self.rule, there.id.name
+        );
+        Ok(Found::Nothing)
+    }
+}
+
+fn failure(error: NotRolledBack) -> Failure {
+    match error {
+        NotRolledBack::Refused(why) => Failure::Usage(why),
+        NotRolledBack::Aws(why) => Failure::Aws(why),
+    }
+}
+
+fn now() -> i64 {
+    OffsetDateTime::now_utc().unix_timestamp()
+}
+
+/// With its rule, and its number among the rule's.
+fn newest_first(known: &Known) -> Vec<(&str, usize, &Repair)> {
+    let mut all: Vec<(&str, usize, &Repair)> = known
+        .repairs
+        .iter()
+        .flat_map(|(rule, repairs)| {
+            let numbered = repairs.history.iter().enumerate();
+            numbered.map(|(n, repair)| (rule.as_str(), n, repair))
+        })
+        .collect();
+    all.sort_by_key(|(_, _, repair)| std::cmp::Reverse(repair.at));
+    all
+}
+
+fn list(id: &RepositoryId, known: &Known, all: &[(&str, usize, &Repair)]) {
+    if all.is_empty() {
+        println!("nothing was changed in {}", id.name);
+        return;
+    }
+    let mut table = table(&["#", "when", "rule", "from", "to", "result", "because of"]);
+    for (n, (rule, _, repair)) in all.iter().enumerate() {
+        let result = match &repair.result {
+            RepairResult::Begun => "not known".to_owned(),
+            RepairResult::Done => "done".to_owned(),
+            RepairResult::Failed(why) => format!("failed: {why}"),
+            RepairResult::FellBack(why) => format!("kept the old encryption: {why}"),
+        };
+        let because = match &repair.actor {
+            Some(actor) => format!("{} by {actor}", repair.cause),
+            None => repair.cause.clone(),
+        };
+        table.add_row([
+            n.saturating_add(1).to_string(),
+            time(repair.at),
+            (*rule).to_owned(),
+            repair.action.from(),
+            repair.action.to(),
+            result,
+            because,
+        ]);
+    }
+    println!("{table}");
+    for (rule, repairs) in &known.repairs {
+        if let Some(held) = &repairs.held {
+            println!("`{rule}` is held back since {}: {}", time(held.at), held.why);
+        }
+    }
+}
+
+fn time(at: i64) -> String {
+    OffsetDateTime::from_unix_timestamp(at)
+        .ok()
+        .and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_default()
+}
+
+fn agreed() -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::Usage(
+            "nobody is there to ask: say --yes".to_owned(),
+        ));
+    }
+    print!("Put it back? [y/N] ");
+    let unreadable = |error: std::io::Error| Failure::Usage(error.to_string());
+    std::io::stdout().flush().map_err(unreadable)?;
+    let mut answer = String::new();
+    std::io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .map_err(unreadable)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}

@@ -1,0 +1,80 @@
+//! The quarantine: one statement of our own in a repository's policy that refuses pushes, and nothing else.
+
+use serde_json::{Value, json};
+
+use crate::repository_policy::{LONGEST, statements, with, without};
+
+/// The statement's name. Nobody else's statements are ever touched.
+pub const SID: &str = "EcrWardenQuarantine";
+
+/// Without these nothing can be pushed; pulls go on.
+const PUSHES: [&str; 4] = [
+    "ecr:CompleteLayerUpload",
+    "ecr:InitiateLayerUpload",
+    "ecr:PutImage",
+    "ecr:UploadLayerPart",
+];
+
+/// Whether a policy holds the statement.
+#[must_use]
+pub fn is_in(policy: &str) -> bool {
+    statements(policy).is_ok_and(|all| all.into_iter().any(is_ours))
+}
+
+fn is_ours(statement: &str) -> bool {
+    serde_json::from_str::<Value>(statement)
+        .is_ok_and(|statement| statement.get("Sid").and_then(Value::as_str) == Some(SID))
+}
+
+/// The policy with the statement.
+///
+/// # Errors
+/// One line: the policy can't be understood, or has no room for it.
+pub fn impose(policy: Option<&str>) -> Result<String, String> {
+    let statement = json!({ "Sid": SID, "Effect": "Deny", "Principal": "*", "Action": PUSHES });
+    let imposed = match policy {
+        None => json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string(),
+        Some(policy) => with(policy, &statement.to_string())
+            .map_err(|why| format!("its repository policy can't be understood: {why}"))?,
+    };
+    if imposed.chars().count() > LONGEST {
+        return Err(format!(
+            "its repository policy has no room for one more statement within ECR's {LONGEST} characters"
+        ));
+    }
+    Ok(imposed)
+}
+
+/// The policy without the statement: `None` where nothing is left of it. A policy that does not hold it stays as it is.
+#[must_use]
+pub fn lift(policy: &str) -> Option<String> {
+    let Ok(all) = statements(policy) else {
+        return Some(policy.to_owned());
+    };
+    let ours: Vec<&str> = all.iter().copied().filter(|s| is_ours(s)).collect();
+    (ours.is_empty() || ours.len() < all.len()).then(|| without(policy, &ours))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lifting_leaves_what_was_there_before_it() {
+        let own = r#"{"Version":"2012-10-17","Statement":[{"Sid":"team","Effect":"Allow","Principal":{"AWS":"123456789012"},"Action":"ecr:BatchGetImage"}]}"#;
+        let imposed = impose(Some(own)).unwrap();
+        assert!(is_in(&imposed) && imposed.contains("\"Deny\""), "{imposed}");
+        assert_eq!(lift(&imposed).as_deref(), Some(own));
+        let alone = impose(None).unwrap();
+        assert!(is_in(&alone));
+        assert_eq!(lift(&alone), None);
+        assert_eq!(lift(own).as_deref(), Some(own));
+    }
+
+    #[test]
+    fn what_can_not_be_edited_is_said() {
+        assert!(impose(Some("nonsense")).is_err());
+        let long = format!(r#"{{"Statement":[{{"Sid":"{}"}}]}}"#, "x".repeat(LONGEST - 40));
+        assert!(impose(Some(&long)).unwrap_err().contains("no room"));
+    }
+}
