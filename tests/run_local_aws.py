@@ -6,12 +6,12 @@ import signal
 import subprocess
 import sys
 
-program, folder = sys.argv[1:3]
+folder, *command = sys.argv[1:]
 os.makedirs(folder, exist_ok=True)
 with open(os.path.join(folder, "log"), "wb") as log:
     # A process group of its own: the functions are its children.
     child = subprocess.Popen(
-        [program], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder, start_new_session=True
+        command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder, start_new_session=True
     )
     # Ctrl-C reaches every process of a terminal, and this one must outlive the others to end them.
     for ending in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):

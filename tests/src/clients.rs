@@ -21,14 +21,7 @@ impl Clients {
     /// As the account's root, whom ministack knows as `test`.
     #[must_use]
     pub fn new(endpoint: &str) -> Self {
-        let credentials = Credentials::new("test", "test", None, None, "local");
-        let config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("us-east-1"))
-            .endpoint_url(endpoint)
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
-            .build();
+        let config = config(endpoint);
         Self {
             cloudtrail: aws_sdk_cloudtrail::Client::new(&config),
             dynamodb: aws_sdk_dynamodb::Client::new(&config),
@@ -39,4 +32,17 @@ impl Clients {
             sqs: aws_sdk_sqs::Client::new(&config),
         }
     }
+}
+
+/// What clients for a local AWS are made of.
+#[must_use]
+pub fn config(endpoint: &str) -> SdkConfig {
+    let credentials = Credentials::new("test", "test", None, None, "local");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .endpoint_url(endpoint)
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .build()
 }

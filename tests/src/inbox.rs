@@ -70,6 +70,14 @@ impl Inbox {
     /// # Errors
     /// What AWS said, or a message that is no alert.
     pub async fn alerts_of(&mut self, name: &str) -> Result<Vec<Value>, Problem> {
+        self.alerts_of_arn(&format!("repository/{name}")).await
+    }
+
+    /// The same for whatever has an ARN that ends so.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn alerts_of_arn(&mut self, ending: &str) -> Result<Vec<Value>, Problem> {
         loop {
             let page = self
                 .clients
@@ -102,12 +110,11 @@ impl Inbox {
                     .await?;
             }
         }
-        let ending = format!("repository/{name}");
         let is_of = |alert: &&Value| {
             alert
                 .pointer("/repository")
                 .and_then(Value::as_str)
-                .is_some_and(|arn| arn.ends_with(&ending))
+                .is_some_and(|arn| arn.ends_with(ending))
         };
         Ok(self.alerts.iter().filter(is_of).cloned().collect())
     }

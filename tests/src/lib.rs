@@ -5,9 +5,11 @@
 pub mod clients;
 pub mod inbox;
 pub mod local_aws;
+pub mod moto;
 pub mod oci;
 pub mod proxy;
 pub mod relay;
+mod server;
 
 /// What goes wrong around a test: one line.
 pub type Problem = Box<dyn std::error::Error + Send + Sync>;

@@ -1,18 +1,16 @@
 //! Starts ministack, deploys to it, and ends it.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use crate::Problem;
 use crate::clients::Clients;
 use crate::proxy::Proxy;
-
-/// It takes about two seconds; a loaded machine takes longer.
-const STARTS_WITHIN: Duration = Duration::from_secs(60);
+use crate::server::{Server, free_port};
 
 /// ministack's account.
 pub const ACCOUNT: &str = "000000000000";
@@ -21,8 +19,7 @@ pub const REGION: &str = "us-east-1";
 /// A local AWS. It ends when this is dropped, and when the process ends in whichever way.
 #[derive(Debug)]
 pub struct LocalAws {
-    keeper: Child,
-    folder: PathBuf,
+    server: Server,
     /// For people and tests.
     pub endpoint: String,
     pub port: u16,
@@ -55,44 +52,23 @@ impl LocalAws {
     pub fn start() -> Result<Self, Problem> {
         let port = free_port()?;
         let proxy = Proxy::start(port)?;
-        let folder = root()
-            .join("target/local-aws")
-            .join(format!("{}-{port}", std::process::id()));
-        let program = root().join(".venv/bin/ministack");
-        let python = root().join(".venv/bin/python");
-        if !program.exists() {
-            return Err("there is no .venv: run `make package` first".into());
-        }
-        let mut keeper = Command::new(python)
-            .arg(root().join("tests/run_local_aws.py"))
-            .args([&program, &folder])
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .envs([("HOME", &folder), ("TMPDIR", &folder)])
-            .env("STATE_DIR", folder.join("state"))
-            .env("S3_DATA_DIR", folder.join("s3"))
-            .env("GATEWAY_PORT", port.to_string())
-            .env("MINISTACK_HOST", "127.0.0.1")
-            .env("BIND_HOST", "127.0.0.1")
-            .env("AWS_ENDPOINT_URL", proxy.endpoint())
-            .envs([
-                ("AUTH", "true"),
-                ("CLOUDTRAIL_RECORDING", "1"),
-                ("IOT_MTLS_ENABLED", "0"),
-                ("SFTP_ENABLED", "0"),
-                ("LAMBDA_ASYNC_RETRY_BASE_SECONDS", "0.2"),
-            ])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let mut pid = String::new();
-        if let Some(stdout) = keeper.stdout.take() {
-            BufReader::new(stdout).read_line(&mut pid)?;
-        }
-        proxy.watch_children_of(pid.trim().parse()?);
+        let server = Server::start(port, "ministack", &[], |command| {
+            command
+                .env("GATEWAY_PORT", port.to_string())
+                .env("MINISTACK_HOST", "127.0.0.1")
+                .env("BIND_HOST", "127.0.0.1")
+                .env("AWS_ENDPOINT_URL", proxy.endpoint())
+                .envs([
+                    ("AUTH", "true"),
+                    ("CLOUDTRAIL_RECORDING", "1"),
+                    ("IOT_MTLS_ENABLED", "0"),
+                    ("SFTP_ENABLED", "0"),
+                    ("LAMBDA_ASYNC_RETRY_BASE_SECONDS", "0.2"),
+                ]);
+        })?;
+        proxy.watch_children_of(server.pid);
         let local = Self {
-            keeper,
-            folder,
+            server,
             endpoint: format!("http://127.0.0.1:{port}"),
             port,
             proxy,
@@ -102,25 +78,14 @@ impl LocalAws {
     }
 
     fn wait_until_ready(&self) -> Result<(), Problem> {
-        let give_up = Instant::now() + STARTS_WITHIN;
-        while Instant::now() < give_up {
-            if is_ready(self.port).unwrap_or(false) {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Err(format!("the local AWS does not start: {}", self.log_end()).into())
+        self.server
+            .wait_until(|| is_ready(self.port).unwrap_or(false))
     }
 
     /// The end of its log, functions' output included.
     #[must_use]
     pub fn log_end(&self) -> String {
-        let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        lines
-            .get(lines.len().saturating_sub(40)..)
-            .unwrap_or_default()
-            .join("\n")
+        self.server.log_end()
     }
 
     #[must_use]
@@ -209,18 +174,6 @@ impl LocalAws {
             Err(format!("aws {}: {errors}", arguments.join(" ")).into())
         }
     }
-}
-
-impl Drop for LocalAws {
-    fn drop(&mut self) {
-        // The keeper ends ministack when its standard input closes.
-        drop(self.keeper.stdin.take());
-        let _ = self.keeper.wait();
-    }
-}
-
-fn free_port() -> Result<u16, Problem> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
 fn is_ready(port: u16) -> std::io::Result<bool> {

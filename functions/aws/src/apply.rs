@@ -95,7 +95,7 @@ async fn look(
     id: &RepositoryId,
     action: &Action,
 ) -> Result<Repository, NotApplied> {
-    load_once(aws, id, &action.reads())
+    Box::pin(load_once(aws, id, &action.reads()))
         .await
         .map_err(|error| match error {
             LoadError::Unavailable(why) => NotApplied::Later(why),
@@ -128,11 +128,7 @@ async fn set_tag_mutability(
     Ok(answered == *to)
 }
 
-async fn set_scan_on_push(
-    aws: &Regional,
-    id: &RepositoryId,
-    to: bool,
-) -> Result<bool, NotApplied> {
+async fn set_scan_on_push(aws: &Regional, id: &RepositoryId, to: bool) -> Result<bool, NotApplied> {
     let answer = aws
         .ecr
         .put_image_scanning_configuration()

@@ -87,7 +87,10 @@ impl fmt::Display for Failure {
             }
             Self::Unavailable(why) => write!(f, "AWS did not answer: {why}"),
             Self::Refused { code, message } if code == "BlockedByOrganizationPolicyException" => {
-                write!(f, "a policy of the organization (AWS Organizations) forbids it: {message}")
+                write!(
+                    f,
+                    "a policy of the organization (AWS Organizations) forbids it: {message}"
+                )
             }
             Self::Refused { code, message } if message.is_empty() => f.write_str(code),
             Self::Refused { code, message } => write!(f, "{code}: {message}"),

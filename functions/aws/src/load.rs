@@ -8,7 +8,7 @@ use aws_sdk_kms::types::KeyState;
 use ecr_warden_core::repository::{
     Key, Read, Reads, RegistryScanning, Repository, RepositoryId, TagMutability,
 };
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, join_all};
 
 use crate::clients::Regional;
 use crate::ecr;
@@ -70,7 +70,7 @@ pub async fn load_once(
 ) -> Result<Repository, LoadError> {
     let keys = join_all(reads.keys.iter().map(|name| key(aws, name)));
     let (described, tags, policy, lifecycle, has_images, recent, scanning, cached, keys) = tokio::join!(
-        describe(aws, id),
+        Box::pin(describe(aws, id)),
         asked(reads.tags, tags(aws, id)),
         asked(reads.policy, policy(aws, id)),
         asked(reads.lifecycle, lifecycle(aws, id)),
@@ -122,15 +122,16 @@ pub async fn load_once(
     })
 }
 
-/// Makes the call only where it is asked for; `Err(None)` where it is not.
-async fn asked<T>(
+/// Makes the call only where it is asked for; `Err(None)` where it is not. On the heap: a call of the SDK takes many
+/// kilobytes, and ten of them side by side are more than some stacks have.
+fn asked<'c, T: 'c>(
     wanted: bool,
-    call: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Option<Failure>> {
+    call: impl Future<Output = Result<T, Failure>> + Send + 'c,
+) -> BoxFuture<'c, Result<T, Option<Failure>>> {
     if wanted {
-        call.await.map_err(Some)
+        Box::pin(async move { call.await.map_err(Some) })
     } else {
-        Err(None)
+        Box::pin(async { Err(None) })
     }
 }
 
@@ -262,7 +263,10 @@ async fn tagged_page(
         .iter()
         .flat_map(|image| {
             let pushed = image.image_pushed_at().map_or(0, |at| at.secs());
-            image.image_tags().iter().map(move |tag| (pushed, tag.clone()))
+            image
+                .image_tags()
+                .iter()
+                .map(move |tag| (pushed, tag.clone()))
         })
         .collect();
     Ok(Tagged {

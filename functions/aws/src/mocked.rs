@@ -16,8 +16,8 @@ use ecr_warden_core::repository::{
 use ecr_warden_core::state::Lease;
 
 use crate::apply::{NotApplied, apply};
-use crate::clients::Regional;
 use crate::clients::Clients;
+use crate::clients::Regional;
 use crate::load::{LoadError, load, load_once};
 use crate::recreate::Attempt;
 use crate::state::State;
@@ -224,7 +224,7 @@ async fn a_change_that_is_not_seen_is_not_fixed() {
     assert_eq!(
         result,
         Err(NotApplied::Failed(
-            "set to IMMUTABLE_WITH_EXCLUSION (latest), but ECR shows MUTABLE".to_owned()
+            "it was set to IMMUTABLE_WITH_EXCLUSION (latest), and ECR does not show it".to_owned()
         ))
     );
 }
@@ -335,4 +335,90 @@ async fn a_recreation_creates_with_everything_that_creation_can_carry() {
         },
     };
     assert_eq!(attempt.send_create(&to).await, Ok(()));
+}
+
+/// Before tags are stopped from moving, all of them are looked at, however many pages they fill.
+#[tokio::test]
+async fn tags_of_every_page_are_looked_at() {
+    let mutable =
+        mock!(Client::describe_repositories).then_output(|| described(ImageTagMutability::Mutable));
+    let page = |token: Option<&'static str>, tag: &'static str, next: Option<&'static str>| {
+        mock!(Client::describe_images)
+            .match_requests(move |request| {
+                request.next_token() == token && request.max_results() == Some(1000)
+            })
+            .then_output(move || {
+                let image = types::ImageDetail::builder().image_tags(tag).build();
+                aws_sdk_ecr::operation::describe_images::DescribeImagesOutput::builder()
+                    .image_details(image)
+                    .set_next_token(next.map(str::to_owned))
+                    .build()
+            })
+    };
+    let (first, second) = (
+        page(None, "v1", Some("more")),
+        page(Some("more"), "latest", None),
+    );
+    let reads = Reads {
+        recent_tags: true,
+        ..Reads::default()
+    };
+    let repository = load_once(&aws(&[&mutable, &first, &second]), &id(), &reads)
+        .await
+        .unwrap();
+    let tags = ["latest", "v1"].map(str::to_owned);
+    assert_eq!(repository.recent_tags, Read::Known(tags.into()));
+}
+
+#[tokio::test]
+async fn pull_through_caches_are_told_by_their_prefix() {
+    let reads = Reads {
+        pull_through: true,
+        ..Reads::default()
+    };
+    for (prefix, fills) in [
+        ("payments", true),
+        ("pay", false),
+        ("shop", false),
+        ("ROOT", true),
+    ] {
+        let rules = mock!(Client::describe_pull_through_cache_rules).then_output(move || {
+            let rule = types::PullThroughCacheRule::builder()
+                .ecr_repository_prefix(prefix)
+                .build();
+            aws_sdk_ecr::operation::describe_pull_through_cache_rules::DescribePullThroughCacheRulesOutput::builder()
+                .pull_through_cache_rules(rule)
+                .build()
+        });
+        let repository = load_once(&aws(&[&found(), &rules]), &id(), &reads)
+            .await
+            .unwrap();
+        assert_eq!(repository.pull_through, Read::Known(fills), "{prefix}");
+    }
+}
+
+#[tokio::test]
+async fn an_organizations_refusal_is_said_as_such() {
+    let refused = mock!(Client::put_image_scanning_configuration)
+        .sequence()
+        .http_status(
+            400,
+            error(
+                "BlockedByOrganizationPolicyException",
+                "scanning is managed centrally",
+            ),
+        )
+        .build();
+    let action = Action::SetScanOnPush {
+        from: false,
+        to: true,
+    };
+    let result = apply(&aws(&[&refused]), &id(), &action).await;
+    let Err(NotApplied::Failed(why)) = result else {
+        panic!("{result:?}");
+    };
+    assert_eq!(
+        why,
+        "a policy of the organization (AWS Organizations) forbids it: scanning is managed centrally"
+    );
 }

@@ -191,7 +191,13 @@ impl Pipeline {
         let RepositoryId {
             account, region, ..
         } = &occurrence.repository;
-        let alert = Alert::of_policy(&found.parameter, account, region, &occasion, found.wrong.as_deref());
+        let alert = Alert::of_policy(
+            &found.parameter,
+            account,
+            region,
+            &occasion,
+            found.wrong.as_deref(),
+        );
         publish(&self.sns, &self.topic_arn, &alert.message())
             .await
             .map_err(|failure| format!("the alert could not be published: {failure}"))?;
@@ -523,7 +529,9 @@ impl Work<'_> {
                 part.push((&claim.rule, action));
             }
         }
-        let repairs = by_part.into_values().map(|actions| self.repair_part(actions));
+        let repairs = by_part
+            .into_values()
+            .map(|actions| self.repair_part(actions));
         let mut results = Results::new();
         for part in join_all(repairs).await {
             results.extend(part?);

@@ -91,7 +91,10 @@ impl Parameter {
         let (policy, wrong) = match self.current().await {
             Ok(Ok(policy)) => (Ok(Arc::new(policy)), None),
             Ok(Err(problems)) => {
-                let wrong = format!("the policy in the parameter `{}` is not valid: {problems}", self.name);
+                let wrong = format!(
+                    "the policy in the parameter `{}` is not valid: {problems}",
+                    self.name
+                );
                 (self.last_good(before, &wrong).await, Some(wrong))
             }
             // This says nothing of the parameter.
@@ -152,7 +155,9 @@ impl Parameter {
                 .send()
                 .await
                 .map_err(|error| Failure::of("ssm:GetParameterHistory", &error))
-                .map_err(|failure| format!("{wrong}; and its earlier versions can't be read: {failure}"))?;
+                .map_err(|failure| {
+                    format!("{wrong}; and its earlier versions can't be read: {failure}")
+                })?;
             for version in page.parameters() {
                 let is_newer = newest
                     .as_ref()

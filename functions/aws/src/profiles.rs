@@ -33,9 +33,10 @@ impl Clients {
             loader = loader.region(Region::new(region.to_owned()));
         }
         let config = loader.load().await;
-        let region = config.region().map(ToString::to_string).ok_or(
-            "no region is known: say which with --region, or set AWS_REGION",
-        )?;
+        let region = config
+            .region()
+            .map(ToString::to_string)
+            .ok_or("no region is known: say which with --region, or set AWS_REGION")?;
         let identity = aws_sdk_sts::Client::new(&config)
             .get_caller_identity()
             .send()

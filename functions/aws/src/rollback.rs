@@ -62,7 +62,9 @@ pub async fn roll_back(
             "it is being recreated at the moment: try again when that is done".to_owned(),
         ));
     }
-    let seen = load_once(regional, id, &reverse.reads()).await.map_err(aws)?;
+    let seen = load_once(regional, id, &reverse.reads())
+        .await
+        .map_err(aws)?;
     if !reverse.stands_on(&seen).map_err(aws)? {
         return Err(refused(format!(
             "somebody has changed it since: it is not {} any more, so nothing is put back",

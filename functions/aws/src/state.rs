@@ -342,7 +342,13 @@ impl State {
         now: i64,
     ) -> Result<Item, Failure> {
         let kept_until = now.saturating_add(REMIND_AFTER);
-        item(id, &format!("{FINDING}{rule}"), said.version, said, kept_until)
+        item(
+            id,
+            &format!("{FINDING}{rule}"),
+            said.version,
+            said,
+            kept_until,
+        )
     }
 
     fn repairs_item(
@@ -353,7 +359,13 @@ impl State {
         now: i64,
     ) -> Result<Item, Failure> {
         let kept_until = now.saturating_add(REPAIRS_KEPT);
-        item(id, &format!("{REPAIR}{rule}"), record.version, record, kept_until)
+        item(
+            id,
+            &format!("{REPAIR}{rule}"),
+            record.version,
+            record,
+            kept_until,
+        )
     }
 }
 

@@ -81,7 +81,13 @@ impl Explain {
             created_at: repository.created_at,
         };
         let findings = evaluate(&resolved, &repository);
-        let plan = plan(&resolved, &repository, findings, Ok(&Known::default()), &context);
+        let plan = plan(
+            &resolved,
+            &repository,
+            findings,
+            Ok(&Known::default()),
+            &context,
+        );
         if plan.steps.is_empty() {
             let active = resolved.rules.len();
             println!("\nIt conforms: {active} rules were asked, and none objects.");
@@ -145,12 +151,9 @@ fn tell_of_repository(repository: &Repository) {
 
 fn then(decision: &Decision) -> String {
     match decision {
-        Decision::Repair(action) => format!(
-            "{}: {} → {}",
-            action.name(),
-            action.from(),
-            action.to()
-        ),
+        Decision::Repair(action) => {
+            format!("{}: {} → {}", action.name(), action.from(), action.to())
+        }
         Decision::Hold(why) | Decision::Stop(why) => format!("held back: {why}"),
         Decision::Exempt(standing) => standing.to_string(),
         Decision::People(what) => format!("people: {what}"),
@@ -181,7 +184,9 @@ fn repository(trigger: &Trigger, file: Option<&Path>) -> Result<Repository, Fail
     let wrong = |why: String| Failure::Usage(format!("{}: {why}", file.display()));
     let node = document::parse(&read(file)?).map_err(|problem| wrong(problem.to_string()))?;
     let Value::Object(given) = node.value() else {
-        return Err(wrong("expected settings of a repository, as `mutability: immutable`".to_owned()));
+        return Err(wrong(
+            "expected settings of a repository, as `mutability: immutable`".to_owned(),
+        ));
     };
     let mut fields = match serde_json::to_value(&new) {
         Ok(Value::Object(fields)) => fields,

@@ -16,7 +16,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-
 /// Keeps private Amazon ECR repositories inside one written policy.
 #[derive(Parser)]
 #[command(

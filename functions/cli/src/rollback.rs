@@ -196,7 +196,11 @@ fn list(id: &RepositoryId, known: &Known, all: &[(&str, usize, &Repair)]) {
     println!("{table}");
     for (rule, repairs) in &known.repairs {
         if let Some(held) = &repairs.held {
-            println!("`{rule}` is held back since {}: {}", time(held.at), held.why);
+            println!(
+                "`{rule}` is held back since {}: {}",
+                time(held.at),
+                held.why
+            );
         }
     }
 }

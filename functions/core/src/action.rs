@@ -240,13 +240,13 @@ impl Action {
             Self::SetTagMutability { to, .. } => repository.mutability == *to,
             Self::SetScanOnPush { to, .. } => repository.scan_on_push == *to,
             Self::SetRegistryScanning { to, .. } => repository.scanning.required()? == to,
-            Self::SetLifecyclePolicy { to, .. } => same_document(
-                repository.lifecycle.required()?.as_deref(),
-                to.as_deref(),
-            ),
+            Self::SetLifecyclePolicy { to, .. } => {
+                same_document(repository.lifecycle.required()?.as_deref(), to.as_deref())
+            }
             Self::SetTags { to, .. } => {
                 let tags = repository.tags.required()?;
-                to.iter().all(|(key, value)| tags.get(key) == value.as_ref())
+                to.iter()
+                    .all(|(key, value)| tags.get(key) == value.as_ref())
             }
             Self::SetRepositoryPolicy { to, .. } => {
                 same_document(repository.policy.required()?.as_deref(), to.as_deref())

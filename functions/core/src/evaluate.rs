@@ -64,7 +64,9 @@ pub(crate) mod tests {
     #[test]
     fn the_example_complies_with_the_shipped_policy() {
         let repository = repository();
-        let policy = shipped().for_repository(&repository.id, &repository.tags).unwrap();
+        let policy = shipped()
+            .for_repository(&repository.id, &repository.tags)
+            .unwrap();
         assert_eq!(evaluate(&policy, &repository), []);
     }
 
@@ -73,7 +75,9 @@ pub(crate) mod tests {
         let mut repository = repository();
         repository.mutability = TagMutability::Mutable;
         repository.encryption = Encryption::aes256();
-        let policy = shipped().for_repository(&repository.id, &repository.tags).unwrap();
+        let policy = shipped()
+            .for_repository(&repository.id, &repository.tags)
+            .unwrap();
         let rules: Vec<_> = evaluate(&policy, &repository)
             .iter()
             .map(|finding| finding.rule)

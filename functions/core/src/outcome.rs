@@ -62,9 +62,7 @@ pub fn verdicts(
             let mut detail = &step.finding.violation.detail;
             let (status, to_do, action) = match &step.decision {
                 Decision::People(what) => (Status::Open, what.clone(), None),
-                Decision::Hold(why) | Decision::Stop(why) => {
-                    (Status::Withheld, why.clone(), None)
-                }
+                Decision::Hold(why) | Decision::Stop(why) => (Status::Withheld, why.clone(), None),
                 Decision::Exempt(standing) => (Status::Exempt, exempt(standing, now), None),
                 Decision::Repair(action) => match results.get(rule) {
                     Some(Ok(())) => match &step.finding.left {

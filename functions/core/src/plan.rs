@@ -92,7 +92,10 @@ pub fn plan(
     // As the repairs of this plan leave it, one after the other.
     let mut repaired = repository.clone();
     let mut parts: Vec<Part> = Vec::new();
-    for mut finding in findings.into_iter().chain(stale_quarantine(policy, repository, context)) {
+    for mut finding in findings
+        .into_iter()
+        .chain(stale_quarantine(policy, repository, context))
+    {
         let exemption = policy.exemption(finding.rule, &repository.tags, context.now);
         let decision = match exemption {
             Ok(Some(standing)) => Decision::Exempt(standing),
@@ -137,7 +140,9 @@ fn go_on(policy: &Resolved, finding: &Finding, repaired: &Repository) -> Decisio
     };
     match violation.map(|violation| violation.fix) {
         Some(Fix::Safe(action)) => Decision::Repair(action),
-        _ => Decision::Hold("another repair changes the same part: the next look goes on".to_owned()),
+        _ => {
+            Decision::Hold("another repair changes the same part: the next look goes on".to_owned())
+        }
     }
 }
 
@@ -252,7 +257,10 @@ fn who(cause: &str, actor: Option<&str>, at: i64) -> String {
         .ok()
         .and_then(|time| time.format(&Rfc3339).ok())
         .unwrap_or_default();
-    format!("{cause} by {} at {time}", actor.unwrap_or("an unknown caller"))
+    format!(
+        "{cause} by {} at {time}",
+        actor.unwrap_or("an unknown caller")
+    )
 }
 
 /// Why the last recreation ended with the old encryption, where that is recent.

@@ -74,7 +74,10 @@ mod tests {
     #[test]
     fn what_can_not_be_edited_is_said() {
         assert!(impose(Some("nonsense")).is_err());
-        let long = format!(r#"{{"Statement":[{{"Sid":"{}"}}]}}"#, "x".repeat(LONGEST - 40));
+        let long = format!(
+            r#"{{"Statement":[{{"Sid":"{}"}}]}}"#,
+            "x".repeat(LONGEST - 40)
+        );
         assert!(impose(Some(&long)).unwrap_err().contains("no room"));
     }
 }

@@ -106,7 +106,11 @@ mod tests {
             let all = statements(&together).unwrap();
             assert_eq!(all.last(), Some(&added), "{together}");
             let back = without(&together, &all[all.len() - 1..]);
-            assert_eq!(statements(&back).unwrap(), statements(text).unwrap(), "{back}");
+            assert_eq!(
+                statements(&back).unwrap(),
+                statements(text).unwrap(),
+                "{back}"
+            );
         }
         assert!(with("nonsense", added).is_err());
     }

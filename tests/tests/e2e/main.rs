@@ -8,11 +8,14 @@
 
 mod alerts;
 mod bad_luck;
+mod careful;
 mod crash;
 mod events;
 mod immutability;
 mod monitor;
 mod permissions;
+mod policy_parameter;
+mod real_ecr;
 mod recreate;
 mod role;
 mod rules;

@@ -8,6 +8,11 @@ use crate::support::{World, call, status};
 impl World {
     /// Gives the function a policy in place of the bundled one.
     pub(crate) async fn set_policy(&self, policy: &str) {
+        self.set_variable("POLICY", policy).await;
+    }
+
+    /// Sets a variable of the function's environment; it begins anew with it.
+    pub(crate) async fn set_variable(&self, name: &str, value: &str) {
         let lambda = &self.clients.lambda;
         let function = &self.stack.enforcer;
         let configuration = lambda
@@ -20,7 +25,7 @@ impl World {
             .environment
             .and_then(|e| e.variables)
             .unwrap_or_default();
-        variables.insert("POLICY".to_owned(), policy.to_owned());
+        variables.insert(name.to_owned(), value.to_owned());
         let environment = Environment::builder()
             .set_variables(Some(variables))
             .build();

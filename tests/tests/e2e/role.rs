@@ -19,8 +19,8 @@ const SURROUNDINGS: [&str; 9] = [
     "sqs:SendMessage",
 ];
 
-/// Only a rollback takes these, which a person runs with permissions of their own.
-const PEOPLES: [&str; 1] = ["ecr:DeleteLifecyclePolicy"];
+/// Only the command takes these, which people run with permissions of their own.
+const PEOPLES: [&str; 2] = ["ecr:DeleteLifecyclePolicy", "sts:GetCallerIdentity"];
 
 /// Each call of the AWS crate says which permission it takes, for where AWS's refusal does not.
 fn named_by_the_code() -> BTreeSet<String> {

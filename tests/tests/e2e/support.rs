@@ -44,10 +44,18 @@ impl World {
 
     /// A local AWS of the test's own, for one that changes the deployment.
     pub(crate) fn own() -> Self {
+        Self::own_with("", |_| {})
+    }
+
+    /// The same with parameters, after something has been prepared.
+    pub(crate) fn own_with(parameters: &str, prepare: impl FnOnce(&LocalAws)) -> Self {
         let local: &'static LocalAws =
             Box::leak(Box::new(LocalAws::start().expect("the local AWS starts")));
+        prepare(local);
         let stack = Box::leak(Box::new(
-            local.deploy("ecr-warden", "").expect("the stack deploys"),
+            local
+                .deploy("ecr-warden", parameters)
+                .expect("the stack deploys"),
         ));
         Self {
             local,

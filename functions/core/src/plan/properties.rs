@@ -320,7 +320,13 @@ fn planned_in(policy: &Resolved, repository: &Repository, state: Result<&Known, 
         actor: None,
         created_at: repository.created_at,
     };
-    plan(policy, repository, evaluate(policy, repository), state, &context)
+    plan(
+        policy,
+        repository,
+        evaluate(policy, repository),
+        state,
+        &context,
+    )
 }
 
 fn planned(policy: &Resolved, repository: &Repository) -> Plan {
@@ -415,7 +421,12 @@ fn findings_do_not_depend_on_the_order_of_statements() {
         let kinds = |repository: &Repository| -> Vec<(&str, bool)> {
             evaluate(&case.enforced, repository)
                 .iter()
-                .map(|finding| (finding.rule, matches!(finding.violation.fix, Fix::Manual(_))))
+                .map(|finding| {
+                    (
+                        finding.rule,
+                        matches!(finding.violation.fix, Fix::Manual(_)),
+                    )
+                })
                 .collect()
         };
         assert_eq!(kinds(&reversed), kinds(&case.repository), "seed {seed}");
@@ -431,16 +442,28 @@ fn changes_do_not_undo_each_other() {
         let actions: Vec<&Action> = plan.repairs().map(|(_, action)| action).collect();
         let mut repository = case.repository.clone();
         for action in &actions {
-            assert_eq!(action.stands_on(&repository), Ok(true), "seed {seed}: {action:?}");
+            assert_eq!(
+                action.stands_on(&repository),
+                Ok(true),
+                "seed {seed}: {action:?}"
+            );
             let before = repository.clone();
             action.apply_to(&mut repository);
             assert_ne!(before, repository, "seed {seed}: {action:?}");
             assert_ne!(action.from(), action.to(), "seed {seed}: {action:?}");
-            assert_eq!(action.is_done(&repository), Ok(true), "seed {seed}: {action:?}");
+            assert_eq!(
+                action.is_done(&repository),
+                Ok(true),
+                "seed {seed}: {action:?}"
+            );
         }
-        let same_part = actions
-            .iter()
-            .any(|action| actions.iter().filter(|other| other.part() == action.part()).count() > 1);
+        let same_part = actions.iter().any(|action| {
+            actions
+                .iter()
+                .filter(|other| other.part() == action.part())
+                .count()
+                > 1
+        });
         if !same_part {
             let backwards = applied(&case.repository, actions.iter().rev().copied());
             assert_eq!(repository, backwards, "seed {seed}");

@@ -80,10 +80,19 @@ fn what_is_set_back_too_often_is_left_to_people() {
         panic!("it goes on");
     };
     assert!(why.contains("repaired 2 times"), "{why}");
-    assert!(why.contains("by a stack at") && why.contains("by terraform at"), "{why}");
-    assert!(!why.contains("the creator"), "nobody had set anything back yet: {why}");
+    assert!(
+        why.contains("by a stack at") && why.contains("by terraform at"),
+        "{why}"
+    );
+    assert!(
+        !why.contains("the creator"),
+        "nobody had set anything back yet: {why}"
+    );
     let yesterday = repaired(&[(25, "a stack"), (3, "a stack")]);
-    assert!(matches!(decision(&policy, &mutable(), &yesterday), Decision::Repair(_)));
+    assert!(matches!(
+        decision(&policy, &mutable(), &yesterday),
+        Decision::Repair(_)
+    ));
 }
 
 #[test]
@@ -102,20 +111,30 @@ fn what_is_held_stays_held_until_people_say_so() {
         Decision::Hold("rolled back by mary".to_owned())
     );
     known.repairs.insert("mutable-tags".to_owned(), resumed);
-    assert!(matches!(decision(&policy, &mutable(), &known), Decision::Repair(_)));
+    assert!(matches!(
+        decision(&policy, &mutable(), &known),
+        Decision::Repair(_)
+    ));
 }
 
 #[test]
 fn a_fight_that_people_have_ended_is_not_counted() {
     let policy = policy("repair-limit: 1");
     let mut known = repaired(&[(2, "a stack")]);
-    assert!(matches!(decision(&policy, &mutable(), &known), Decision::Stop(_)));
+    assert!(matches!(
+        decision(&policy, &mutable(), &known),
+        Decision::Stop(_)
+    ));
     let resumed = known.repairs["mutable-tags"].resumed(NOW - HOUR);
     known.repairs.insert("mutable-tags".to_owned(), resumed);
-    assert!(matches!(decision(&policy, &mutable(), &known), Decision::Repair(_)));
+    assert!(matches!(
+        decision(&policy, &mutable(), &known),
+        Decision::Repair(_)
+    ));
 }
 
-const EXEMPT: &str = "exemptions: [{ repositories: [\"payments/**\"], rules: [mutable-tags], reason: OPS-1, until: ";
+const EXEMPT: &str =
+    "exemptions: [{ repositories: [\"payments/**\"], rules: [mutable-tags], reason: OPS-1, until: ";
 
 #[test]
 fn an_exemption_holds_until_its_end() {
@@ -129,7 +148,10 @@ fn an_exemption_holds_until_its_end() {
     let mut elsewhere = mutable();
     elsewhere.id.name = "shop/api".to_owned();
     let policy = policy(&format!("{EXEMPT}2100-01-01 }}]"));
-    assert!(matches!(decision(&policy, &elsewhere, &known), Decision::Repair(_)));
+    assert!(matches!(
+        decision(&policy, &elsewhere, &known),
+        Decision::Repair(_)
+    ));
 }
 
 #[test]
@@ -141,7 +163,10 @@ fn a_tag_exempts_where_the_policy_lets_it() {
     let of = |more: &str| decision(&policy(more), &repository, &known);
     let allowed = "exemptions-by-tag: { rules: [mutable-tags] }";
     assert!(matches!(of(allowed), Decision::Exempt(_)));
-    assert!(matches!(of(""), Decision::Repair(_)), "the policy allows none");
+    assert!(
+        matches!(of(""), Decision::Repair(_)),
+        "the policy allows none"
+    );
     let fixed = format!("{allowed}\nnon-negotiable: [mutable-tags]");
     assert!(matches!(of(&fixed), Decision::Repair(_)));
     let others = "exemptions-by-tag: { rules: [missing-tags] }";
@@ -163,7 +188,10 @@ fn a_quarantine_goes_with_its_reason() {
     };
     action.apply_to(&mut repository);
     let while_weak = decisions(&policy, &repository, &known);
-    assert!(matches!(while_weak[..], [(_, Decision::People(_))]), "{while_weak:?}");
+    assert!(
+        matches!(while_weak[..], [(_, Decision::People(_))]),
+        "{while_weak:?}"
+    );
     // It conforms, it is exempt, the policy asks for no quarantine, or for nothing.
     let exempt = format!(
         "{weak}exemptions: [{{ repositories: [\"**\"], rules: [weak-encryption], reason: x, until: 2100-01-01 }}]"
@@ -186,7 +214,10 @@ fn a_quarantine_goes_with_its_reason() {
             panic!("{decision:?}");
         };
         let monitor = Policy::parse("version: 1\nmode: monitor\n").unwrap();
-        assert!(matches!(decisions(&monitor, repository, &Known::default())[..], [(_, Decision::Hold(_))]));
+        assert!(matches!(
+            decisions(&monitor, repository, &Known::default())[..],
+            [(_, Decision::Hold(_))]
+        ));
     }
 }
 
@@ -212,5 +243,8 @@ fn changes_of_the_same_part_add_up() {
         action.apply_to(&mut repository);
     }
     let text = repository.policy.known().unwrap().clone().unwrap();
-    assert!(quarantine::is_in(&text) && !text.contains("Allow"), "{text}");
+    assert!(
+        quarantine::is_in(&text) && !text.contains("Allow"),
+        "{text}"
+    );
 }

@@ -127,7 +127,9 @@ impl ByTag {
         }
         let (day, reason) = value.split_once(' ').unwrap_or((value, ""));
         let Ok(until) = Day::try_from(day.to_owned()) else {
-            return Some(none("its value must begin with the last day, as 2027-03-31"));
+            return Some(none(
+                "its value must begin with the last day, as 2027-03-31",
+            ));
         };
         let Ok(reason) = Reason::try_from(reason.to_owned()) else {
             return Some(none("its value must go on with a reason"));
@@ -295,7 +297,14 @@ mod tests {
     #[test]
     fn a_day_holds_until_its_end() {
         assert_eq!(day("1970-01-01").end(), DAY);
-        for wrong in ["2027-02-30", "20270331", "2027-3-1", "soon", "", "+002027-03-31"] {
+        for wrong in [
+            "2027-02-30",
+            "20270331",
+            "2027-3-1",
+            "soon",
+            "",
+            "+002027-03-31",
+        ] {
             assert!(Day::try_from(wrong.to_owned()).is_err(), "{wrong}");
         }
     }

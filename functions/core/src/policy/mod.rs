@@ -2,21 +2,25 @@
 
 pub mod document;
 pub mod exemption;
+mod file;
+mod matching;
 mod reading;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-
-use wildmatch::WildMatch;
 
 use crate::repository::{Read, Reads, RepositoryId};
 use crate::rules::{Entry, RULES, Rule, RuleMode, entry};
 use document::{Content, Node, Place, Problem, parse};
-use exemption::{ByTag, Exemption, ExemptionFile, RuleId, Standing};
+use exemption::{ByTag, Exemption, Standing};
+use file::{MOST_REPAIRS, PolicyFile};
+pub use file::{Settle, schema};
+use matching::unread_tags;
+pub use matching::{Glob, Match, TagGlob};
 pub(crate) use reading::read;
 use reading::unknown;
 
@@ -56,231 +60,6 @@ impl fmt::Display for InvalidPolicy {
             write!(f, "{separator}{problem}")?;
         }
         Ok(())
-    }
-}
-
-/// The file's own shape. The blocks of rules are read by the rules.
-#[derive(Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct PolicyFile {
-    /// The version of this format.
-    #[expect(dead_code, reason = "its one value is checked while reading")]
-    version: Version,
-    mode: Mode,
-    /// How long a new repository is left alone, so that its creator can finish: `90s`, `5m`, at most `15m`. Off without it.
-    #[serde(default)]
-    settle: Option<Settle>,
-    /// How often a rule repairs one repository within 24 hours. What is set back more often is fought over: then it is
-    /// reported, and left to people.
-    #[serde(default)]
-    repair_limit: RepairLimit,
-    #[serde(default)]
-    #[schemars(schema_with = "blocks_schema")]
-    #[expect(
-        dead_code,
-        reason = "read from the document, so that problems have places"
-    )]
-    rules: BTreeMap<String, Value>,
-    /// Other settings for some repositories; the last match wins, key by key.
-    #[serde(default)]
-    overrides: Vec<Override>,
-    /// Findings that may stand for a time.
-    #[serde(default)]
-    exemptions: Vec<ExemptionFile>,
-    /// Lets repositories exempt themselves by a tag.
-    #[serde(default)]
-    exemptions_by_tag: Option<ByTag>,
-    /// Rules that nothing exempts from, neither this file nor a tag.
-    #[serde(default)]
-    non_negotiable: Vec<RuleId>,
-}
-
-/// Seconds that a new repository is left alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(try_from = "String")]
-#[schemars(transform = settle_schema)]
-pub struct Settle(u16);
-
-/// A message to a queue can be delayed by no more (SQS, DelaySeconds).
-const LONGEST_SETTLE: u16 = 900;
-
-impl Settle {
-    #[must_use]
-    pub fn seconds(self) -> i64 {
-        i64::from(self.0)
-    }
-}
-
-impl TryFrom<String> for Settle {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let seconds = match (text.strip_suffix('s'), text.strip_suffix('m')) {
-            (Some(seconds), _) => seconds.parse::<u16>().ok(),
-            (_, Some(minutes)) => minutes.parse::<u16>().ok().and_then(|m| m.checked_mul(60)),
-            _ => None,
-        };
-        seconds
-            .filter(|seconds| (1..=LONGEST_SETTLE).contains(seconds))
-            .map(Self)
-            .ok_or_else(|| {
-                format!(
-                    "`{}` is not a time to settle: write it as 90s or 5m, at most 15m",
-                    crate::text::one_line(&text, 40)
-                )
-            })
-    }
-}
-
-/// Repairs of one repository by one rule within 24 hours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(try_from = "u64")]
-#[schemars(transform = repair_limit_schema)]
-struct RepairLimit(usize);
-
-/// More are not remembered.
-const MOST_REPAIRS: usize = 10;
-
-impl Default for RepairLimit {
-    fn default() -> Self {
-        Self(3)
-    }
-}
-
-impl TryFrom<u64> for RepairLimit {
-    type Error = String;
-
-    fn try_from(limit: u64) -> Result<Self, String> {
-        usize::try_from(limit)
-            .ok()
-            .filter(|limit| (1..=MOST_REPAIRS).contains(limit))
-            .map(Self)
-            .ok_or_else(|| format!("repair-limit is 1 to {MOST_REPAIRS}, not {limit}"))
-    }
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(try_from = "u64")]
-#[schemars(transform = version_schema)]
-struct Version;
-
-impl TryFrom<u64> for Version {
-    type Error = String;
-
-    fn try_from(version: u64) -> Result<Self, String> {
-        (version == 1)
-            .then_some(Self)
-            .ok_or_else(|| format!("version {version} is not known to this ecr-warden, expected 1"))
-    }
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Override {
-    r#match: Match,
-    #[schemars(schema_with = "blocks_schema")]
-    #[expect(
-        dead_code,
-        reason = "read from the document, so that problems have places"
-    )]
-    rules: BTreeMap<String, Value>,
-}
-
-/// Which repositories an override is for: all that is given must match, and in each list one entry.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Match {
-    /// Globs over names: `*` stays within a part of the name, `**` does not.
-    pub repositories: Vec<Glob>,
-    /// Account ids, quoted.
-    pub accounts: Vec<String>,
-    pub regions: Vec<String>,
-    /// Resource tags by key, all of which must be there; values may contain `*`.
-    pub tags: BTreeMap<String, TagGlob>,
-}
-
-impl Match {
-    fn is_empty(&self) -> bool {
-        let Self {
-            repositories,
-            accounts,
-            regions,
-            tags,
-        } = self;
-        repositories.is_empty() && accounts.is_empty() && regions.is_empty() && tags.is_empty()
-    }
-
-    /// Whether it matches as far as the name tells.
-    fn covers_name(&self, id: &RepositoryId) -> bool {
-        (self.repositories.is_empty()
-            || self.repositories.iter().any(|glob| glob.matches(&id.name)))
-            && (self.accounts.is_empty() || self.accounts.contains(&id.account))
-            && (self.regions.is_empty() || self.regions.contains(&id.region))
-    }
-
-    fn covers(&self, id: &RepositoryId, tags: &Read<BTreeMap<String, String>>) -> Result<bool, String> {
-        if !self.covers_name(id) || self.tags.is_empty() {
-            return Ok(self.covers_name(id));
-        }
-        let tags = tags.required().map_err(unread_tags)?;
-        Ok(self
-            .tags
-            .iter()
-            .all(|(key, glob)| tags.get(key).is_some_and(|value| glob.matches(value))))
-    }
-}
-
-fn unread_tags(why: String) -> String {
-    format!("the policy depends on its tags, which could not be read: {why}")
-}
-
-/// A tag's value, in which `*` stands for anything.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct TagGlob(String);
-
-impl TagGlob {
-    #[must_use]
-    pub fn matches(&self, value: &str) -> bool {
-        self.0 == value || (self.0.contains('*') && WildMatch::new(&self.0).matches(value))
-    }
-}
-
-/// A glob over repository names.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
-pub struct Glob(String);
-
-impl TryFrom<String> for Glob {
-    type Error = String;
-
-    fn try_from(glob: String) -> Result<Self, String> {
-        let fits = (1..=256).contains(&glob.len())
-            && glob.bytes().all(|b| {
-                matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-' | b'/' | b'*' | b'?')
-            });
-        if fits {
-            Ok(Self(glob))
-        } else {
-            Err(format!(
-                "`{}` matches no repository: names have lower-case letters, digits, `.`, `_`, `-`, `/`; wildcards are \
-                 `*`, `**` and `?`",
-                crate::text::one_line(&glob, 80)
-            ))
-        }
-    }
-}
-
-impl From<Glob> for String {
-    fn from(glob: Glob) -> Self {
-        glob.0
-    }
-}
-
-impl Glob {
-    #[must_use]
-    pub fn matches(&self, name: &str) -> bool {
-        fast_glob::glob_match(&self.0, name)
     }
 }
 
@@ -616,41 +395,6 @@ fn written_out(block: &Node) -> Node {
         at(Content::Text(mode.clone())),
     );
     at(Content::Mapping(vec![key]))
-}
-
-/// The JSON Schema of a policy file, made from the types, for editors.
-#[must_use]
-pub fn schema() -> Schema {
-    let mut schema = SchemaGenerator::default().into_root_schema_for::<PolicyFile>();
-    schema.insert("title".to_owned(), "ecr-warden policy".into());
-    schema
-}
-
-fn blocks_schema(generator: &mut SchemaGenerator) -> Schema {
-    let properties: Map<String, Value> = RULES
-        .iter()
-        .map(|entry| {
-            let settings = entry.schema(generator);
-            let either = json_schema!({
-                "description": entry.meta.summary,
-                "anyOf": [settings, { "const": "off" }],
-            });
-            (entry.meta.id.to_owned(), either.to_value())
-        })
-        .collect();
-    json_schema!({ "type": "object", "properties": properties, "additionalProperties": false })
-}
-
-fn settle_schema(schema: &mut Schema) {
-    *schema = json_schema!({ "type": "string", "pattern": "^[1-9][0-9]*[sm]$", "description": "90s, 5m; at most 15m." });
-}
-
-fn repair_limit_schema(schema: &mut Schema) {
-    *schema = json_schema!({ "type": "integer", "minimum": 1, "maximum": MOST_REPAIRS, "default": 3 });
-}
-
-fn version_schema(schema: &mut Schema) {
-    *schema = json_schema!({ "const": 1, "description": "The version of this format." });
 }
 
 #[cfg(test)]

@@ -50,7 +50,10 @@ fn the_last_match_wins_key_by_key() {
         old.contains("require: Kms") && old.contains("when_empty: Alert"),
         "{old}"
     );
-    let rules = policy.for_repository(&id("payments/old-1"), &Read::NotAsked).unwrap().rules;
+    let rules = policy
+        .for_repository(&id("payments/old-1"), &Read::NotAsked)
+        .unwrap()
+        .rules;
     assert_eq!(rules.len(), 1, "mutable-tags is off there");
 }
 
@@ -60,7 +63,10 @@ fn a_rule_mode_lowers_the_policys_and_never_raises_it() {
         let text =
             format!("version: 1\nmode: {global}\nrules: {{ mutable-tags: {{ mode: {rule} }} }}\n");
         let policy = Policy::parse(&text).unwrap();
-        let rules = policy.for_repository(&id("ab"), &Read::NotAsked).unwrap().rules;
+        let rules = policy
+            .for_repository(&id("ab"), &Read::NotAsked)
+            .unwrap()
+            .rules;
         rules.first().map(|active| active.enforce)
     };
     assert_eq!(enforce("enforce", "enforce"), Some(true));
@@ -72,7 +78,13 @@ fn a_rule_mode_lowers_the_policys_and_never_raises_it() {
 #[test]
 fn a_rule_that_is_not_mentioned_is_off() {
     let policy = Policy::parse("version: 1\nmode: enforce\n").unwrap();
-    assert!(policy.for_repository(&id("ab"), &Read::NotAsked).unwrap().rules.is_empty());
+    assert!(
+        policy
+            .for_repository(&id("ab"), &Read::NotAsked)
+            .unwrap()
+            .rules
+            .is_empty()
+    );
 }
 
 #[test]
@@ -131,7 +143,9 @@ overrides:
 ";
     let policy = Policy::parse(text).unwrap();
     assert!(policy.for_repository(&id("a/c"), &Read::NotAsked).is_ok());
-    let error = policy.for_repository(&id("a/b"), &Read::NotAsked).unwrap_err();
+    let error = policy
+        .for_repository(&id("a/b"), &Read::NotAsked)
+        .unwrap_err();
     assert!(error.contains("contradict"), "{error}");
 }
 
@@ -176,14 +190,24 @@ fn an_override_can_depend_on_tags() {
             .for_repository(&id(name), tags)
             .map(|resolved| resolved.rules.len())
     };
-    assert_eq!(rules("payments/api", &tags(&[("data", "sensitive")])), Ok(1));
+    assert_eq!(
+        rules("payments/api", &tags(&[("data", "sensitive")])),
+        Ok(1)
+    );
     assert_eq!(rules("payments/api", &tags(&[("data", "public")])), Ok(0));
     assert_eq!(rules("payments/api", &tags(&[])), Ok(0));
     assert_eq!(rules("shop/api", &Read::NotAsked), Ok(0), "its name tells");
     let unread = Read::Unreadable("denied".to_owned());
-    assert!(rules("payments/api", &unread).unwrap_err().contains("denied"));
+    assert!(
+        rules("payments/api", &unread)
+            .unwrap_err()
+            .contains("denied")
+    );
     assert!(policy.reads(&id("payments/api")).tags);
-    assert!(policy.reads(&id("payments/api")).images, "it may be asked for");
+    assert!(
+        policy.reads(&id("payments/api")).images,
+        "it may be asked for"
+    );
     assert_eq!(policy.reads(&id("shop/api")), Reads::default());
 }
 
@@ -234,7 +258,10 @@ exemptions:
 #[test]
 fn a_time_to_settle() {
     let of = |text: &str| Settle::try_from(text.to_owned()).map(Settle::seconds).ok();
-    assert_eq!((of("90s"), of("5m"), of("15m")), (Some(90), Some(300), Some(900)));
+    assert_eq!(
+        (of("90s"), of("5m"), of("15m")),
+        (Some(90), Some(300), Some(900))
+    );
     for wrong in ["16m", "0s", "90", "s", "-1s", "99999999m", "1h", "é"] {
         assert_eq!(of(wrong), None, "{wrong}");
     }

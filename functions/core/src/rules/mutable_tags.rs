@@ -42,7 +42,8 @@ pub struct MovingTags(Vec<String>);
 impl Default for MovingTags {
     fn default() -> Self {
         let habits = [
-            "latest", "*-latest", "main", "master", "develop", "dev", "stable", "edge", "nightly", "*cache*", "sha256-*",
+            "latest", "*-latest", "main", "master", "develop", "dev", "stable", "edge", "nightly",
+            "*cache*", "sha256-*",
         ];
         Self(habits.map(str::to_owned).to_vec())
     }
@@ -290,7 +291,11 @@ fn with_impact(detail: String, stuck: &[&str]) -> String {
     if stuck.is_empty() {
         return detail;
     }
-    let named: Vec<String> = stuck.iter().take(NAMED).map(|tag| format!("`{tag}`")).collect();
+    let named: Vec<String> = stuck
+        .iter()
+        .take(NAMED)
+        .map(|tag| format!("`{tag}`"))
+        .collect();
     let more = match stuck.len().saturating_sub(NAMED) {
         0 => String::new(),
         more => format!(" and {more} more"),
@@ -376,7 +381,11 @@ mod tests {
         let violation = rule
             .check(&with_tags(&["v1.0.0", "latest", "cache-main", "nightly"]))
             .unwrap();
-        assert!(violation.detail.ends_with(": `nightly`"), "{}", violation.detail);
+        assert!(
+            violation.detail.ends_with(": `nightly`"),
+            "{}",
+            violation.detail
+        );
         assert_eq!(
             violation.fix,
             Fix::Safe(Action::SetTagMutability {
@@ -397,18 +406,37 @@ mod tests {
         let Fix::Safe(Action::SetTagMutability { to, .. }) = &violation.fix else {
             panic!("{violation:?}");
         };
-        assert_eq!(*to, TagMutability::ImmutableWithExclusion(filters(&allowed[..5])));
-        assert!(violation.detail.ends_with("`latest`"), "{}", violation.detail);
+        assert_eq!(
+            *to,
+            TagMutability::ImmutableWithExclusion(filters(&allowed[..5]))
+        );
+        assert!(
+            violation.detail.ends_with("`latest`"),
+            "{}",
+            violation.detail
+        );
     }
 
     #[test]
     fn a_pull_through_cache_is_told_apart() {
         let mut repository = with_tags(&["latest"]);
         repository.pull_through = crate::repository::Read::Known(true);
-        let check = |how| MutableTags { pull_through_caches: how, ..rule(&[]) }.check(&repository);
+        let check = |how| {
+            MutableTags {
+                pull_through_caches: how,
+                ..rule(&[])
+            }
+            .check(&repository)
+        };
         assert_eq!(check(PullThroughCaches::Ignore), None);
-        assert!(matches!(check(PullThroughCaches::Report).unwrap().fix, Fix::Manual(_)));
-        assert!(matches!(check(PullThroughCaches::Repair).unwrap().fix, Fix::Safe(_)));
+        assert!(matches!(
+            check(PullThroughCaches::Report).unwrap().fix,
+            Fix::Manual(_)
+        ));
+        assert!(matches!(
+            check(PullThroughCaches::Repair).unwrap().fix,
+            Fix::Safe(_)
+        ));
     }
 
     #[test]

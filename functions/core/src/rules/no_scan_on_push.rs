@@ -192,7 +192,10 @@ impl NoScanOnPush {
             }),
         }
         to.rules.sort_by(|a, b| a.frequency.cmp(&b.frequency));
-        let too_many = to.rules.iter().any(|rule| rule.filters.len() > MOST_FILTERS);
+        let too_many = to
+            .rules
+            .iter()
+            .any(|rule| rule.filters.len() > MOST_FILTERS);
         if to.rules.len() > MOST_RULES || too_many {
             return Err(format!(
                 "the registry's scanning has no room for the policy's `registry-filters` (ECR takes {MOST_RULES} rules of \
@@ -205,9 +208,9 @@ impl NoScanOnPush {
 
 fn is_filter(filter: &str) -> bool {
     (1..=LONGEST_FILTER).contains(&filter.len())
-        && filter.bytes().all(
-            |b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-' | b'/' | b'*'),
-        )
+        && filter
+            .bytes()
+            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-' | b'/' | b'*'))
 }
 
 #[cfg(test)]
@@ -302,7 +305,10 @@ mod tests {
                 let after = repository.scanning.known().unwrap();
                 assert_eq!(after.enhanced, enhanced);
                 for old in &before.rules {
-                    let new = after.rules.iter().find(|new| new.frequency == old.frequency);
+                    let new = after
+                        .rules
+                        .iter()
+                        .find(|new| new.frequency == old.frequency);
                     assert!(new.unwrap().filters.is_superset(&old.filters), "{after}");
                 }
             }

@@ -537,9 +537,15 @@ mod tests {
         let Fix::Manual(left) = rule.check(&repository).unwrap().fix else {
             panic!("quarantined again");
         };
-        assert!(left.starts_with("pushes are refused; it holds images"), "{left}");
+        assert!(
+            left.starts_with("pushes are refused; it holds images"),
+            "{left}"
+        );
         repository.policy = Read::Unreadable("denied".to_owned());
-        assert!(matches!(rule.check(&repository).unwrap().fix, Fix::Manual(_)));
+        assert!(matches!(
+            rule.check(&repository).unwrap().fix,
+            Fix::Manual(_)
+        ));
     }
 
     #[test]

@@ -108,7 +108,10 @@ impl Table {
         }
         if let Some(record) = &claim.record {
             let before = self.known.repairs.get(&claim.rule);
-            assert_eq!(record.version, before.map_or(0, |record| record.version) + 1);
+            assert_eq!(
+                record.version,
+                before.map_or(0, |record| record.version) + 1
+            );
             self.known
                 .repairs
                 .insert(claim.rule.clone(), record.clone());
@@ -234,7 +237,10 @@ fn a_repair_is_told_once_and_leaves_its_record() {
     assert_eq!(claims[0].said.pending, Some(me.clone()));
     assert_eq!(table.told, 1);
     assert!(table.known.said.is_empty());
-    assert_eq!(table.known.repairs[RULE].history[0].cause, "CreateRepository");
+    assert_eq!(
+        table.known.repairs[RULE].history[0].cause,
+        "CreateRepository"
+    );
     // Somebody sets it back: that is news.
     table.invocation(&plan, &context(&me, NOW + 60), FIXED);
     assert_eq!(table.told, 2);
@@ -466,7 +472,12 @@ fn exempt(until: &str) -> Decision {
         .unwrap()
         .for_repository(&repository.id, &repository.tags)
         .unwrap();
-    Decision::Exempt(policy.exemption(RULE, &repository.tags, 0).unwrap().unwrap())
+    Decision::Exempt(
+        policy
+            .exemption(RULE, &repository.tags, 0)
+            .unwrap()
+            .unwrap(),
+    )
 }
 
 /// It was told, is exempt for a time, and is told again when that ends. NOW is 2027-01-15.
@@ -483,7 +494,11 @@ fn an_exemption_is_told_where_it_changes_something_and_before_it_ends() {
         table.invocation(&soon, &context(&me, NOW), told_exempt);
         assert_eq!(table.told, 1, "it ends in 14 days");
     }
-    table.invocation(&found("MUTABLE", people("mend it")), &context(&me, NOW), OPEN);
+    table.invocation(
+        &found("MUTABLE", people("mend it")),
+        &context(&me, NOW),
+        OPEN,
+    );
     assert_eq!(table.told, 2, "it has ended");
     table.invocation(&far, &context(&me, NOW), told_exempt);
     assert_eq!(table.told, 3, "what stood open is exempt");
@@ -501,7 +516,11 @@ fn a_fight_is_told_once_and_is_over_when_the_finding_is_gone() {
     let held_back = found("MUTABLE", Decision::Hold("by terraform".to_owned()));
     table.invocation(&held_back, &context(&me, NOW + 60), withheld);
     assert_eq!(table.told, 1);
-    table.invocation(&nothing_found(), &context(&me, NOW + 120), Ends::Told(Status::Resolved, ""));
+    table.invocation(
+        &nothing_found(),
+        &context(&me, NOW + 120),
+        Ends::Told(Status::Resolved, ""),
+    );
     assert_eq!(table.told, 2);
     assert_eq!(held(&table), None);
 }
@@ -522,5 +541,8 @@ fn the_record_of_repairs_has_room_for_the_newest() {
     assert_eq!(repairs.version, 20);
     assert_eq!(repairs.history[0].at, NOW + 19);
     let size = serde_json::to_string(&repairs).unwrap().len();
-    assert!((2..MOST_REPAIRS).contains(&repairs.history.len()) && size < 350_000, "{size}");
+    assert!(
+        (2..MOST_REPAIRS).contains(&repairs.history.len()) && size < 350_000,
+        "{size}"
+    );
 }

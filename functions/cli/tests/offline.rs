@@ -1,0 +1,136 @@
+//! What the command does without AWS.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+/// Its exit status, and what it said on standard output and on standard error.
+fn ecr_warden(arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_ecr-warden"))
+        .current_dir(ROOT)
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code().unwrap(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+/// A file for one test.
+fn file(name: &str, text: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn policies_are_checked() {
+    let (status, out, _) = ecr_warden(&["policy", "check", "infra/policy.yaml"]);
+    assert_eq!((status, out.as_str()), (0, "infra/policy.yaml: valid\n"));
+    let wrong = file(
+        "wrong.yaml",
+        "version: 1\nmode: enforc\nrules: { mutable-tag: {} }\n",
+    );
+    let (status, _, error) = ecr_warden(&["policy", "check", wrong.to_str().unwrap()]);
+    assert_eq!(status, 2);
+    let lines: Vec<&str> = error.lines().collect();
+    assert_eq!(lines.len(), 2, "{error}");
+    assert!(
+        lines[0].contains("wrong.yaml:2:7: unknown value `enforc`"),
+        "{error}"
+    );
+    assert!(
+        lines[1].contains("wrong.yaml:3:10: unknown rule `mutable-tag`"),
+        "{error}"
+    );
+    let (status, _, error) = ecr_warden(&["policy", "check", "no/such.yaml"]);
+    assert!(status == 2 && error.contains("no/such.yaml"), "{error}");
+}
+
+#[test]
+fn the_schema_is_the_committed_one() {
+    let (status, out, _) = ecr_warden(&["policy", "schema"]);
+    let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    let committed = std::fs::read_to_string(format!("{ROOT}/docs/policy.schema.json")).unwrap();
+    assert_eq!(status, 0);
+    assert_eq!(parsed(&out), parsed(&committed));
+}
+
+#[test]
+fn rules_are_listed_and_explained() {
+    let (status, out, _) = ecr_warden(&["rules"]);
+    assert!(
+        status == 0 && out.contains("weak-encryption") && out.contains("ECR.5"),
+        "{out}"
+    );
+    let (status, out, _) = ecr_warden(&["rules", "mutable-tags"]);
+    assert!(status == 0 && out.contains("allow-exclusions"), "{out}");
+    let (status, _, error) = ecr_warden(&["rules", "mutable"]);
+    assert!(
+        status == 2 && error.contains("no rule `mutable`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_event_is_explained() {
+    let created = [
+        "explain",
+        "events/create-repository-by-role.json",
+        "--policy",
+        "infra/policy.yaml",
+    ];
+    let (status, out, _) = ecr_warden(&created);
+    assert_eq!(status, 1, "{out}");
+    assert!(
+        out.contains("mutable-tags") && out.contains("MUTABLE → IMMUTABLE"),
+        "{out}"
+    );
+    // What is said of the repository counts.
+    let snapshot = file(
+        "repository.yaml",
+        "mutability: immutable\nencryption: { kind: kms }\nhas-images: true\ntags: { team: payments }\n",
+    );
+    let with = [&created[..], &["--repository", snapshot.to_str().unwrap()]].concat();
+    let (status, out, error) = ecr_warden(&with);
+    assert!(status == 0 && out.contains("It conforms"), "{out}{error}");
+    let unreadable = file("unreadable.yaml", "recent-tags: { unreadable: denied }\n");
+    let with = [
+        &created[..],
+        &["--repository", unreadable.to_str().unwrap()],
+    ]
+    .concat();
+    let (status, out, _) = ecr_warden(&with);
+    assert!(status == 1 && out.contains("people: not changed"), "{out}");
+    let wrong = file("wrong-snapshot.yaml", "mutabilty: immutable\n");
+    let with = [&created[..], &["--repository", wrong.to_str().unwrap()]].concat();
+    let (status, _, error) = ecr_warden(&with);
+    assert!(status == 2 && error.contains("mutabilty"), "{error}");
+}
+
+#[test]
+fn an_event_that_leads_to_nothing_is_explained_too() {
+    let policy = ["--policy", "infra/policy.yaml"];
+    let ignored = file("ignored.json", r#"{"source":"aws.s3","detail-type":"x"}"#);
+    let (status, out, _) =
+        ecr_warden(&[&["explain", ignored.to_str().unwrap()], &policy[..]].concat());
+    assert!(status == 0 && out.contains("is ignored"), "{out}");
+    let wrong = file("wrong.json", "{");
+    let (status, _, error) =
+        ecr_warden(&[&["explain", wrong.to_str().unwrap()], &policy[..]].concat());
+    assert!(status == 2 && error.contains("wrong.json"), "{error}");
+}
+
+#[test]
+fn usage_errors_say_what_was_meant() {
+    let (status, _, error) = ecr_warden(&["polcy", "check"]);
+    assert!(status == 2 && error.contains("policy"), "{error}");
+    let (status, _, error) = ecr_warden(&["rollback", "shop/api"]);
+    assert!(status == 2 && error.contains("--state-table"), "{error}");
+}

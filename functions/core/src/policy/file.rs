@@ -1,0 +1,175 @@
+//! The policy file's shape, and its JSON Schema.
+
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::Mode;
+use super::exemption::{ByTag, ExemptionFile, RuleId};
+use super::matching::Match;
+use crate::rules::RULES;
+
+/// The file's own shape. The blocks of rules are read by the rules.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct PolicyFile {
+    /// The version of this format.
+    #[expect(dead_code, reason = "its one value is checked while reading")]
+    pub(super) version: Version,
+    pub(super) mode: Mode,
+    /// How long a new repository is left alone, so that its creator can finish: `90s`, `5m`, at most `15m`. Off without it.
+    #[serde(default)]
+    pub(super) settle: Option<Settle>,
+    /// How often a rule repairs one repository within 24 hours. What is set back more often is fought over: then it is
+    /// reported, and left to people.
+    #[serde(default)]
+    pub(super) repair_limit: RepairLimit,
+    #[serde(default)]
+    #[schemars(schema_with = "blocks_schema")]
+    #[expect(
+        dead_code,
+        reason = "read from the document, so that problems have places"
+    )]
+    pub(super) rules: BTreeMap<String, Value>,
+    /// Other settings for some repositories; the last match wins, key by key.
+    #[serde(default)]
+    pub(super) overrides: Vec<Override>,
+    /// Findings that may stand for a time.
+    #[serde(default)]
+    pub(super) exemptions: Vec<ExemptionFile>,
+    /// Lets repositories exempt themselves by a tag.
+    #[serde(default)]
+    pub(super) exemptions_by_tag: Option<ByTag>,
+    /// Rules that nothing exempts from, neither this file nor a tag.
+    #[serde(default)]
+    pub(super) non_negotiable: Vec<RuleId>,
+}
+
+/// Seconds that a new repository is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(transform = settle_schema)]
+pub struct Settle(u16);
+
+/// A message to a queue can be delayed by no more (SQS, DelaySeconds).
+const LONGEST_SETTLE: u16 = 900;
+
+impl Settle {
+    #[must_use]
+    pub fn seconds(self) -> i64 {
+        i64::from(self.0)
+    }
+}
+
+impl TryFrom<String> for Settle {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let seconds = match (text.strip_suffix('s'), text.strip_suffix('m')) {
+            (Some(seconds), _) => seconds.parse::<u16>().ok(),
+            (_, Some(minutes)) => minutes.parse::<u16>().ok().and_then(|m| m.checked_mul(60)),
+            _ => None,
+        };
+        seconds
+            .filter(|seconds| (1..=LONGEST_SETTLE).contains(seconds))
+            .map(Self)
+            .ok_or_else(|| {
+                format!(
+                    "`{}` is not a time to settle: write it as 90s or 5m, at most 15m",
+                    crate::text::one_line(&text, 40)
+                )
+            })
+    }
+}
+
+/// Repairs of one repository by one rule within 24 hours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "u64")]
+#[schemars(transform = repair_limit_schema)]
+pub(super) struct RepairLimit(pub(super) usize);
+
+/// More are not remembered.
+pub(super) const MOST_REPAIRS: usize = 10;
+
+impl Default for RepairLimit {
+    fn default() -> Self {
+        Self(3)
+    }
+}
+
+impl TryFrom<u64> for RepairLimit {
+    type Error = String;
+
+    fn try_from(limit: u64) -> Result<Self, String> {
+        usize::try_from(limit)
+            .ok()
+            .filter(|limit| (1..=MOST_REPAIRS).contains(limit))
+            .map(Self)
+            .ok_or_else(|| format!("repair-limit is 1 to {MOST_REPAIRS}, not {limit}"))
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(try_from = "u64")]
+#[schemars(transform = version_schema)]
+pub(super) struct Version;
+
+impl TryFrom<u64> for Version {
+    type Error = String;
+
+    fn try_from(version: u64) -> Result<Self, String> {
+        (version == 1)
+            .then_some(Self)
+            .ok_or_else(|| format!("version {version} is not known to this ecr-warden, expected 1"))
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Override {
+    pub(super) r#match: Match,
+    #[schemars(schema_with = "blocks_schema")]
+    #[expect(
+        dead_code,
+        reason = "read from the document, so that problems have places"
+    )]
+    pub(super) rules: BTreeMap<String, Value>,
+}
+
+/// The JSON Schema of a policy file, made from the types, for editors.
+#[must_use]
+pub fn schema() -> Schema {
+    let mut schema = SchemaGenerator::default().into_root_schema_for::<PolicyFile>();
+    schema.insert("title".to_owned(), "ecr-warden policy".into());
+    schema
+}
+
+fn blocks_schema(generator: &mut SchemaGenerator) -> Schema {
+    let properties: Map<String, Value> = RULES
+        .iter()
+        .map(|entry| {
+            let settings = entry.schema(generator);
+            let either = json_schema!({
+                "description": entry.meta.summary,
+                "anyOf": [settings, { "const": "off" }],
+            });
+            (entry.meta.id.to_owned(), either.to_value())
+        })
+        .collect();
+    json_schema!({ "type": "object", "properties": properties, "additionalProperties": false })
+}
+
+fn settle_schema(schema: &mut Schema) {
+    *schema = json_schema!({ "type": "string", "pattern": "^[1-9][0-9]*[sm]$", "description": "90s, 5m; at most 15m." });
+}
+
+fn repair_limit_schema(schema: &mut Schema) {
+    *schema =
+        json_schema!({ "type": "integer", "minimum": 1, "maximum": MOST_REPAIRS, "default": 3 });
+}
+
+fn version_schema(schema: &mut Schema) {
+    *schema = json_schema!({ "const": 1, "description": "The version of this format." });
+}

@@ -1,0 +1,413 @@
+//! Repairs that are as careful as a person would be: they do not fight, they wait, they can be put back.
+
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use aws_sdk_ecr::types::{EncryptionType, ImageTagMutability};
+use ecr_warden_tests::local_aws::{REGION, root};
+use ecr_warden_tests::{eventually, oci};
+use serde_json::{Value, json};
+use time::{Date, OffsetDateTime};
+
+use crate::support::{World, call, status};
+
+const MUTABLE_TAGS: &str = "version: 1\nmode: enforce\nrules: { mutable-tags: {} }\n";
+
+/// A call by somebody.
+fn by(operation: &str, repository: &str, actor: &str) -> Value {
+    let mut event = call(operation, repository);
+    event["detail"]["userIdentity"]["arn"] = json!(actor);
+    event
+}
+
+/// The command as people run it.
+fn ecr_warden(world: &World, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO"))
+        .current_dir(root())
+        .args(["run", "--quiet", "--package", "ecr-warden-cli", "--"])
+        .args(arguments)
+        .env("AWS_ENDPOINT_URL", &world.local.endpoint)
+        .env("AWS_REGION", REGION)
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("ECR_WARDEN_STATE_TABLE", &world.stack.state_table)
+        .output()
+        .unwrap()
+}
+
+#[track_caller]
+fn said(output: &Output, exit: i32) -> String {
+    let text = [&output.stdout[..], &output.stderr[..]].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    assert_eq!(output.status.code(), Some(exit), "{text}");
+    text
+}
+
+impl World {
+    async fn set_mutability(&self, name: &str, to: ImageTagMutability) {
+        self.clients
+            .ecr
+            .put_image_tag_mutability()
+            .repository_name(name)
+            .image_tag_mutability(to)
+            .send()
+            .await
+            .unwrap();
+    }
+}
+
+/// Something sets it back after each repair: at the third time it is left to people, who are told once, and by whom.
+#[tokio::test]
+async fn a_fight_is_left_to_people() {
+    let world = World::own();
+    world
+        .set_policy(&format!("{MUTABLE_TAGS}repair-limit: 2\n"))
+        .await;
+    let mut inbox = world.inbox("fight").await;
+    let name = "shop/fought-over";
+    world.create(name).await;
+    let terraform = "arn:aws:iam::000000000000:user/terraform";
+    for round in 0..4 {
+        world
+            .set_mutability(name, ImageTagMutability::Mutable)
+            .await;
+        let event = by("PutImageTagMutability", name, terraform);
+        let outcome = world.invoke(&event).await.unwrap();
+        let expected = if round < 2 { "fixed" } else { "withheld" };
+        assert_eq!(
+            status(&outcome, "mutable-tags"),
+            Some(expected),
+            "{round}: {outcome}"
+        );
+    }
+    assert_eq!(world.mutability(name).await, ImageTagMutability::Mutable);
+    let alerts = inbox.alerts_of(name).await.unwrap();
+    assert_eq!(alerts.len(), 3, "{alerts:#?}");
+    let advice = alerts[2]["findings"][0]["advice"].as_str().unwrap();
+    assert!(
+        advice.contains("set back each time") && advice.contains(terraform),
+        "{advice}"
+    );
+
+    // People have ended it and say so.
+    said(&ecr_warden(&world, &["resume", name, "mutable-tags"]), 0);
+    let event = by("PutImageTagMutability", name, "mary");
+    let outcome = world.invoke(&event).await.unwrap();
+    assert_eq!(status(&outcome, "mutable-tags"), Some("fixed"), "{outcome}");
+    let nothing = said(&ecr_warden(&world, &["resume", name, "mutable-tags"]), 2);
+    assert!(nothing.contains("is not held back"), "{nothing}");
+}
+
+fn in_days(days: i64) -> Date {
+    (OffsetDateTime::now_utc() + time::Duration::days(days)).date()
+}
+
+#[tokio::test]
+async fn an_expired_exemption_is_none() {
+    let world = World::own();
+    let mut inbox = world.inbox("exemptions").await;
+    let until = |day: Date| {
+        format!(
+            "{MUTABLE_TAGS}exemptions: [{{ repositories: [\"legacy/**\"], rules: [mutable-tags], until: {day}, \
+             reason: OPS-1234, owner: platform }}]\n"
+        )
+    };
+    let name = "legacy/app";
+    world.create(name).await;
+    let event = call("CreateRepository", name);
+    world.set_policy(&until(in_days(100))).await;
+    for _ in 0..2 {
+        let outcome = world.invoke(&event).await.unwrap();
+        assert_eq!(
+            status(&outcome, "mutable-tags"),
+            Some("exempt"),
+            "{outcome}"
+        );
+        assert!(
+            outcome.to_string().contains("OPS-1234 (platform)"),
+            "{outcome}"
+        );
+    }
+    assert_eq!(inbox.alerts_of(name).await.unwrap().len(), 0);
+    // It ends soon: that is told once.
+    world.set_policy(&until(in_days(10))).await;
+    for _ in 0..2 {
+        let outcome = world.invoke(&event).await.unwrap();
+        assert_eq!(
+            status(&outcome, "mutable-tags"),
+            Some("exempt"),
+            "{outcome}"
+        );
+    }
+    let alerts = inbox.alerts_of(name).await.unwrap();
+    assert_eq!(alerts.len(), 1, "{alerts:#?}");
+    assert_eq!(alerts[0]["severity"], "informational");
+    assert!(
+        alerts[0].to_string().contains("That is soon"),
+        "{}",
+        alerts[0]
+    );
+    assert_eq!(world.mutability(name).await, ImageTagMutability::Mutable);
+    // It has ended.
+    world.set_policy(&until(in_days(-1))).await;
+    let outcome = world.invoke(&event).await.unwrap();
+    assert_eq!(status(&outcome, "mutable-tags"), Some("fixed"), "{outcome}");
+    assert_eq!(world.mutability(name).await, ImageTagMutability::Immutable);
+    assert_eq!(inbox.alerts_of(name).await.unwrap().len(), 2);
+}
+
+/// A tag decides which settings are asked for, and exempts where the policy lets it.
+#[tokio::test]
+async fn tags_decide_what_is_asked() {
+    let world = World::own();
+    world
+        .set_policy(
+            "version: 1\nmode: enforce\nrules: { mutable-tags: {} }\n\
+             overrides: [{ match: { tags: { data: sensitive } }, rules: { weak-encryption: { require: KMS, when-empty: recreate } } }]\n\
+             exemptions-by-tag: { rules: [mutable-tags] }\n",
+        )
+        .await;
+    let tagged = async |name: &str, key: &str, value: &str| {
+        let tag = aws_sdk_ecr::types::Tag::builder()
+            .key(key)
+            .value(value)
+            .build()
+            .unwrap();
+        world
+            .clients
+            .ecr
+            .create_repository()
+            .repository_name(name)
+            .tags(tag)
+            .send()
+            .await
+            .unwrap();
+        world.invoke(&call("CreateRepository", name)).await.unwrap()
+    };
+    let outcome = tagged("shop/ledger", "data", "sensitive").await;
+    assert_eq!(
+        status(&outcome, "weak-encryption"),
+        Some("fixed"),
+        "{outcome}"
+    );
+    assert_eq!(world.encryption("shop/ledger").await, EncryptionType::Kms);
+    let outcome = tagged("shop/web", "data", "public").await;
+    assert_eq!(status(&outcome, "weak-encryption"), None, "{outcome}");
+    let value = format!("{} OPS-1234", in_days(30));
+    let outcome = tagged("shop/old", "ecr-warden:exempt:mutable-tags", &value).await;
+    assert_eq!(
+        status(&outcome, "mutable-tags"),
+        Some("exempt"),
+        "{outcome}"
+    );
+    let outcome = tagged("shop/sly", "ecr-warden:exempt:mutable-tags", "forever").await;
+    assert_eq!(status(&outcome, "mutable-tags"), Some("fixed"), "{outcome}");
+    assert!(outcome.to_string().contains("is no exemption"), "{outcome}");
+}
+
+/// The creator gets time; then the event comes back by itself, and nothing is lost.
+#[tokio::test]
+async fn a_new_repository_may_settle() {
+    let world = World::own();
+    world
+        .set_policy(&format!("{MUTABLE_TAGS}settle: 6s\n"))
+        .await;
+    let mut inbox = world.inbox("settle").await;
+    let name = "shop/new";
+    world.create(name).await;
+    let outcome = world
+        .invoke(&by(
+            "CreateRepository",
+            name,
+            "arn:aws:iam::000000000000:user/terraform",
+        ))
+        .await
+        .unwrap();
+    let ignored = outcome["ignored"].as_str().unwrap();
+    assert!(ignored.contains("may settle"), "{outcome}");
+    assert_eq!(world.mutability(name).await, ImageTagMutability::Mutable);
+    eventually(
+        "the repair after the time to settle",
+        Duration::from_secs(60),
+        || async {
+            let repaired = world.mutability(name).await == ImageTagMutability::Immutable;
+            Ok(repaired.then_some(()))
+        },
+    )
+    .await
+    .unwrap();
+    let alert = inbox.wait_for(name).await.unwrap();
+    assert_eq!(alert["actor"], "arn:aws:iam::000000000000:user/terraform");
+    assert_eq!(status(&alert, "mutable-tags"), Some("fixed"), "{alert}");
+}
+
+#[tokio::test]
+async fn a_change_can_be_put_back() {
+    let world = World::own();
+    world.set_policy(MUTABLE_TAGS).await;
+    let mut inbox = world.inbox("rollback").await;
+    let name = "shop/rolled-back";
+    world.create(name).await;
+    let event = by(
+        "CreateRepository",
+        name,
+        "arn:aws:iam::000000000000:user/mary",
+    );
+    world.invoke(&event).await.unwrap();
+    let list = said(&ecr_warden(&world, &["rollback", name]), 0);
+    for part in ["MUTABLE", "IMMUTABLE", "mutable-tags", "user/mary", "done"] {
+        assert!(list.contains(part), "{part}: {list}");
+    }
+    // Nobody is there to be asked.
+    said(&ecr_warden(&world, &["rollback", name, "--change", "1"]), 2);
+    assert_eq!(world.mutability(name).await, ImageTagMutability::Immutable);
+    let put_back = ["rollback", name, "--change", "1", "--yes"];
+    said(&ecr_warden(&world, &put_back), 0);
+    assert_eq!(world.mutability(name).await, ImageTagMutability::Mutable);
+
+    // The rollback is an event, too, and is not repaired; it is told once.
+    for _ in 0..2 {
+        let outcome = world
+            .invoke(&by("PutImageTagMutability", name, "mary"))
+            .await
+            .unwrap();
+        assert_eq!(
+            status(&outcome, "mutable-tags"),
+            Some("withheld"),
+            "{outcome}"
+        );
+        assert!(outcome.to_string().contains("rolled back by"), "{outcome}");
+    }
+    assert_eq!(inbox.alerts_of(name).await.unwrap().len(), 2);
+
+    // What somebody has changed since is not put back.
+    let again = said(
+        &ecr_warden(&world, &["rollback", name, "--change", "2", "--yes"]),
+        2,
+    );
+    assert!(again.contains("somebody has changed it since"), "{again}");
+
+    said(&ecr_warden(&world, &["resume", name, "mutable-tags"]), 0);
+    let outcome = world.invoke(&event).await.unwrap();
+    assert_eq!(status(&outcome, "mutable-tags"), Some("fixed"), "{outcome}");
+    let missing = said(
+        &ecr_warden(&world, &["rollback", name, "--change", "9", "--yes"]),
+        2,
+    );
+    assert!(missing.contains("no change number 9"), "{missing}");
+}
+
+const TEAM: &str = r#"{"Sid":"team","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::000000000000:root"},"Action":"ecr:BatchGetImage"}"#;
+
+/// A repository with images can't be recreated: nothing more is pushed to it, until it is empty and conforms.
+#[tokio::test]
+async fn a_quarantine_is_imposed_and_lifted() {
+    let world = World::own();
+    world
+        .set_policy(
+            "version: 1\nmode: enforce\nrules: { weak-encryption: { require: KMS, when-empty: recreate, when-not-empty: quarantine } }\n",
+        )
+        .await;
+    let mut inbox = world.inbox("quarantine").await;
+    let name = "shop/full";
+    world.create(name).await;
+    let own = format!(r#"{{"Version":"2012-10-17","Statement":[{TEAM}]}}"#);
+    world
+        .clients
+        .ecr
+        .set_repository_policy()
+        .repository_name(name)
+        .policy_text(&own)
+        .send()
+        .await
+        .unwrap();
+    oci::push(world.local, name, "v1", "an image")
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        let outcome = world.invoke(&call("PutImage", name)).await.unwrap();
+        assert_eq!(
+            status(&outcome, "weak-encryption"),
+            Some("open"),
+            "{outcome}"
+        );
+    }
+    let policy = async || {
+        let answer = world
+            .clients
+            .ecr
+            .get_repository_policy()
+            .repository_name(name)
+            .send()
+            .await;
+        answer.ok().and_then(|answer| answer.policy_text)
+    };
+    let quarantined = policy().await.unwrap();
+    assert!(quarantined.contains("EcrWardenQuarantine"), "{quarantined}");
+    assert!(
+        quarantined.contains(TEAM),
+        "the others keep their bytes: {quarantined}"
+    );
+    let alerts = inbox.alerts_of(name).await.unwrap();
+    assert_eq!(alerts.len(), 1, "{alerts:#?}");
+    assert_eq!(alerts[0]["actions"][0]["action"], "set-repository-policy");
+
+    // The image goes, the empty repository is made anew, and the quarantine has no reason any more.
+    let image = aws_sdk_ecr::types::ImageIdentifier::builder()
+        .image_tag("v1")
+        .build();
+    world
+        .clients
+        .ecr
+        .batch_delete_image()
+        .repository_name(name)
+        .image_ids(image)
+        .send()
+        .await
+        .unwrap();
+    let outcome = world
+        .deliver(&call("SetRepositoryPolicy", name))
+        .await
+        .unwrap();
+    assert_eq!(
+        status(&outcome, "weak-encryption"),
+        Some("fixed"),
+        "{outcome}"
+    );
+    assert_eq!(
+        status(&outcome, "stale-quarantine"),
+        Some("fixed"),
+        "{outcome}"
+    );
+    assert_eq!(world.encryption(name).await, EncryptionType::Kms);
+    assert_eq!(policy().await.unwrap(), own);
+}
+
+/// The rule is off by now: what it did is still seen to.
+#[tokio::test]
+async fn a_quarantine_goes_when_the_policy_asks_for_none() {
+    let world = World::own();
+    world
+        .set_policy("version: 1\nmode: enforce\nrules: { weak-encryption: { require: KMS, when-not-empty: quarantine } }\n")
+        .await;
+    let name = "shop/exempted";
+    world.create(name).await;
+    oci::push(world.local, name, "v1", "another image")
+        .await
+        .unwrap();
+    world.invoke(&call("PutImage", name)).await.unwrap();
+    world.set_policy("version: 1\nmode: enforce\n").await;
+    let outcome = world.invoke(&call("PutImage", name)).await.unwrap();
+    assert_eq!(
+        status(&outcome, "stale-quarantine"),
+        Some("fixed"),
+        "{outcome}"
+    );
+    let policy = world
+        .clients
+        .ecr
+        .get_repository_policy()
+        .repository_name(name);
+    assert!(policy.send().await.is_err(), "none is left");
+}
