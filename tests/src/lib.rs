@@ -9,6 +9,7 @@ pub mod moto;
 pub mod oci;
 pub mod proxy;
 pub mod relay;
+pub mod samples;
 mod server;
 
 /// What goes wrong around a test: one line.

@@ -89,6 +89,28 @@ impl Relay {
         );
         deliver(&self.clients, &rules(&self.clients).await?, &event).await
     }
+
+    /// CloudTrail's record of a push that immutability refused.
+    ///
+    /// # Errors
+    /// What AWS said.
+    pub async fn refused(&self, repository: &str, tag: &str) -> Result<(), Problem> {
+        let detail = refused(repository, tag);
+        let id = format!("refused-{repository}-{tag}");
+        let event = envelope("AWS API Call via CloudTrail", &id, &detail);
+        deliver(&self.clients, &rules(&self.clients).await?, &event).await
+    }
+}
+
+/// A push that immutability refused, as CloudTrail tells of it. ministack's records do not say that a call failed.
+fn refused(repository: &str, tag: &str) -> Value {
+    json!({
+        "eventVersion": "1.08", "eventSource": "ecr.amazonaws.com", "eventName": "PutImage", "awsRegion": REGION,
+        "eventTime": "2026-01-01T00:00:00Z", "readOnly": false,
+        "userIdentity": { "type": "IAMUser", "arn": format!("arn:aws:iam::{ACCOUNT}:user/build") },
+        "requestParameters": { "repositoryName": repository, "imageTag": tag, "registryId": ACCOUNT },
+        "responseElements": null, "errorCode": "ImageTagAlreadyExistsException",
+    })
 }
 
 #[expect(

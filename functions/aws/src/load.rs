@@ -68,58 +68,183 @@ pub async fn load_once(
     id: &RepositoryId,
     reads: &Reads,
 ) -> Result<Repository, LoadError> {
-    let keys = join_all(reads.keys.iter().map(|name| key(aws, name)));
-    let (described, tags, policy, lifecycle, has_images, recent, scanning, cached, keys) = tokio::join!(
+    let (described, surroundings, details) = tokio::join!(
         Box::pin(describe(aws, id)),
-        asked(reads.tags, tags(aws, id)),
-        asked(reads.policy, policy(aws, id)),
-        asked(reads.lifecycle, lifecycle(aws, id)),
-        asked(reads.images, has_images(aws, id)),
-        asked(reads.recent_tags, tagged_page(aws, id, None)),
-        asked(reads.scanning, scanning(aws)),
-        asked(reads.pull_through, pull_through(aws, id)),
-        keys,
+        Box::pin(surroundings(aws, reads)),
+        details(aws, id, reads),
     );
     let described = described.map_err(|failure| match failure {
         failure if failure.is("RepositoryNotFoundException") => LoadError::Gone,
         Failure::Unavailable(why) => LoadError::Unavailable(why),
         other => LoadError::Unreadable(other.to_string()),
     })?;
-    let mut read_keys = BTreeMap::new();
-    for (name, key) in reads.keys.iter().zip(keys) {
-        read_keys.insert(name.clone(), read(key.map_err(Some))?);
-    }
-    let mutability = ecr::mutability(
-        described.image_tag_mutability(),
-        described.image_tag_mutability_exclusion_filters(),
-    );
-    let recent = match recent {
-        // One page says enough of a repository whose tags can't move. Of others all are looked at before they are stopped
-        // from moving: pages come in no order.
-        Ok(page) if mutability != TagMutability::Immutable => {
-            all_tags(aws, id, page).await.map_err(Some)
-        }
-        Ok(page) => Ok(page.tags),
-        Err(why) => Err(why),
-    };
-    Ok(Repository {
+    details
+        .snapshot(aws, bare(id, &described), &surroundings?)
+        .await
+}
+
+/// What DescribeRepositories alone says.
+pub(crate) fn bare(id: &RepositoryId, described: &aws_sdk_ecr::types::Repository) -> Repository {
+    Repository {
         id: id.clone(),
         created_at: described.created_at().and_then(|at| at.to_millis().ok()),
-        mutability,
+        mutability: ecr::mutability(
+            described.image_tag_mutability(),
+            described.image_tag_mutability_exclusion_filters(),
+        ),
         encryption: ecr::encryption(described.encryption_configuration()),
         scan_on_push: described
             .image_scanning_configuration()
             .is_some_and(aws_sdk_ecr::types::ImageScanningConfiguration::scan_on_push),
-        tags: read(tags)?,
-        policy: read(policy)?,
-        lifecycle: read(lifecycle)?,
-        has_images: read(has_images)?,
-        recent_tags: read(recent.map(newest))?,
-        scanning: read(scanning)?,
-        pull_through: read(cached)?,
+        tags: Read::NotAsked,
+        policy: Read::NotAsked,
+        lifecycle: Read::NotAsked,
+        has_images: Read::NotAsked,
+        recent_tags: Read::NotAsked,
+        scanning: Read::NotAsked,
+        pull_through: Read::NotAsked,
         pushed: None,
+        keys: BTreeMap::new(),
+    }
+}
+
+/// What is the same for all repositories of an account and region.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Surroundings {
+    scanning: Read<RegistryScanning>,
+    /// Prefixes of the pull-through cache rules.
+    caches: Read<Vec<String>>,
+    keys: BTreeMap<String, Read<Option<Key>>>,
+}
+
+impl Surroundings {
+    /// Adds what is asked for and not there yet.
+    pub(crate) async fn add(&mut self, aws: &Regional, reads: &Reads) -> Result<(), LoadError> {
+        let missing = Reads {
+            scanning: reads.scanning && self.scanning == Read::NotAsked,
+            pull_through: reads.pull_through && self.caches == Read::NotAsked,
+            keys: reads
+                .keys
+                .iter()
+                .filter(|key| !self.keys.contains_key(*key))
+                .cloned()
+                .collect(),
+            ..Reads::default()
+        };
+        let Self {
+            scanning,
+            caches,
+            keys,
+        } = surroundings(aws, &missing).await?;
+        if missing.scanning {
+            self.scanning = scanning;
+        }
+        if missing.pull_through {
+            self.caches = caches;
+        }
+        self.keys.extend(keys);
+        Ok(())
+    }
+}
+
+async fn surroundings(aws: &Regional, reads: &Reads) -> Result<Surroundings, LoadError> {
+    let keys = join_all(reads.keys.iter().map(|name| Box::pin(key(aws, name))));
+    let (scanning, caches, keys) = tokio::join!(
+        asked(reads.scanning, scanning(aws)),
+        asked(reads.pull_through, caches(aws)),
+        keys,
+    );
+    let mut read_keys = BTreeMap::new();
+    for (name, key) in reads.keys.iter().zip(keys) {
+        read_keys.insert(name.clone(), read(key.map_err(Some))?);
+    }
+    Ok(Surroundings {
+        scanning: read(scanning)?,
+        caches: read(caches)?,
         keys: read_keys,
     })
+}
+
+type Asked<T> = Result<T, Option<Failure>>;
+
+/// What is read by calls of its own for each repository.
+pub(crate) struct Details {
+    tags: Asked<BTreeMap<String, String>>,
+    policy: Asked<Option<String>>,
+    lifecycle: Asked<Option<String>>,
+    has_images: Asked<bool>,
+    recent: Asked<Tagged>,
+    pull_through: bool,
+    scanning: bool,
+    keys: BTreeSet<String>,
+}
+
+pub(crate) async fn details(aws: &Regional, id: &RepositoryId, reads: &Reads) -> Details {
+    let (tags, policy, lifecycle, has_images, recent) = tokio::join!(
+        asked(reads.tags, tags(aws, id)),
+        asked(reads.policy, policy(aws, id)),
+        asked(reads.lifecycle, lifecycle(aws, id)),
+        asked(reads.images, has_images(aws, id)),
+        asked(reads.recent_tags, tagged_page(aws, id, None)),
+    );
+    Details {
+        tags,
+        policy,
+        lifecycle,
+        has_images,
+        recent,
+        pull_through: reads.pull_through,
+        scanning: reads.scanning,
+        keys: reads.keys.clone(),
+    }
+}
+
+impl Details {
+    /// The snapshot of what was asked for.
+    pub(crate) async fn snapshot(
+        self,
+        aws: &Regional,
+        bare: Repository,
+        around: &Surroundings,
+    ) -> Result<Repository, LoadError> {
+        let recent = match self.recent {
+            // One page says enough of a repository whose tags can't move. Of others all are looked at before they are
+            // stopped from moving: pages come in no order.
+            Ok(page) if bare.mutability != TagMutability::Immutable => {
+                all_tags(aws, &bare.id, page).await.map_err(Some)
+            }
+            Ok(page) => Ok(page.tags),
+            Err(why) => Err(why),
+        };
+        let mut keys = BTreeMap::new();
+        for name in &self.keys {
+            if let Some(key) = around.keys.get(name) {
+                keys.insert(name.clone(), key.clone());
+            }
+        }
+        let pull_through = match &around.caches {
+            Read::Known(prefixes) if self.pull_through => {
+                Read::Known(prefixes.iter().any(|prefix| fills(prefix, &bare.id.name)))
+            }
+            Read::Unreadable(why) if self.pull_through => Read::Unreadable(why.clone()),
+            _ => Read::NotAsked,
+        };
+        Ok(Repository {
+            tags: read(self.tags)?,
+            policy: read(self.policy)?,
+            lifecycle: read(self.lifecycle)?,
+            has_images: read(self.has_images)?,
+            recent_tags: read(recent.map(newest))?,
+            scanning: if self.scanning {
+                around.scanning.clone()
+            } else {
+                Read::NotAsked
+            },
+            pull_through,
+            keys,
+            ..bare
+        })
+    }
 }
 
 /// Makes the call only where it is asked for; `Err(None)` where it is not. On the heap: a call of the SDK takes many
@@ -127,7 +252,7 @@ pub async fn load_once(
 fn asked<'c, T: 'c>(
     wanted: bool,
     call: impl Future<Output = Result<T, Failure>> + Send + 'c,
-) -> BoxFuture<'c, Result<T, Option<Failure>>> {
+) -> BoxFuture<'c, Asked<T>> {
     if wanted {
         Box::pin(async move { call.await.map_err(Some) })
     } else {
@@ -136,7 +261,7 @@ fn asked<'c, T: 'c>(
 }
 
 /// What may not be read is said so; what could not be read this time is read again as a whole, later.
-fn read<T>(result: Result<T, Option<Failure>>) -> Result<Read<T>, LoadError> {
+fn read<T>(result: Asked<T>) -> Result<Read<T>, LoadError> {
     match result {
         Ok(value) => Ok(Read::Known(value)),
         Err(None) => Ok(Read::NotAsked),
@@ -234,7 +359,7 @@ async fn has_images(aws: &Regional, id: &RepositoryId) -> Result<bool, Failure> 
 }
 
 /// Tags with the time of their image's push.
-struct Tagged {
+pub(crate) struct Tagged {
     tags: Vec<(i64, String)>,
     next: Option<String>,
 }
@@ -305,12 +430,9 @@ async fn scanning(aws: &Regional) -> Result<RegistryScanning, Failure> {
     Ok(ecr::scanning(answer.scanning_configuration()))
 }
 
-/// The prefix of a rule that may fill any repository.
-const ANY_PREFIX: &str = "ROOT";
-
-/// A pull-through cache rule fills the repositories whose names begin with its prefix (API reference,
-/// CreatePullThroughCacheRule). In doubt it does.
-async fn pull_through(aws: &Regional, id: &RepositoryId) -> Result<bool, Failure> {
+/// The prefixes of the registry's pull-through cache rules.
+async fn caches(aws: &Regional) -> Result<Vec<String>, Failure> {
+    let mut prefixes = Vec::new();
     let mut token = None;
     loop {
         let answer = aws
@@ -321,16 +443,23 @@ async fn pull_through(aws: &Regional, id: &RepositoryId) -> Result<bool, Failure
             .send()
             .await
             .map_err(|error| Failure::of("ecr:DescribePullThroughCacheRules", &error))?;
-        let fills = answer.pull_through_cache_rules().iter().any(|rule| {
-            let prefix = rule.ecr_repository_prefix().unwrap_or_default();
-            let rest = id.name.strip_prefix(prefix);
-            prefix == ANY_PREFIX || rest.is_some_and(|rest| rest.starts_with('/'))
-        });
+        let rules = answer.pull_through_cache_rules().iter();
+        prefixes.extend(rules.filter_map(|rule| rule.ecr_repository_prefix.clone()));
         token = answer.next_token;
-        if fills || token.is_none() {
-            return Ok(fills);
+        if token.is_none() {
+            return Ok(prefixes);
         }
     }
+}
+
+/// The prefix of a rule that may fill any repository.
+const ANY_PREFIX: &str = "ROOT";
+
+/// A pull-through cache rule fills the repositories whose names begin with its prefix (API reference,
+/// CreatePullThroughCacheRule). In doubt it does.
+fn fills(prefix: &str, name: &str) -> bool {
+    let rest = name.strip_prefix(prefix);
+    prefix == ANY_PREFIX || rest.is_some_and(|rest| rest.starts_with('/'))
 }
 
 async fn key(aws: &Regional, name: &str) -> Result<Option<Key>, Failure> {

@@ -16,9 +16,13 @@ use std::time::Instant;
 use ecr_warden_tests::Problem;
 use ecr_warden_tests::inbox::Inbox;
 use ecr_warden_tests::local_aws::{LocalAws, REGION, Stack};
+use ecr_warden_tests::moto::Moto;
 
 use scenes::Stage;
 use screen::Screen;
+
+/// Where the policy of the demo is.
+const PARAMETER: &str = "/ecr-warden/policy";
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
@@ -37,7 +41,13 @@ async fn demo(screen: &Screen) -> Result<(), Problem> {
     let began = Instant::now();
     let local = LocalAws::start()?;
     screen.timed(began, &format!("a local AWS runs at {}", local.endpoint));
-    let stack = local.deploy("ecr-warden", "")?;
+    let moto = Moto::start()?;
+    local
+        .proxy
+        .route("GetRegistryScanningConfiguration", moto.port);
+    let value = ["--type", "String", "--value", include_str!("policy.yaml")];
+    local.cli(&[&["ssm", "put-parameter", "--name", PARAMETER][..], &value].concat())?;
+    let stack = local.deploy("ecr-warden", &format!("PolicyParameterName={PARAMETER}"))?;
     screen.timed(began, "`make deploy` deployed infra/template.yaml to it");
     let clients = local.clients();
     let inbox = Inbox::open(&clients, &stack.topic_arn, "alerts").await?;

@@ -7,10 +7,12 @@ use ecr_warden_tests::clients::Clients;
 use ecr_warden_tests::inbox::Inbox;
 use ecr_warden_tests::local_aws::{ACCOUNT, LocalAws, REGION};
 use ecr_warden_tests::relay::{Relay, recorded};
+use ecr_warden_tests::samples::{FLAGGED, Happens};
 use ecr_warden_tests::{Problem, eventually, oci};
+use serde_json::Value;
 
 use crate::screen::Screen;
-use crate::telling::{row, seconds, tell};
+use crate::telling::{found_row, row, seconds, tell};
 
 const MUTABLE: &str = "shop/web";
 const SENSITIVE: &str = "payments/ledger";
@@ -81,7 +83,59 @@ impl<'d> Stage<'d> {
         for alert in &alerts {
             tell(self.screen, alert)?;
         }
+        self.one_of_each().await
+    }
+
+    /// For each rule a repository with one thing wrong, and what was said of it.
+    async fn one_of_each(&mut self) -> Result<(), Problem> {
+        self.screen
+            .title("One of each: for every rule a repository with one thing wrong");
+        let mut rows = Vec::new();
+        for (_, sample, _) in FLAGGED {
+            let sample = sample();
+            sample.create(&self.clients.ecr).await?;
+            let relay = self.relay.as_ref().ok_or("the relay does not run")?;
+            match sample.happens {
+                Happens::Creation => {}
+                Happens::Push(tag) => relay.pushed(sample.name, tag, "sha256:0").await?,
+                Happens::RefusedPush(tag) => relay.refused(sample.name, tag).await?,
+            }
+        }
+        for (rule, sample, expected) in FLAGGED {
+            let name = sample().name;
+            let found = self.wait_for_finding(name, rule, expected).await?;
+            rows.push(found_row(name, &found)?);
+        }
+        self.screen.table(
+            ["rule\nrepository", "status\nseverity", "what was found"],
+            &rows,
+        );
         Ok(())
+    }
+
+    async fn wait_for_finding(
+        &mut self,
+        name: &str,
+        rule: &str,
+        status: &str,
+    ) -> Result<Value, Problem> {
+        let give_up = Instant::now() + REPAIRED_WITHIN;
+        loop {
+            for alert in self.inbox.alerts_of(name).await? {
+                let findings = alert.get("findings").and_then(Value::as_array);
+                let found = findings.into_iter().flatten().find(|finding| {
+                    let text = |key: &str| finding.get(key).and_then(Value::as_str);
+                    text("rule") == Some(rule) && text("status") == Some(status)
+                });
+                if let Some(found) = found {
+                    return Ok(found.clone());
+                }
+            }
+            if Instant::now() > give_up {
+                return Err(format!("no alert tells of {rule} in {name} as {status}").into());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Tags that can be overwritten: they are, until the event comes. How long the repair took from there.

@@ -76,7 +76,11 @@ impl Screen {
         eprintln!("\n{} {text}", self.paint("1;31", "demo failed:"));
     }
 
-    pub(crate) fn table(&self, header: [&str; 5], rows: &[[String; 5]]) {
+    pub(crate) fn table<const COLUMNS: usize>(
+        &self,
+        header: [&str; COLUMNS],
+        rows: &[[String; COLUMNS]],
+    ) {
         let mut table = Table::new();
         table
             .load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY)

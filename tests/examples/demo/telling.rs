@@ -67,6 +67,21 @@ pub(crate) fn row(
     ])
 }
 
+/// One line of the table of findings.
+pub(crate) fn found_row(name: &str, finding: &Value) -> Result<[String; 3], Problem> {
+    let text = |key: &str| {
+        let value = finding.get(key).and_then(Value::as_str);
+        value
+            .map(str::to_owned)
+            .ok_or_else(|| Problem::from(format!("the finding has no {key}: {finding}")))
+    };
+    Ok([
+        format!("{}\n{name}", text("rule")?),
+        format!("{}\n{}", text("status")?, text("severity")?),
+        text("detail")?,
+    ])
+}
+
 pub(crate) fn seconds(time: Duration) -> String {
     format!("{:.2} s", time.as_secs_f32())
 }

@@ -2,14 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_ecr::types::{
-    EncryptionConfiguration, EncryptionType, ImageScanningConfiguration, ImageTagMutability, Tag,
-};
 use ecr_warden_core::rules::RULES;
 use ecr_warden_tests::moto::Moto;
+use ecr_warden_tests::samples::{FLAGGED, Happens, Sample, conforming};
 use serde_json::{Value, json};
 
-use crate::recreate::{LIFECYCLE, POLICY as OWN_POLICY};
 use crate::support::{World, arn, call, status};
 
 const ALL: &str = r#"
@@ -31,171 +28,16 @@ overrides:
     rules: { disallowed-region: { allow: [us-east-1] } }
 "#;
 
-/// A repository before it is looked at, and the event.
-struct Given {
-    name: &'static str,
-    mutability: ImageTagMutability,
-    encryption: EncryptionType,
-    scan_on_push: bool,
-    lifecycle: bool,
-    policy: &'static str,
-    tags: &'static [(&'static str, &'static str)],
-    event: fn(&str) -> Value,
-}
-
-fn conforming() -> Given {
-    Given {
-        name: "shop/conforming",
-        mutability: ImageTagMutability::Immutable,
-        encryption: EncryptionType::Kms,
-        scan_on_push: true,
-        lifecycle: true,
-        policy: OWN_POLICY,
-        tags: &[("team", "shop")],
-        event: |name| pushed(name, "v1.0.0-abc1234", None),
-    }
-}
-
-/// A rule, the one thing that it objects to, and what becomes of it.
-type Flagged = (&'static str, fn() -> Given, &'static str);
-
-const FLAGGED: [Flagged; 10] = [
-    (
-        "mutable-tags",
-        || Given {
-            name: "shop/mutable",
-            mutability: ImageTagMutability::Mutable,
-            ..conforming()
-        },
-        "fixed",
-    ),
-    (
-        "weak-encryption",
-        || Given {
-            name: "shop/weak",
-            encryption: EncryptionType::Aes256,
-            ..conforming()
-        },
-        "open",
-    ),
-    (
-        "no-scan-on-push",
-        || Given {
-            name: "shop/unscanned",
-            scan_on_push: false,
-            ..conforming()
-        },
-        "fixed",
-    ),
-    (
-        "no-lifecycle-policy",
-        || Given {
-            name: "shop/endless",
-            lifecycle: false,
-            ..conforming()
-        },
-        "open",
-    ),
-    (
-        "public-access",
-        || Given {
-            name: "shop/public",
-            policy: EVERYONE,
-            ..conforming()
-        },
-        "fixed",
-    ),
-    (
-        "nonconforming-name",
-        || Given {
-            name: "unnamed",
-            ..conforming()
-        },
-        "open",
-    ),
-    (
-        "missing-tags",
-        || Given {
-            name: "shop/untagged",
-            tags: &[("team", "")],
-            ..conforming()
-        },
-        "open",
-    ),
-    (
-        "disallowed-region",
-        || Given {
-            name: "abroad/api",
-            ..conforming()
-        },
-        "open",
-    ),
-    (
-        "nonconforming-image-tag",
-        || Given {
-            name: "shop/tagged",
-            event: |name| pushed(name, "latest", None),
-            ..conforming()
-        },
-        "open",
-    ),
-    (
-        "blocked-push",
-        || Given {
-            name: "shop/blocked",
-            event: |name| {
-                pushed(
-                    name,
-                    "v1.0.0-abc1234",
-                    Some("ImageTagAlreadyExistsException"),
-                )
-            },
-            ..conforming()
-        },
-        "open",
-    ),
-];
-
-const EVERYONE: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"ecr:BatchGetImage"}]}"#;
-
-async fn look_at(world: &World, given: Given) -> Value {
-    let ecr = &world.clients.ecr;
-    let encryption = EncryptionConfiguration::builder()
-        .encryption_type(given.encryption)
-        .build()
-        .unwrap();
-    let tags = given
-        .tags
-        .iter()
-        .map(|(key, value)| Tag::builder().key(*key).value(*value).build().unwrap());
-    ecr.create_repository()
-        .repository_name(given.name)
-        .image_tag_mutability(given.mutability)
-        .encryption_configuration(encryption)
-        .image_scanning_configuration(
-            ImageScanningConfiguration::builder()
-                .scan_on_push(given.scan_on_push)
-                .build(),
-        )
-        .set_tags(Some(tags.collect()))
-        .send()
-        .await
-        .unwrap();
-    ecr.set_repository_policy()
-        .repository_name(given.name)
-        .policy_text(given.policy)
-        .send()
-        .await
-        .unwrap();
-    if given.lifecycle {
-        ecr.put_lifecycle_policy()
-            .repository_name(given.name)
-            .lifecycle_policy_text(LIFECYCLE)
-            .send()
-            .await
-            .unwrap();
-    }
-    world.deliver(&(given.event)(given.name)).await.unwrap()
+async fn look_at(world: &World, sample: &Sample) -> Value {
+    sample.create(&world.clients.ecr).await.unwrap();
+    let event = match sample.happens {
+        Happens::Push(tag) => pushed(sample.name, tag, None),
+        Happens::RefusedPush(tag) => {
+            pushed(sample.name, tag, Some("ImageTagAlreadyExistsException"))
+        }
+        Happens::Creation => call("CreateRepository", sample.name),
+    };
+    world.deliver(&event).await.unwrap()
 }
 
 /// A rule without a case here is one that nobody has seen at work.
@@ -210,10 +52,10 @@ async fn each_rule_accepts_and_flags() {
     let registry = "GetRegistryScanningConfiguration";
     world.local.proxy.route(registry, moto.port);
 
-    let outcome = look_at(&world, conforming()).await;
+    let outcome = look_at(&world, &conforming()).await;
     assert_eq!(outcome["findings"], json!([]), "{outcome}");
-    for (rule, given, expected) in FLAGGED {
-        let outcome = look_at(&world, given()).await;
+    for (rule, sample, expected) in FLAGGED {
+        let outcome = look_at(&world, &sample()).await;
         assert_eq!(status(&outcome, rule), Some(expected), "{outcome}");
         let found = outcome["findings"].as_array().unwrap().len();
         assert_eq!(found, 1, "{rule} and nothing else: {outcome}");

@@ -1,0 +1,170 @@
+//! One repository that every rule accepts, and for each rule one with one thing wrong.
+
+use aws_sdk_ecr::Client;
+use aws_sdk_ecr::types::{
+    EncryptionConfiguration, EncryptionType, ImageScanningConfiguration, ImageTagMutability, Tag,
+};
+
+use crate::Problem;
+
+/// A repository before it is looked at, and why it is looked at.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    pub name: &'static str,
+    mutability: ImageTagMutability,
+    encryption: EncryptionType,
+    scan_on_push: bool,
+    lifecycle: bool,
+    policy: &'static str,
+    tags: &'static [(&'static str, &'static str)],
+    pub happens: Happens,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Happens {
+    Creation,
+    /// Of this tag.
+    Push(&'static str),
+    /// Immutability refuses it.
+    RefusedPush(&'static str),
+}
+
+const LIFECYCLE: &str = r#"{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":10},"action":{"type":"expire"}}]}"#;
+const OWN: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::000000000000:root"},"Action":"ecr:BatchGetImage"}]}"#;
+const EVERYONE: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"ecr:BatchGetImage"}]}"#;
+
+/// Nothing is wrong with it.
+#[must_use]
+pub fn conforming() -> Sample {
+    Sample {
+        name: "shop/conforming",
+        mutability: ImageTagMutability::Immutable,
+        encryption: EncryptionType::Kms,
+        scan_on_push: true,
+        lifecycle: true,
+        policy: OWN,
+        tags: &[("team", "shop")],
+        happens: Happens::Push("v1.0.0-abc1234"),
+    }
+}
+
+fn created(name: &'static str) -> Sample {
+    Sample {
+        name,
+        happens: Happens::Creation,
+        ..conforming()
+    }
+}
+
+/// A rule, what it objects to, and what becomes of the finding where the rule repairs what it can.
+pub type Flagged = (&'static str, fn() -> Sample, &'static str);
+
+/// In the order of the rules.
+pub const FLAGGED: [Flagged; 10] = [
+    ("mutable-tags", mutable, "fixed"),
+    ("weak-encryption", weak, "open"),
+    ("no-scan-on-push", unscanned, "fixed"),
+    ("no-lifecycle-policy", endless, "open"),
+    ("public-access", public, "fixed"),
+    ("nonconforming-name", || created("unnamed"), "open"),
+    ("missing-tags", untagged, "open"),
+    ("disallowed-region", || created("abroad/api"), "open"),
+    (
+        "nonconforming-image-tag",
+        || pushed("shop/tagged", Happens::Push("latest")),
+        "open",
+    ),
+    (
+        "blocked-push",
+        || pushed("shop/blocked", Happens::RefusedPush("v1.0.0-abc1234")),
+        "open",
+    ),
+];
+
+fn mutable() -> Sample {
+    Sample {
+        mutability: ImageTagMutability::Mutable,
+        ..created("shop/mutable")
+    }
+}
+
+fn weak() -> Sample {
+    Sample {
+        encryption: EncryptionType::Aes256,
+        ..created("shop/weak")
+    }
+}
+
+fn unscanned() -> Sample {
+    Sample {
+        scan_on_push: false,
+        ..created("shop/unscanned")
+    }
+}
+
+fn endless() -> Sample {
+    Sample {
+        lifecycle: false,
+        ..created("shop/endless")
+    }
+}
+
+fn public() -> Sample {
+    Sample {
+        policy: EVERYONE,
+        ..created("shop/public")
+    }
+}
+
+fn untagged() -> Sample {
+    Sample {
+        tags: &[("team", "")],
+        ..created("shop/untagged")
+    }
+}
+
+fn pushed(name: &'static str, happens: Happens) -> Sample {
+    Sample {
+        happens,
+        ..created(name)
+    }
+}
+
+impl Sample {
+    /// Makes the repository as a person would, call by call.
+    ///
+    /// # Errors
+    /// What AWS said.
+    pub async fn create(&self, ecr: &Client) -> Result<(), Problem> {
+        let encryption = EncryptionConfiguration::builder()
+            .encryption_type(self.encryption.clone())
+            .build()?;
+        let mut request = ecr
+            .create_repository()
+            .repository_name(self.name)
+            .image_tag_mutability(self.mutability.clone())
+            .encryption_configuration(encryption)
+            .image_scanning_configuration(
+                ImageScanningConfiguration::builder()
+                    .scan_on_push(self.scan_on_push)
+                    .build(),
+            );
+        for (key, value) in self.tags {
+            request = request.tags(Tag::builder().key(*key).value(*value).build()?);
+        }
+        request.send().await?;
+        ecr.set_repository_policy()
+            .repository_name(self.name)
+            .policy_text(self.policy)
+            .send()
+            .await?;
+        if self.lifecycle {
+            ecr.put_lifecycle_policy()
+                .repository_name(self.name)
+                .lifecycle_policy_text(LIFECYCLE)
+                .send()
+                .await?;
+        }
+        Ok(())
+    }
+}
