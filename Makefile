@@ -32,9 +32,10 @@ else
 $(error ARCH is arm64 or x86_64, not `$(ARCH)`)
 endif
 
-ZIP := target/lambda/enforcer/bootstrap.zip
-SOURCES := Cargo.toml Cargo.lock $(shell find functions/core functions/aws functions/enforcer infra/policy.yaml -type f -not -path '*/tests/*')
-# The zip is one file for all variants: it is built again when another one is asked for.
+FUNCTIONS := enforcer auditor
+ZIPS := $(FUNCTIONS:%=target/lambda/%/bootstrap.zip)
+SOURCES := Cargo.toml Cargo.lock $(shell find functions/core functions/aws $(FUNCTIONS:%=functions/%) infra/policy.yaml -type f -not -path '*/tests/*')
+# A zip is one file for all variants: it is built again when another one is asked for.
 VARIANT := $(or $(ARCH),host)-$(PROFILE)
 VARIANT_FILE := target/lambda/variant
 
@@ -59,7 +60,7 @@ bench: package ## Measure cold starts and sizes
 	@cargo build --quiet --release --package ecr-warden-empty
 	@cargo run --quiet --package ecr-warden-tests --example bench
 
-package: $(ZIP) ## Build the function's zip (ARCH=arm64|x86_64 for AWS, else for this machine)
+package: $(ZIPS) ## Build the functions' zips (ARCH=arm64|x86_64 for AWS, else for this machine)
 
 deploy: package ## Deploy to AWS, or to AWS_ENDPOINT_URL (STACK_NAME=… PARAMETERS="Key=value …" ARTIFACT_BUCKET=…)
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" LOCAL_AWS="$(LOCAL_AWS)" STACK_NAME="$(STACK_NAME)" \
@@ -69,11 +70,11 @@ clean: ## Remove what was built and installed here
 	rm -rf target $(VENV)
 
 # cargo-lambda finds zig through the PATH.
-$(ZIP): $(SOURCES) $(VARIANT_FILE) $(VENV)/ready
+$(ZIPS) &: $(SOURCES) $(VARIANT_FILE) $(VENV)/ready
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" AWS_LC_SYS_NO_JITTER_ENTROPY=1 \
-	    cargo lambda build --locked --package ecr-warden-enforcer --bin enforcer --output-format zip \
+	    cargo lambda build --locked $(FUNCTIONS:%=--package ecr-warden-%) --output-format zip \
 	    --profile $(PROFILE) $(TARGET)
-	@touch $@
+	@touch $(ZIPS)
 
 ifneq ($(shell cat $(VARIANT_FILE) 2>/dev/null),$(VARIANT))
 .PHONY: $(VARIANT_FILE)

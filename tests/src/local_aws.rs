@@ -31,6 +31,8 @@ pub struct LocalAws {
 #[derive(Clone, Debug)]
 pub struct Stack {
     pub enforcer: String,
+    pub auditor: String,
+    pub report_bucket: String,
     pub topic_arn: String,
     pub state_table: String,
     pub dead_letters: String,
@@ -126,6 +128,8 @@ impl LocalAws {
         };
         Ok(Stack {
             enforcer: output("EnforcerFunctionName")?,
+            auditor: output("AuditorFunctionName")?,
+            report_bucket: output("ReportBucketName")?,
             topic_arn: output("AlertTopicArn")?,
             state_table: output("StateTableName")?,
             dead_letters: output("DeadLetterQueueUrl")?,

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -12,6 +13,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::Value;
 use tokio::net::TcpListener;
 
 use crate::Problem;
@@ -49,6 +51,8 @@ struct Shared {
     plans: HashMap<String, Planned>,
     /// By operation: a port to send it to instead.
     routes: HashMap<String, u16>,
+    /// By operation: how long a call of it takes more.
+    delays: HashMap<String, Duration>,
     /// Prefixes of the registry's pull-through cache rules, which no local AWS knows.
     pull_through_caches: Vec<String>,
 }
@@ -115,6 +119,11 @@ impl Proxy {
         self.lock().routes.insert(operation.to_owned(), port);
     }
 
+    /// Makes every call of an operation take longer.
+    pub fn delay(&self, operation: &str, by: Duration) {
+        self.lock().delays.insert(operation.to_owned(), by);
+    }
+
     /// What DescribePullThroughCacheRules answers from now on.
     pub fn set_pull_through_caches(&self, prefixes: &[&str]) {
         self.lock().pull_through_caches = prefixes.iter().map(|p| (*p).to_owned()).collect();
@@ -170,7 +179,7 @@ async fn handle(
     let (mut head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     let call = call(&head, &body);
-    let (upstream, parent, fault) = {
+    let (upstream, parent, fault, delay) = {
         let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
         shared.calls.push(call.clone());
         let fault = shared
@@ -179,8 +188,17 @@ async fn handle(
             .filter(|(about, _)| call.body.contains(about.as_str()))
             .find_map(|(_, plan)| plan(&call));
         let upstream = shared.routes.get(&call.operation).copied();
-        (upstream.unwrap_or(shared.upstream), shared.parent, fault)
+        let delay = shared.delays.get(&call.operation).copied();
+        (
+            upstream.unwrap_or(shared.upstream),
+            shared.parent,
+            fault,
+            delay,
+        )
     };
+    if let Some(delay) = delay {
+        tokio::time::sleep(delay).await;
+    }
     match fault {
         Some(Fault::Throttle) => {
             return Ok(error(StatusCode::BAD_REQUEST, "ThrottlingException"));
@@ -206,11 +224,22 @@ async fn handle(
         .map_or("/", |path| path.as_str())
         .to_owned();
     head.uri = format!("http://127.0.0.1:{upstream}{path}").parse()?;
+    let page = Page::asked_for(&call);
+    let body = if page.is_some() {
+        head.headers.remove("content-length");
+        Bytes::from_static(b"{\"maxResults\":1000000}")
+    } else {
+        body
+    };
     let answer = client
         .request(Request::from_parts(head, Full::new(body)))
         .await?;
-    let (head, body) = answer.into_parts();
-    let body = body.collect().await?.to_bytes();
+    let (mut head, body) = answer.into_parts();
+    let mut body = body.collect().await?.to_bytes();
+    if let (Some(page), true) = (page, head.status.is_success()) {
+        body = page.of(&body)?;
+        head.headers.remove("content-length");
+    }
     match fault {
         Some(Fault::Kill) => {
             kill_owner_of(peer.port(), parent);
@@ -218,6 +247,55 @@ async fn handle(
         }
         Some(Fault::DropAnswer) => Err("dropped".into()),
         _ => Ok(Response::from_parts(head, Full::new(body))),
+    }
+}
+
+/// A page of DescribeRepositories, as ECR pages and ministack does not: by name, so that what is created or deleted
+/// meanwhile shifts nothing.
+struct Page {
+    after: String,
+    size: usize,
+}
+
+impl Page {
+    fn asked_for(call: &Call) -> Option<Self> {
+        let body: Value = serde_json::from_str(&call.body).ok()?;
+        let one_by_name = body.get("repositoryNames").is_some();
+        if call.operation != "DescribeRepositories" || one_by_name {
+            return None;
+        }
+        let after = body.get("nextToken").and_then(Value::as_str);
+        let size = body.get("maxResults").and_then(Value::as_u64);
+        Some(Self {
+            after: after.unwrap_or_default().to_owned(),
+            size: usize::try_from(size.unwrap_or(100)).ok()?,
+        })
+    }
+
+    fn of(&self, all: &[u8]) -> Result<Bytes, Problem> {
+        let mut answer: Value = serde_json::from_slice(all)?;
+        let name = |repository: &Value| -> String {
+            let name = repository.get("repositoryName").and_then(Value::as_str);
+            name.unwrap_or_default().to_owned()
+        };
+        let mut repositories: Vec<Value> = answer
+            .get("repositories")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|repository| name(repository) > self.after)
+            .collect();
+        repositories.sort_by_key(|repository| name(repository));
+        let more = repositories.len() > self.size;
+        repositories.truncate(self.size);
+        if let Some(fields) = answer.as_object_mut() {
+            if let (true, Some(last)) = (more, repositories.last()) {
+                fields.insert("nextToken".to_owned(), Value::String(name(last)));
+            }
+            fields.insert("repositories".to_owned(), Value::Array(repositories));
+        }
+        Ok(Bytes::from(answer.to_string()))
     }
 }
 

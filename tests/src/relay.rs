@@ -14,11 +14,15 @@ use crate::Problem;
 use crate::clients::Clients;
 use crate::local_aws::{ACCOUNT, REGION};
 
-/// A rule with its targets' functions.
+/// A rule with its targets: a function each, and what it gets instead of the event.
 struct Rule {
     pattern: String,
-    functions: Vec<String>,
+    targets: Vec<(String, Option<String>)>,
+    enforcer: Option<String>,
 }
+
+/// The function whose changes are its own, by its target's id in the template.
+const ENFORCER: &str = "enforcer";
 
 /// A function's session, as CloudTrail names it: the role's ARN and the function's name.
 struct Session {
@@ -87,6 +91,15 @@ impl Relay {
             &format!("push-{repository}-{tag}"),
             &detail,
         );
+        deliver(&self.clients, &rules(&self.clients).await?, &event).await
+    }
+
+    /// A record of CloudTrail's, of a call that ministack does not know.
+    ///
+    /// # Errors
+    /// What AWS said.
+    pub async fn recorded(&self, detail: &Value) -> Result<(), Problem> {
+        let event = envelope("AWS API Call via CloudTrail", "recorded", detail);
         deliver(&self.clients, &rules(&self.clients).await?, &event).await
     }
 
@@ -206,10 +219,10 @@ fn corrected(mut record: Value, session: Option<&Session>) -> Value {
     record
 }
 
-/// The one function that is deployed.
+/// The enforcer's: all sessions of functions are taken for its own.
 async fn session(clients: &Clients, rules: &[Rule]) -> Result<Option<Session>, Problem> {
-    let functions: BTreeSet<&String> = rules.iter().flat_map(|rule| &rule.functions).collect();
-    let [function] = functions.iter().copied().collect::<Vec<_>>()[..] else {
+    let enforcers = rules.iter().filter_map(|rule| rule.enforcer.as_ref());
+    let Some(function) = enforcers.min() else {
         return Ok(None);
     };
     let configuration = clients
@@ -244,13 +257,17 @@ async fn rules(clients: &Clients) -> Result<Vec<Rule>, Problem> {
             .rule(name)
             .send()
             .await?;
+        let targets = targets.targets();
         found.push(Rule {
             pattern: pattern.to_owned(),
-            functions: targets
-                .targets()
+            targets: targets
                 .iter()
-                .map(|target| target.arn().to_owned())
+                .map(|target| (target.arn().to_owned(), target.input.clone()))
                 .collect(),
+            enforcer: targets
+                .iter()
+                .find(|target| target.id() == ENFORCER)
+                .map(|target| target.arn().to_owned()),
         });
     }
     Ok(found)
@@ -269,13 +286,14 @@ async fn deliver(clients: &Clients, rules: &[Rule], event: &Value) -> Result<(),
         if !matches {
             continue;
         }
-        for function in &rule.functions {
+        for (function, input) in &rule.targets {
+            let payload = input.clone().unwrap_or_else(|| event.to_string());
             clients
                 .lambda
                 .invoke()
                 .function_name(function)
                 .invocation_type(InvocationType::Event)
-                .payload(Blob::new(event.to_string()))
+                .payload(Blob::new(payload))
                 .send()
                 .await?;
         }

@@ -23,8 +23,16 @@ pub enum ConfigError {
     NotSet(&'static str),
     #[error("the certificates for TLS can't be used: {0}")]
     Tls(String),
+    #[error("the policy is not valid: {0}")]
+    Policy(String),
     #[error("account {account} is not this function's ({own})")]
     ForeignAccount { account: String, own: String },
+}
+
+/// A variable of the environment; set to nothing, it is not set.
+#[must_use]
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Hands out clients for an account and a region. All of them share what is costly to set up.
@@ -136,6 +144,14 @@ impl Clients {
 
     pub(crate) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         aws_sdk_dynamodb::Client::new(&self.config)
+    }
+
+    pub(crate) fn s3(&self) -> aws_sdk_s3::Client {
+        let config = aws_sdk_s3::config::Builder::from(&self.config)
+            // Elsewhere than on AWS, a bucket has no host name of its own.
+            .force_path_style(self.config.endpoint_url().is_some())
+            .build();
+        aws_sdk_s3::Client::from_conf(config)
     }
 
     pub(crate) fn sqs(&self) -> aws_sdk_sqs::Client {

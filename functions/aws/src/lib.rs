@@ -2,6 +2,7 @@
 //! keeps the state table, and publishes alerts.
 
 mod apply;
+mod audit;
 mod clients;
 mod ecr;
 mod failure;
@@ -12,20 +13,24 @@ mod policy;
 mod profiles;
 mod publish;
 mod recreate;
+mod reports;
 mod revisit;
 mod rollback;
 mod state;
+mod sweep;
 
 pub use apply::{NotApplied, apply};
-pub use clients::{Clients, ConfigError, Regional};
+pub use audit::{AuditError, Home, Judged, Seen, audit};
+pub use clients::{Clients, ConfigError, Regional, environment};
 pub use load::{LoadError, load_once};
 pub use pipeline::{Occurrence, Pipeline, TryAgain};
 pub use policy::PolicySource;
 #[cfg(feature = "profiles")]
 pub use profiles::Caller;
-pub use revisit::Revisits;
+pub use reports::Reports;
 pub use rollback::{NotRolledBack, changes, resume, roll_back};
 pub use state::State;
+pub use sweep::{Sweep, report};
 
 #[cfg(test)]
 mod mocked;

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use ecr_warden_core::action::{Action, Part};
 use ecr_warden_core::alert::{Alert, Occasion};
 use ecr_warden_core::evaluate::evaluate;
-use ecr_warden_core::finding::{Finding, Fix, Severity, Violation};
+use ecr_warden_core::finding::Severity;
 use ecr_warden_core::outcome::{Outcome, Results, Verdict, verdicts};
-use ecr_warden_core::plan::{Decision, Plan, Step, plan};
+use ecr_warden_core::plan::{Decision, Plan, plan};
 use ecr_warden_core::policy::{Policy, Resolved};
 use ecr_warden_core::recreate::{Finished, Intent, Withdrawn};
 use ecr_warden_core::repository::{Push, Repository, RepositoryId};
@@ -21,9 +21,10 @@ use ecr_warden_core::state::{
 use futures_util::future::join_all;
 use serde_json::Value;
 use time::OffsetDateTime;
+use tokio::sync::Mutex;
 
 use crate::apply::{NotApplied, apply};
-use crate::clients::{Clients, Regional};
+use crate::clients::{Clients, ConfigError, Regional, environment};
 use crate::failure::Failure;
 use crate::load::{LoadError, load};
 use crate::policy::{Found, PolicySource};
@@ -40,13 +41,13 @@ const LEASE_GRACE: i64 = 30;
 /// The engine with its surroundings: what a function or a command sets up once.
 #[derive(Debug)]
 pub struct Pipeline {
-    clients: Clients,
-    state: State,
-    sns: aws_sdk_sns::Client,
-    topic_arn: String,
-    policy: PolicySource,
+    pub(crate) clients: Clients,
+    pub(crate) state: State,
+    pub(crate) sns: aws_sdk_sns::Client,
+    pub(crate) topic_arn: String,
+    pub(crate) policy: PolicySource,
     /// Where events wait whose repository is to settle first; without it, none waits.
-    revisits: Option<Revisits>,
+    pub(crate) revisits: Option<Revisits>,
 }
 
 /// Why a repository is looked at, and by whom.
@@ -78,8 +79,22 @@ pub struct TryAgain {
 
 /// What one round came to.
 enum Round {
-    Done(Outcome),
+    Done(Outcome, Vec<Verdict>),
     Again,
+}
+
+/// What there is to tell of a repository in a message about many, and to write down when that is out.
+#[derive(Debug)]
+pub(crate) struct News {
+    pub(crate) id: RepositoryId,
+    pub(crate) verdicts: Vec<Verdict>,
+    claims: Vec<Claim>,
+    results: Results,
+    lease: Lease,
+    now: i64,
+    cause: String,
+    created_at: Option<i64>,
+    recorded: bool,
 }
 
 /// One repository's way through the pipeline.
@@ -91,25 +106,40 @@ struct Work<'p> {
     me: Lease,
     /// Why the recreation is not tried again in this invocation, once it was.
     gave_up: Option<String>,
+    /// Where news goes instead of being told at once.
+    quietly: Option<&'p Mutex<Vec<News>>>,
 }
 
 impl Pipeline {
-    #[must_use]
-    pub fn new(
-        clients: Clients,
-        state: State,
-        topic_arn: String,
-        policy: PolicySource,
-        revisits: Option<Revisits>,
-    ) -> Self {
-        Self {
-            state,
+    /// From the environment that Lambda and the template set: `STATE_TABLE`, `ALERT_TOPIC_ARN`, `OWN_ROLE_ARN`,
+    /// `REVISIT_QUEUE_URL`, and in place of the bundled policy `POLICY_PARAMETER`, the name of an SSM parameter, or
+    /// `POLICY`, a policy's text.
+    ///
+    /// # Errors
+    /// What is missing or not valid: without a policy nothing is judged, so a function must not start, which fails every
+    /// event loudly.
+    pub fn from_lambda_environment(bundled_policy: &str) -> Result<Self, ConfigError> {
+        let own_account =
+            environment("OWN_ROLE_ARN").and_then(|arn| arn.split(':').nth(4).map(str::to_owned));
+        let clients = Clients::from_lambda_environment(own_account)?;
+        let required = |name| environment(name).ok_or(ConfigError::NotSet(name));
+        let policy = match environment("POLICY_PARAMETER") {
+            Some(name) => PolicySource::parameter(&clients, name),
+            None => {
+                let text = environment("POLICY");
+                Policy::parse(text.as_deref().unwrap_or(bundled_policy))
+                    .map(PolicySource::fixed)
+                    .map_err(|problems| ConfigError::Policy(problems.to_string()))?
+            }
+        };
+        Ok(Self {
+            state: State::new(&clients, required("STATE_TABLE")?),
             sns: clients.sns(),
-            clients,
-            topic_arn,
+            topic_arn: required("ALERT_TOPIC_ARN")?,
             policy,
-            revisits,
-        }
+            revisits: environment("REVISIT_QUEUE_URL").map(|url| Revisits::new(&clients, url)),
+            clients,
+        })
     }
 
     /// Looks at a repository, repairs what the policy lets it, and tells people.
@@ -117,14 +147,33 @@ impl Pipeline {
     /// # Errors
     /// What a retry can mend.
     pub async fn run(&self, occurrence: &Occurrence) -> Result<Outcome, TryAgain> {
+        let (outcome, _) = self.look_at(occurrence, None).await?;
+        Ok(outcome)
+    }
+
+    /// The same as part of a message about many, which says what is new.
+    pub(crate) async fn run_quietly(
+        &self,
+        occurrence: &Occurrence,
+        news: &Mutex<Vec<News>>,
+    ) -> Result<Vec<Verdict>, TryAgain> {
+        let (_, verdicts) = self.look_at(occurrence, Some(news)).await?;
+        Ok(verdicts)
+    }
+
+    async fn look_at(
+        &self,
+        occurrence: &Occurrence,
+        quietly: Option<&Mutex<Vec<News>>>,
+    ) -> Result<(Outcome, Vec<Verdict>), TryAgain> {
         let id = &occurrence.repository;
         let aws = match self.clients.of(&id.account, &id.region) {
             Ok(aws) => aws,
             Err(why) => {
-                return Ok(Outcome::ignored(
-                    Some(id),
-                    Some(&occurrence.cause),
-                    why.to_string(),
+                let cause = Some(occurrence.cause.as_str());
+                return Ok((
+                    Outcome::ignored(Some(id), cause, why.to_string()),
+                    Vec::new(),
                 ));
             }
         };
@@ -144,10 +193,11 @@ impl Pipeline {
                 until: occurrence.deadline.saturating_add(LEASE_GRACE),
             },
             gave_up: None,
+            quietly,
         };
         for _ in 0..ROUNDS {
             match work.round().await {
-                Ok(Round::Done(outcome)) => return Ok(outcome),
+                Ok(Round::Done(outcome, verdicts)) => return Ok((outcome, verdicts)),
                 Ok(Round::Again) => {}
                 Err(why) => return Err(try_again(why)),
             }
@@ -158,7 +208,7 @@ impl Pipeline {
     }
 
     /// The policy that is in force. People are told when the parameter that holds it stops, or begins again, to be right.
-    async fn policy(&self, occurrence: &Occurrence) -> Result<Arc<Policy>, String> {
+    pub(crate) async fn policy(&self, occurrence: &Occurrence) -> Result<Arc<Policy>, String> {
         let look = self.policy.look().await;
         if let Some(found) = &look.read {
             self.tell_of_policy(found, occurrence).await?;
@@ -212,17 +262,57 @@ impl Pipeline {
     }
 }
 
+impl Pipeline {
+    /// What can't be written down here is told again some day, which is no loss.
+    pub(crate) async fn settle_news(&self, news: &News) {
+        if !news.recorded {
+            return;
+        }
+        let context = Context {
+            me: &news.lease,
+            now: news.now,
+            cause: &news.cause,
+            actor: None,
+            created_at: news.created_at,
+        };
+        let writes = news.claims.iter().filter_map(|claim| {
+            let verdict = news
+                .verdicts
+                .iter()
+                .find(|verdict| verdict.rule == claim.rule)?;
+            let said = settled(claim, verdict.status, &verdict.to_do, &context);
+            let result = match news.results.get(&claim.rule) {
+                Some(Ok(())) => Some(RepairResult::Done),
+                Some(Err(why)) => Some(RepairResult::Failed(why.clone())),
+                None => None,
+            };
+            let record = claim
+                .record
+                .as_ref()
+                .zip(result)
+                .map(|(record, result)| record.with_result(result));
+            Some(async move {
+                let written = self
+                    .state
+                    .settle(&news.id, claim, said.as_ref(), record.as_ref(), news.now)
+                    .await;
+                if let Err(why) = written {
+                    tracing::warn!(repository = %news.id, rule = claim.rule, %why, "told, but not written down");
+                }
+            })
+        });
+        join_all(writes).await;
+    }
+}
+
 impl Work<'_> {
     fn id(&self) -> &RepositoryId {
         &self.occurrence.repository
     }
 
     fn ignored(&self, reason: impl Into<String>) -> Round {
-        Round::Done(Outcome::ignored(
-            Some(self.id()),
-            Some(&self.occurrence.cause),
-            reason,
-        ))
+        let outcome = Outcome::ignored(Some(self.id()), Some(&self.occurrence.cause), reason);
+        Round::Done(outcome, Vec::new())
     }
 
     async fn round(&mut self) -> Result<Round, String> {
@@ -280,7 +370,7 @@ impl Work<'_> {
             }
             Err(LoadError::Unavailable(why)) => return Err(why),
             Err(LoadError::Unreadable(why)) => {
-                let plan = for_people(
+                let plan = Plan::for_people(
                     "unreadable-repository",
                     "the repository can't be read, so it is not judged",
                     why,
@@ -291,7 +381,7 @@ impl Work<'_> {
         let resolved = match self.policy.for_repository(self.id(), &repository.tags) {
             Ok(resolved) => resolved,
             Err(why) => {
-                let plan = for_people(
+                let plan = Plan::for_people(
                     "undecided-policy",
                     "what the policy asks of the repository can't be told, so it is not judged",
                     why,
@@ -443,7 +533,7 @@ impl Work<'_> {
             End::Interrupted(Interruption::Transient(why)) => return Err(why),
             End::Interrupted(Interruption::Stuck(why)) => {
                 tracing::error!(repository = %self.id(), rule, repair_failed = true, why, "recreation is stuck");
-                let mut plan = for_people(
+                let mut plan = Plan::for_people(
                     "interrupted-recreation",
                     "a recreation can't be finished",
                     why.clone(),
@@ -494,6 +584,22 @@ impl Work<'_> {
         let results = results?;
         let mut verdicts = verdicts(resolved, self.id(), &plan, &all, &results, now);
         self.drop_old_news(&all, &mut verdicts, &context);
+        let outcome = Outcome::of(self.id(), &self.occurrence.cause, &verdicts);
+        let news = News {
+            id: self.id().clone(),
+            verdicts: verdicts.clone(),
+            claims: all,
+            results,
+            lease: self.me.clone(),
+            now,
+            cause: self.occurrence.cause.clone(),
+            created_at,
+            recorded,
+        };
+        if let Some(quietly) = self.quietly {
+            quietly.lock().await.push(news);
+            return Ok(Round::Done(outcome, verdicts));
+        }
         let occasion = Occasion {
             id: &self.occurrence.request_id,
             cause: &self.occurrence.cause,
@@ -509,14 +615,8 @@ impl Work<'_> {
             .await
             .map_err(|failure| format!("the alert could not be published: {failure}"))?;
         }
-        if recorded {
-            self.settle(&all, &verdicts, &results, &context).await;
-        }
-        Ok(Round::Done(Outcome::of(
-            self.id(),
-            &self.occurrence.cause,
-            &verdicts,
-        )))
+        self.pipeline.settle_news(&news).await;
+        Ok(Round::Done(outcome, verdicts))
     }
 
     /// Makes all repairs, whatever becomes of the others; those of the same part one after the other, in the plan's order.
@@ -562,59 +662,5 @@ impl Work<'_> {
                 verdict.news = is_news(claim, verdict.status, &verdict.to_do, context);
             }
         }
-    }
-
-    /// What can't be written down here is told again some day, which is no loss.
-    async fn settle(
-        &self,
-        all: &[Claim],
-        verdicts: &[Verdict],
-        results: &Results,
-        context: &Context<'_>,
-    ) {
-        let writes = all.iter().filter_map(|claim| {
-            let verdict = verdicts.iter().find(|verdict| verdict.rule == claim.rule)?;
-            let said = settled(claim, verdict.status, &verdict.to_do, context);
-            let result = match results.get(&claim.rule) {
-                Some(Ok(())) => Some(RepairResult::Done),
-                Some(Err(why)) => Some(RepairResult::Failed(why.clone())),
-                None => None,
-            };
-            let record = claim
-                .record
-                .as_ref()
-                .zip(result)
-                .map(|(record, result)| record.with_result(result));
-            Some(async move {
-                let written = self
-                    .pipeline
-                    .state
-                    .settle(self.id(), claim, said.as_ref(), record.as_ref(), context.now)
-                    .await;
-                if let Err(why) = written {
-                    tracing::warn!(repository = %self.id(), rule = claim.rule, %why, "told, but not written down");
-                }
-            })
-        });
-        join_all(writes).await;
-    }
-}
-
-/// A plan of one finding that no rule made and only people can mend.
-fn for_people(rule: &'static str, detail: &str, what: String) -> Plan {
-    Plan {
-        steps: vec![Step {
-            finding: Finding {
-                rule,
-                severity: Severity::High,
-                violation: Violation {
-                    detail: detail.to_owned(),
-                    fix: Fix::Manual(what.clone()),
-                },
-                left: None,
-            },
-            decision: Decision::People(what),
-        }],
-        complete: false,
     }
 }

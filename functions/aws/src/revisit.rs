@@ -7,14 +7,14 @@ use crate::failure::Failure;
 
 /// The queue that events wait in.
 #[derive(Debug)]
-pub struct Revisits {
+pub(crate) struct Revisits {
     sqs: aws_sdk_sqs::Client,
     queue_url: String,
 }
 
 impl Revisits {
     #[must_use]
-    pub fn new(clients: &Clients, queue_url: String) -> Self {
+    pub(crate) fn new(clients: &Clients, queue_url: String) -> Self {
         Self {
             sqs: clients.sqs(),
             queue_url,

@@ -2,7 +2,7 @@
 //!
 //! Every item has its content as JSON in `body`; what conditions look at stands beside it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
@@ -61,6 +61,33 @@ impl State {
             start = page.last_evaluated_key;
             if start.as_ref().is_none_or(HashMap::is_empty) {
                 return Ok(known);
+            }
+        }
+    }
+
+    /// Everything about every repository, by ARN.
+    pub(crate) async fn scan(&self) -> Result<BTreeMap<String, Known>, Failure> {
+        let mut all: BTreeMap<String, Known> = BTreeMap::new();
+        let mut start = None;
+        loop {
+            let page = self
+                .client
+                .scan()
+                .table_name(&self.table)
+                .consistent_read(true)
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(|error| Failure::of("dynamodb:Scan", &error))?;
+            for item in page.items() {
+                let key = item.get("pk").and_then(|key| key.as_s().ok());
+                if let Some(arn) = key.filter(|key| !key.starts_with(POLICY)) {
+                    read_item(item, all.entry(arn.clone()).or_default())?;
+                }
+            }
+            start = page.last_evaluated_key;
+            if start.as_ref().is_none_or(HashMap::is_empty) {
+                return Ok(all);
             }
         }
     }

@@ -6,6 +6,7 @@
     reason = "a command is what it prints"
 )]
 
+mod audit;
 mod explain;
 mod failure;
 mod policy;
@@ -32,6 +33,7 @@ struct Command {
 enum What {
     #[command(subcommand)]
     Policy(policy::Policy),
+    Audit(audit::AuditCommand),
     Rules(rules::Rules),
     Explain(explain::Explain),
     Rollback(rollback::Rollback),
@@ -48,6 +50,7 @@ enum Found {
 async fn main() -> ExitCode {
     let result = match Command::parse().what {
         What::Policy(command) => command.run(),
+        What::Audit(command) => command.run().await,
         What::Rules(command) => command.run(),
         What::Explain(command) => command.run(),
         What::Rollback(command) => command.run().await,

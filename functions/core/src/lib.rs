@@ -6,6 +6,7 @@
 
 pub mod action;
 pub mod alert;
+pub mod audit;
 pub mod evaluate;
 pub mod finding;
 pub mod outcome;
@@ -14,6 +15,7 @@ pub mod policy;
 pub mod quarantine;
 pub mod recreate;
 pub mod reference;
+pub mod report;
 pub mod repository;
 pub mod rules;
 pub mod state;

@@ -65,6 +65,26 @@ impl Plan {
         })
     }
 
+    /// One finding that no rule made and only people can mend; the rules were not asked.
+    #[must_use]
+    pub fn for_people(rule: &'static str, detail: &str, what: String) -> Self {
+        Self {
+            steps: vec![Step {
+                finding: Finding {
+                    rule,
+                    severity: Severity::High,
+                    violation: Violation {
+                        detail: detail.to_owned(),
+                        fix: Fix::Manual(what.clone()),
+                    },
+                    left: None,
+                },
+                decision: Decision::People(what),
+            }],
+            complete: false,
+        }
+    }
+
     /// Turns a repair into one that people have to make.
     pub fn give_up(&mut self, rule: &str, why: &str) {
         for step in &mut self.steps {

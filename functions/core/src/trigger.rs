@@ -82,6 +82,20 @@ pub enum Decoded {
     Unreadable(String),
 }
 
+/// What SQS brings, where it does: the message's content and its id, which is the same each time the message comes. Event
+/// source mappings hand over one message at a time.
+#[must_use]
+pub fn message(event: &Value) -> Option<(Value, String)> {
+    let [message] = event.get("Records")?.as_array()?.as_slice() else {
+        return None;
+    };
+    if message.get("eventSource")?.as_str()? != "aws:sqs" {
+        return None;
+    }
+    let body = serde_json::from_str(message.get("body")?.as_str()?).ok()?;
+    Some((body, message.get("messageId")?.as_str()?.to_owned()))
+}
+
 /// Decodes an event. `own_role` is the role whose changes are ours: they come back as events.
 #[must_use]
 pub fn decode(event: &Value, own_role: Option<&str>) -> Decoded {

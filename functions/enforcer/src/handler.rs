@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use ecr_warden_aws::{Clients, Occurrence, Pipeline, PolicySource, Revisits, State, TryAgain};
+use ecr_warden_aws::{Occurrence, Pipeline, TryAgain, environment};
 use ecr_warden_core::outcome::Outcome;
-use ecr_warden_core::policy::Policy;
-use ecr_warden_core::trigger::{Cause, Decoded, decode};
+use ecr_warden_core::trigger::{Cause, Decoded, decode, message};
 use lambda_runtime::{Error, LambdaEvent, tracing};
 use serde_json::Value;
 
@@ -22,33 +21,11 @@ pub(crate) struct Enforcer {
 }
 
 impl Enforcer {
-    /// Reads the environment: `STATE_TABLE`, `ALERT_TOPIC_ARN`, `OWN_ROLE_ARN`, `REVISIT_QUEUE_URL`, and in place of the
-    /// bundled policy `POLICY_PARAMETER`, the name of an SSM parameter, or `POLICY`, a policy's text.
+    /// See [`Pipeline::from_lambda_environment`].
     pub(crate) fn from_environment() -> Result<Self, Error> {
-        let optional = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let required = |name: &str| {
-            optional(name).ok_or_else(|| format!("the environment variable {name} is not set"))
-        };
-        let own_role = optional("OWN_ROLE_ARN");
-        let own_account = own_role
-            .as_deref()
-            .and_then(|arn| arn.split(':').nth(4))
-            .map(str::to_owned);
-        let clients = Clients::from_lambda_environment(own_account)?;
-        let policy = match optional("POLICY_PARAMETER") {
-            Some(name) => PolicySource::parameter(&clients, name),
-            // Without a policy nothing is judged: the function refuses to start, which fails every event loudly.
-            None => PolicySource::fixed(
-                Policy::parse(optional("POLICY").as_deref().unwrap_or(BUNDLED_POLICY))
-                    .map_err(|problems| format!("the policy is not valid: {problems}"))?,
-            ),
-        };
-        let state = State::new(&clients, required("STATE_TABLE")?);
-        let revisits = optional("REVISIT_QUEUE_URL").map(|url| Revisits::new(&clients, url));
-        let topic_arn = required("ALERT_TOPIC_ARN")?;
         Ok(Self {
-            pipeline: Pipeline::new(clients, state, topic_arn, policy, revisits),
-            own_role,
+            pipeline: Pipeline::from_lambda_environment(BUNDLED_POLICY)?,
+            own_role: environment("OWN_ROLE_ARN"),
         })
     }
 
@@ -57,7 +34,7 @@ impl Enforcer {
     pub(crate) async fn handle(&self, event: LambdaEvent<Value>) -> Result<Outcome, Error> {
         let (event, context) = event.into_parts();
         // A retry of an invocation has its request id, and so has a message its id each time it comes.
-        let (event, request_id) = match put_off(&event) {
+        let (event, request_id) = match message(&event) {
             Some((event, message_id)) => (event, message_id),
             None => (event, context.request_id.clone()),
         };
@@ -100,16 +77,4 @@ impl Enforcer {
         tracing::info!(outcome = %serde_json::to_string(&outcome).unwrap_or_default(), "done");
         Ok(outcome)
     }
-}
-
-/// The event that SQS brings back, and its message's id: the event source mapping hands over one message at a time.
-fn put_off(event: &Value) -> Option<(Value, String)> {
-    let [message] = event.get("Records")?.as_array()?.as_slice() else {
-        return None;
-    };
-    if message.get("eventSource")?.as_str()? != "aws:sqs" {
-        return None;
-    }
-    let body = serde_json::from_str(message.get("body")?.as_str()?).ok()?;
-    Some((body, message.get("messageId")?.as_str()?.to_owned()))
 }

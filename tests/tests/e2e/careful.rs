@@ -21,7 +21,7 @@ fn by(operation: &str, repository: &str, actor: &str) -> Value {
 }
 
 /// The command as people run it.
-fn ecr_warden(world: &World, arguments: &[&str]) -> Output {
+pub(crate) fn ecr_warden(world: &World, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO"))
         .current_dir(root())
         .args(["run", "--quiet", "--package", "ecr-warden-cli", "--"])
@@ -37,7 +37,7 @@ fn ecr_warden(world: &World, arguments: &[&str]) -> Output {
 }
 
 #[track_caller]
-fn said(output: &Output, exit: i32) -> String {
+pub(crate) fn said(output: &Output, exit: i32) -> String {
     let text = [&output.stdout[..], &output.stderr[..]].concat();
     let text = String::from_utf8_lossy(&text).into_owned();
     assert_eq!(output.status.code(), Some(exit), "{text}");

@@ -13,8 +13,13 @@ impl World {
 
     /// Sets a variable of the function's environment; it begins anew with it.
     pub(crate) async fn set_variable(&self, name: &str, value: &str) {
+        for function in [&self.stack.enforcer, &self.stack.auditor] {
+            self.set_variable_of(function, name, value).await;
+        }
+    }
+
+    async fn set_variable_of(&self, function: &str, name: &str, value: &str) {
         let lambda = &self.clients.lambda;
-        let function = &self.stack.enforcer;
         let configuration = lambda
             .get_function_configuration()
             .function_name(function)

@@ -72,11 +72,20 @@ impl World {
 
     /// Invokes the enforcer and waits for its outcome; an error of the function is an error.
     pub(crate) async fn invoke(&self, event: &Value) -> Result<Value, String> {
+        self.invoke_function(&self.stack.enforcer, event).await
+    }
+
+    /// The same with another function.
+    pub(crate) async fn invoke_function(
+        &self,
+        function: &str,
+        event: &Value,
+    ) -> Result<Value, String> {
         let answer = self
             .clients
             .lambda
             .invoke()
-            .function_name(&self.stack.enforcer)
+            .function_name(function)
             .payload(Blob::new(event.to_string()))
             .send()
             .await
@@ -103,6 +112,17 @@ impl World {
             }
         }
         last
+    }
+
+    pub(crate) async fn set_timeout_of_auditor(&self, seconds: i32) {
+        self.clients
+            .lambda
+            .update_function_configuration()
+            .function_name(&self.stack.auditor)
+            .timeout(seconds)
+            .send()
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn create(&self, name: &str) -> Repository {

@@ -33,6 +33,12 @@ pub(super) fn write(alert: &Alert) -> Value {
     for finding in &alert.findings {
         description.push_str(&paragraph(finding));
     }
+    if alert.omitted > 0 {
+        description.push_str(&format!(
+            "\nAnd {} more: an audit lists all.\n",
+            alert.omitted
+        ));
+    }
     let next_steps: Vec<String> = alert
         .findings
         .iter()
@@ -68,8 +74,9 @@ pub(super) fn write(alert: &Alert) -> Value {
 
 fn paragraph(finding: &AlertFinding) -> String {
     let mut out = format!(
-        "\n*{}* {} ({}): {}",
+        "\n*{}* {}{} ({}): {}",
         finding.status.name().to_uppercase(),
+        finding.place(),
         finding.rule,
         finding.severity.name(),
         plain(&finding.detail)

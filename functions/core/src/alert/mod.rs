@@ -15,6 +15,11 @@ use crate::repository::{RepositoryId, partition};
 use crate::rules::Advice;
 use crate::text::one_line;
 
+/// As many findings as a message about many lists, and as much of each text: SNS takes 256 KiB, in which everything stands
+/// several times.
+const DIGEST: usize = 20;
+const DIGEST_TEXT: usize = 200;
+
 /// The name under which people are told of a policy that can't be used.
 pub const INVALID_POLICY: &str = "invalid-policy";
 /// A policy can have many problems; these are enough to begin with.
@@ -55,6 +60,9 @@ pub struct Alert {
     pub occurred_at: String,
     pub severity: Severity,
     pub findings: Vec<AlertFinding>,
+    /// How many more findings there are than a message holds.
+    #[serde(skip_serializing_if = "is_none")]
+    pub omitted: usize,
     pub actions: Vec<OutcomeAction>,
     #[serde(skip)]
     name: String,
@@ -66,6 +74,9 @@ pub struct Alert {
 /// One finding of an alert.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AlertFinding {
+    /// ARN, in a message about many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
     pub rule: String,
     pub severity: Severity,
     pub status: Status,
@@ -79,6 +90,17 @@ pub struct AlertFinding {
     change: Option<(String, String)>,
     #[serde(skip)]
     to_do: String,
+}
+
+impl AlertFinding {
+    /// The repository's name, in a message about many.
+    fn place(&self) -> String {
+        let name = self
+            .repository
+            .as_ref()
+            .and_then(|arn| arn.split_once("repository/"));
+        name.map_or_else(String::new, |(_, name)| format!("{name}: "))
+    }
 }
 
 /// The event that led to it.
@@ -96,13 +118,7 @@ impl Alert {
     #[must_use]
     pub fn of(id: &RepositoryId, occasion: &Occasion<'_>, verdicts: &[Verdict]) -> Option<Self> {
         let news: Vec<Verdict> = verdicts.iter().filter(|v| v.news).cloned().collect();
-        let severity = news
-            .iter()
-            .map(|verdict| match verdict.status {
-                Status::Exempt => Severity::Informational,
-                _ => verdict.severity,
-            })
-            .max()?;
+        let severity = worst(news.iter())?;
         Some(Self {
             schema: "ecr-warden.alert/1",
             id: occasion.id.to_owned(),
@@ -114,6 +130,7 @@ impl Alert {
             occurred_at: occasion.occurred_at.to_owned(),
             severity,
             findings: news.iter().map(finding).collect(),
+            omitted: 0,
             actions: actions(&news),
             name: id.name.clone(),
             standing: verdicts
@@ -123,6 +140,79 @@ impl Alert {
                 })
                 .map(|v| v.rule.clone())
                 .collect(),
+        })
+    }
+
+    /// One message about many repositories: what is new in each. `None` where nothing is.
+    #[must_use]
+    pub fn digest(
+        account: &str,
+        region: &str,
+        occasion: &Occasion<'_>,
+        repositories: &[(&RepositoryId, &[Verdict])],
+    ) -> Option<Self> {
+        let mut news: Vec<(&RepositoryId, &Verdict)> = repositories
+            .iter()
+            .flat_map(|(id, verdicts)| verdicts.iter().map(move |verdict| (*id, verdict)))
+            .filter(|(_, verdict)| verdict.news)
+            .collect();
+        let severity = worst(news.iter().map(|(_, verdict)| *verdict))?;
+        // The gravest first, and no more than a message holds.
+        news.sort_by_key(|(id, verdict)| {
+            (
+                std::cmp::Reverse(weight(verdict.status)),
+                std::cmp::Reverse(verdict.severity),
+                id.name.clone(),
+            )
+        });
+        let total = news.len();
+        let touched: std::collections::BTreeSet<&RepositoryId> =
+            news.iter().map(|(id, _)| *id).collect();
+        let name = format!("{} repositories", touched.len());
+        news.truncate(DIGEST);
+        let changes: Vec<Verdict> = news.iter().map(|(_, verdict)| (*verdict).clone()).collect();
+        let short = |text: &str| one_line(text, DIGEST_TEXT);
+        Some(Self {
+            schema: "ecr-warden.alert/1",
+            id: occasion.id.to_owned(),
+            account: account.to_owned(),
+            region: region.to_owned(),
+            repository: format!(
+                "arn:{}:ecr:{region}:{account}:repository/*",
+                partition(region)
+            ),
+            cause: occasion.cause.to_owned(),
+            actor: occasion.actor.map(str::to_owned),
+            occurred_at: occasion.occurred_at.to_owned(),
+            severity,
+            findings: news
+                .iter()
+                .map(|(id, verdict)| {
+                    let whole = finding(verdict);
+                    AlertFinding {
+                        repository: Some(id.arn()),
+                        detail: short(&whole.detail),
+                        advice: short(&whole.to_do),
+                        to_do: short(&whole.to_do),
+                        change: whole.change.map(|(from, to)| (short(&from), short(&to))),
+                        // What keeps it from coming back would be the same lines again and again.
+                        iac: None,
+                        ..whole
+                    }
+                })
+                .collect(),
+            omitted: total.saturating_sub(DIGEST),
+            actions: actions(&changes)
+                .into_iter()
+                .map(|action| OutcomeAction {
+                    from: short(&action.from),
+                    to: short(&action.to),
+                    result: short(&action.result),
+                    ..action
+                })
+                .collect(),
+            name,
+            standing: Vec::new(),
         })
     }
 
@@ -165,6 +255,7 @@ impl Alert {
             occurred_at: occasion.occurred_at.to_owned(),
             severity,
             findings: vec![AlertFinding {
+                repository: None,
                 rule: INVALID_POLICY.to_owned(),
                 severity,
                 status,
@@ -175,6 +266,7 @@ impl Alert {
                 change: None,
                 to_do: to_do.to_owned(),
             }],
+            omitted: 0,
             actions: Vec::new(),
             name: parameter.to_owned(),
             standing: Vec::new(),
@@ -212,14 +304,6 @@ impl Alert {
 
     /// The status that needs people the most.
     fn outcome(&self) -> Status {
-        let weight = |status: Status| match status {
-            Status::Failed => 5,
-            Status::Open => 4,
-            Status::Withheld => 3,
-            Status::Fixed => 2,
-            Status::Resolved => 1,
-            Status::Exempt => 0,
-        };
         self.findings
             .iter()
             .map(|finding| finding.status)
@@ -248,9 +332,35 @@ impl Alert {
     }
 }
 
+/// How much a status needs people.
+fn weight(status: Status) -> u8 {
+    match status {
+        Status::Failed => 5,
+        Status::Open => 4,
+        Status::Withheld => 3,
+        Status::Fixed => 2,
+        Status::Resolved => 1,
+        Status::Exempt => 0,
+    }
+}
+
+fn worst<'v>(verdicts: impl Iterator<Item = &'v Verdict>) -> Option<Severity> {
+    verdicts
+        .map(|verdict| match verdict.status {
+            Status::Exempt => Severity::Informational,
+            _ => verdict.severity,
+        })
+        .max()
+}
+
+fn is_none(count: &usize) -> bool {
+    *count == 0
+}
+
 fn finding(verdict: &Verdict) -> AlertFinding {
     let keeping = verdict.advice.as_ref().map_or("", |advice| &advice.text);
     AlertFinding {
+        repository: None,
         rule: verdict.rule.clone(),
         severity: verdict.severity,
         status: verdict.status,

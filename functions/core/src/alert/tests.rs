@@ -22,6 +22,7 @@ fn verdicts() -> Vec<Verdict> {
         text: "Set it where the repository is defined.".to_owned(),
         terraform: "image_tag_mutability = \"IMMUTABLE\"".to_owned(),
         cloudformation: "ImageTagMutability: IMMUTABLE".to_owned(),
+        cli: String::new(),
     };
     vec![
         Verdict {
@@ -207,4 +208,50 @@ fn what_was_told_before_is_no_alert() {
         verdict.news = false;
     }
     assert_eq!(Alert::of(&id(), &occasion(), &told), None);
+}
+
+#[test]
+fn a_digest_tells_the_gravest_and_how_many_more() {
+    let many: Vec<(RepositoryId, Vec<Verdict>)> = (0..100)
+        .map(|n| {
+            let name = format!("shop/{}{n}", "x".repeat(240));
+            let mut verdicts = verdicts();
+            for verdict in &mut verdicts {
+                verdict.detail = "\u{1f512}".repeat(2000);
+                verdict.to_do = "\u{1f512}".repeat(2000);
+            }
+            (
+                RepositoryId::new("123456789012", "eu-central-1", &name).unwrap(),
+                verdicts,
+            )
+        })
+        .collect();
+    let told: Vec<(&RepositoryId, &[Verdict])> = many
+        .iter()
+        .map(|(id, verdicts)| (id, verdicts.as_slice()))
+        .collect();
+    let alert = Alert::digest("123456789012", "eu-central-1", &occasion(), &told).unwrap();
+    assert_eq!(
+        (alert.findings.len(), alert.omitted),
+        (DIGEST, 200 - DIGEST)
+    );
+    assert!(
+        alert.findings.iter().all(|f| f.rule == "weak-encryption"),
+        "open before fixed"
+    );
+    let message = alert.message();
+    assert!(message.body.len() < 256 * 1024, "{}", message.body.len());
+    assert!(
+        message.subject.contains("100 repositories"),
+        "{}",
+        message.subject
+    );
+    let bodies: serde_json::Value = serde_json::from_str(&message.body).unwrap();
+    let text = bodies["email"].as_str().unwrap();
+    assert!(
+        text.contains("And 180 more") && text.contains("OPEN  shop/x"),
+        "{text}"
+    );
+    let nothing: &[(&RepositoryId, &[Verdict])] = &[];
+    assert!(Alert::digest("1", "r", &occasion(), nothing).is_none());
 }

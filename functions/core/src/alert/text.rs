@@ -45,8 +45,9 @@ pub(super) fn write(alert: &Alert) -> String {
     for finding in &alert.findings {
         let _ = write!(
             out,
-            "\n{}  {} ({})\n  What:    {}\n",
+            "\n{}  {}{} ({})\n  What:    {}\n",
             finding.status.name().to_uppercase(),
+            finding.place(),
             finding.rule,
             finding.severity.name(),
             finding.detail
@@ -81,6 +82,9 @@ pub(super) fn write(alert: &Alert) -> String {
             let _ = writeln!(out, "    CloudFormation");
             indent(&mut out, &advice.cloudformation);
         }
+    }
+    if alert.omitted > 0 {
+        let _ = write!(out, "\nAnd {} more: an audit lists all.\n", alert.omitted);
     }
     if !alert.standing.is_empty() {
         let _ = write!(

@@ -570,8 +570,11 @@ fn a_recreation_is_planned_only_of_what_can_be_put_back() {
 #[test]
 fn a_rule_judges_by_its_own_reads() {
     for (seed, case) in cases() {
-        for active in &case.enforced.rules {
-            let reads = active.rule.reads();
+        for (active, reads) in case.enforced.rules.iter().flat_map(|active| {
+            let after = active.rule.reads_after(&case.repository);
+            assert!(active.rule.reads().cover(&after), "seed {seed}");
+            [(active, active.rule.reads()), (active, after)]
+        }) {
             let mut bare = case.repository.clone();
             if !reads.tags {
                 bare.tags = Read::NotAsked;

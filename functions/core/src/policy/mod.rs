@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::repository::{Read, Reads, RepositoryId};
+use crate::repository::{Read, Reads, Repository, RepositoryId};
 use crate::rules::{Entry, RULES, Rule, RuleMode, entry};
 use document::{Content, Node, Place, Problem, parse};
 use exemption::{ByTag, Exemption, Standing};
@@ -135,12 +135,32 @@ impl Resolved {
         }
     }
 
+    /// The same, repairing nothing.
+    #[must_use]
+    pub fn monitored(mut self) -> Self {
+        self.enforce = false;
+        for active in &mut self.rules {
+            active.enforce = false;
+        }
+        self
+    }
+
     /// What the rules together need to know.
     #[must_use]
     pub fn reads(&self) -> Reads {
         let mut reads = Reads::default();
         for active in &self.rules {
             reads.add(active.rule.reads());
+        }
+        reads
+    }
+
+    /// The same when DescribeRepositories has answered.
+    #[must_use]
+    pub fn reads_after(&self, described: &Repository) -> Reads {
+        let mut reads = Reads::default();
+        for active in &self.rules {
+            reads.add(active.rule.reads_after(described));
         }
         reads
     }
@@ -234,6 +254,16 @@ impl Policy {
     /// more, which [`Resolved::reads`] then says.
     #[must_use]
     pub fn reads(&self, id: &RepositoryId) -> Reads {
+        self.reads_by(id, |rule| rule.reads())
+    }
+
+    /// The same when DescribeRepositories has answered: less, in an audit of many.
+    #[must_use]
+    pub fn reads_after(&self, described: &Repository) -> Reads {
+        self.reads_by(&described.id, |rule| rule.reads_after(described))
+    }
+
+    fn reads_by(&self, id: &RepositoryId, of: impl Fn(&dyn Rule) -> Reads) -> Reads {
         let mut reads = Reads {
             tags: self.by_tag.is_some()
                 || self
@@ -253,7 +283,7 @@ impl Policy {
                 }
             }
             for active in self.active(settings, id).into_iter().flatten() {
-                reads.add(active.rule.reads());
+                reads.add(of(active.rule.as_ref()));
             }
         }
         reads

@@ -64,6 +64,7 @@ impl Rule for BlockedPush {
         Advice {
             text: "Give each build a tag of its own.".to_owned(),
             terraform: line.clone(),
+            cli: "docker push \"$REGISTRY/$REPOSITORY:$NEW_TAG\"".to_owned(),
             cloudformation: line,
         }
     }

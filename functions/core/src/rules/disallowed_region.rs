@@ -76,6 +76,9 @@ impl Rule for DisallowedRegion {
         Advice {
             text: "Deploy to an allowed region.".to_owned(),
             terraform: format!("provider \"aws\" {{\n  region = \"{region}\"\n}}"),
+            cli: format!(
+                "aws ecr create-repository --region {region} --repository-name \"$REPOSITORY\"   # copy the images"
+            ),
             cloudformation: format!("# deploy the stack to {region}"),
         }
     }

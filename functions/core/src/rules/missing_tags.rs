@@ -185,6 +185,7 @@ impl Rule for MissingTags {
         Advice {
             text: "Tag the repository where it is defined.".to_owned(),
             terraform: format!("tags = {{\n{}\n}}", terraform.join("\n")),
+            cli: "aws ecr tag-resource --resource-arn \"$ARN\" --tags Key=…,Value=…".to_owned(),
             cloudformation: format!("Tags:\n{}", cloudformation.join("\n")),
         }
     }

@@ -81,6 +81,11 @@ pub trait Rule: Send + Sync + std::fmt::Debug {
     /// What it needs to know, to the least: each read is a call for each event.
     fn reads(&self) -> Reads;
 
+    /// What it still needs to know when DescribeRepositories has answered: in an audit of many that is a call for each.
+    fn reads_after(&self, _described: &Repository) -> Reads {
+        self.reads()
+    }
+
     /// Judges a snapshot. Blind to mode and exemptions: the plan knows those.
     fn check(&self, repository: &Repository) -> Option<Violation>;
 
@@ -104,6 +109,9 @@ pub struct Advice {
     pub text: String,
     pub terraform: String,
     pub cloudformation: String,
+    /// The call that mends one repository by hand, for a shell in which `$REPOSITORY` names it.
+    #[serde(skip)]
+    pub cli: String,
 }
 
 /// A rule's settings type, as the policy's parser sees it.

@@ -176,6 +176,23 @@ impl Rule for MutableTags {
         }
     }
 
+    fn reads_after(&self, described: &Repository) -> Reads {
+        let passes = match &described.mutability {
+            TagMutability::Immutable => true,
+            TagMutability::ImmutableWithExclusion(filters) => {
+                filters.iter().all(|filter| self.allows(filter))
+            }
+            TagMutability::Mutable
+            | TagMutability::MutableWithExclusion(_)
+            | TagMutability::Unknown(_) => false,
+        };
+        if passes {
+            Reads::default()
+        } else {
+            self.reads()
+        }
+    }
+
     fn check(&self, repository: &Repository) -> Option<Violation> {
         let now = &repository.mutability;
         let detail = match now {
@@ -275,6 +292,7 @@ impl Rule for MutableTags {
         Advice {
             text,
             terraform: "image_tag_mutability = \"IMMUTABLE\"".to_owned(),
+            cli: "aws ecr put-image-tag-mutability --repository-name \"$REPOSITORY\" --image-tag-mutability IMMUTABLE".to_owned(),
             cloudformation: "ImageTagMutability: IMMUTABLE".to_owned(),
         }
     }

@@ -111,6 +111,7 @@ impl Rule for NoLifecyclePolicy {
             terraform: format!(
                 "resource \"aws_ecr_lifecycle_policy\" \"this\" {{\n  repository = aws_ecr_repository.this.name\n  policy     = <<EOT\n{document}\nEOT\n}}"
             ),
+            cli: "aws ecr put-lifecycle-policy --repository-name \"$REPOSITORY\" --lifecycle-policy-text file://policy.json".to_owned(),
             cloudformation: format!("LifecyclePolicy:\n  LifecyclePolicyText: |\n    {document}"),
         }
     }

@@ -152,6 +152,7 @@ impl Rule for NoScanOnPush {
             text: "Scan on push where the repository is defined, or for the whole registry."
                 .to_owned(),
             terraform: "image_scanning_configuration {\n  scan_on_push = true\n}".to_owned(),
+            cli: "aws ecr put-image-scanning-configuration --repository-name \"$REPOSITORY\" --image-scanning-configuration scanOnPush=true".to_owned(),
             cloudformation: "ImageScanningConfiguration:\n  ScanOnPush: true".to_owned(),
         }
     }

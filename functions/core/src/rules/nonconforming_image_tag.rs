@@ -107,6 +107,7 @@ impl Rule for NonconformingImageTag {
                 "# in the build: docker tag ... {}:v1.0.0-$(git rev-parse --short HEAD)",
                 id.name
             ),
+            cli: "aws ecr batch-delete-image --repository-name \"$REPOSITORY\" --image-ids imageTag=…   # after pushing it under a conforming tag".to_owned(),
             cloudformation: format!(
                 "# in the build: docker tag ... {}:v1.0.0-$(git rev-parse --short HEAD)",
                 id.name

@@ -85,6 +85,7 @@ impl Rule for NonconformingName {
         Advice {
             text: format!("Name repositories `{}`.", self.convention),
             terraform: format!("name = \"{}\"", example(&self.convention)),
+            cli: "aws ecr create-repository --repository-name \"$NAMESPACE/$NAME\"   # ECR can't rename: copy the images".to_owned(),
             cloudformation: format!("RepositoryName: {}", example(&self.convention)),
         }
     }

@@ -165,6 +165,7 @@ impl Rule for PublicAccess {
             terraform: format!(
                 "principals {{\n  type        = \"AWS\"\n  identifiers = [\"{account}\"]\n}}"
             ),
+            cli: "aws ecr set-repository-policy --repository-name \"$REPOSITORY\" --policy-text file://policy.json".to_owned(),
             cloudformation: format!("Principal: {{ AWS: \"{account}\" }}"),
         }
     }

@@ -286,6 +286,20 @@ impl Rule for WeakEncryption {
         reads
     }
 
+    fn reads_after(&self, described: &Repository) -> Reads {
+        let reads = self.reads();
+        // Which key a repository is encrypted with does not say yet what kind of key it is.
+        let by_kind_alone = match described.encryption.kind {
+            EncryptionType::Kms | EncryptionType::KmsDsse => self.require <= Rung::Kms,
+            EncryptionType::Aes256 | EncryptionType::Unknown(_) => false,
+        };
+        if by_kind_alone {
+            Reads::default()
+        } else {
+            reads
+        }
+    }
+
     fn check(&self, repository: &Repository) -> Option<Violation> {
         match self.rung(repository) {
             Ok(rung) if rung >= self.require => None,
@@ -372,6 +386,7 @@ impl Rule for WeakEncryption {
             terraform: format!(
                 "encryption_configuration {{\n  encryption_type = \"{kind}\"{terraform_key}\n}}"
             ),
+            cli: format!("aws ecr create-repository --repository-name \"$NEW_REPOSITORY\" --encryption-configuration encryptionType={kind}   # ECR can't change it: copy the images"),
             cloudformation: format!(
                 "EncryptionConfiguration:\n  EncryptionType: {kind}{cloudformation_key}"
             ),

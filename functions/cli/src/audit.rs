@@ -1,0 +1,183 @@
+//! `ecr-warden audit`: what is the state of the registry, now?
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use comfy_table::Table;
+use ecr_warden_aws::{AuditError, Clients, Home, audit, report};
+use ecr_warden_core::audit::{Audit, Request};
+use ecr_warden_core::finding::{Severity, Status};
+use ecr_warden_core::policy::Glob;
+use ecr_warden_core::report::{csv, html, json, sarif};
+use ecr_warden_core::repository::RepositoryId;
+use indicatif::{ProgressBar, ProgressStyle};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::Found;
+use crate::failure::Failure;
+use crate::policy;
+use crate::rules::table;
+
+/// Audit all repositories of the account and region, and change nothing.
+#[derive(Args)]
+pub(crate) struct AuditCommand {
+    /// The policy.
+    #[arg(long, value_name = "FILE")]
+    policy: PathBuf,
+    /// Only repositories whose names match; may be given several times.
+    #[arg(long, value_name = "GLOB")]
+    repository: Vec<String>,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Into a file instead of standard output.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Exit with 1 only where a finding is at least so grave.
+    #[arg(long, value_enum, default_value_t = FailOn::Informational)]
+    fail_on: FailOn,
+    /// A profile of the AWS CLI's configuration.
+    #[arg(long)]
+    profile: Option<String>,
+    /// May be given several times.
+    #[arg(long)]
+    region: Vec<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Table,
+    Json,
+    Csv,
+    Html,
+    Sarif,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum FailOn {
+    Informational,
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+impl FailOn {
+    fn severity(self) -> Severity {
+        match self {
+            Self::Informational => Severity::Informational,
+            Self::Low => Severity::Low,
+            Self::Medium => Severity::Medium,
+            Self::High => Severity::High,
+            Self::Critical => Severity::Critical,
+        }
+    }
+}
+
+impl AuditCommand {
+    pub(crate) async fn run(self) -> Result<Found, Failure> {
+        let policy = policy::load(&self.policy)?;
+        let globs: Result<Vec<Glob>, String> = self
+            .repository
+            .iter()
+            .cloned()
+            .map(Glob::try_from)
+            .collect();
+        let first_region = self.region.first().map(String::as_str);
+        let request = Request {
+            repositories: globs.map_err(|why| Failure::Usage(format!("--repository: {why}")))?,
+            regions: self.region.clone(),
+            ..Request::default()
+        };
+        let (clients, caller) = Clients::of_profile(self.profile.as_deref(), first_region)
+            .await
+            .map_err(Failure::Aws)?;
+        let home = Home {
+            account: caller.account,
+            region: caller.region,
+        };
+        let began = OffsetDateTime::now_utc();
+        let progress = progress();
+        let mut found = Audit::default();
+        audit(&clients, &policy, &request, &home, None, &mut |seen| {
+            let (id, verdicts) = report(seen, began.unix_timestamp());
+            found.add(&id, &verdicts);
+            progress.inc(1);
+        })
+        .await
+        .map_err(|error| match error {
+            AuditError::Request(why) => Failure::Usage(why),
+            AuditError::Aws(why) => Failure::Aws(why),
+        })?;
+        progress.finish_and_clear();
+        found.sort();
+        let at = format!(
+            "account {}, {}",
+            home.account,
+            began.format(&Rfc3339).unwrap_or_default()
+        );
+        let text = match self.format {
+            Format::Table => people(&found),
+            Format::Json => json(&found),
+            Format::Csv => csv(&found),
+            Format::Html => html(&found, &at).map_err(Failure::Usage)?,
+            Format::Sarif => sarif(&found),
+        };
+        match &self.output {
+            Some(file) => std::fs::write(file, text)
+                .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?,
+            None => println!("{}", text.trim_end()),
+        }
+        let grave = found.findings.iter().flatten().any(|finding| {
+            finding.status != Status::Exempt && finding.severity >= self.fail_on.severity()
+        });
+        Ok(if grave {
+            Found::Findings
+        } else {
+            Found::Nothing
+        })
+    }
+}
+
+/// A bar of unknown length: ECR does not say how many there are. On standard error, and only where somebody looks.
+fn progress() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} repositories, {elapsed}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn people(audit: &Audit) -> String {
+    let summary = &audit.summary;
+    let headline = format!(
+        "{} repositories, {} compliant",
+        summary.repositories, summary.compliant
+    );
+    let findings = audit.findings.as_deref().unwrap_or_default();
+    if findings.is_empty() {
+        return headline;
+    }
+    let mut table: Table = table(&["repository", "rule", "severity", "status", "what was found"]);
+    for finding in findings {
+        let name = RepositoryId::from_arn(&finding.repository)
+            .map_or_else(|| finding.repository.clone(), |id| id.name);
+        table.add_row([
+            name.as_str(),
+            &finding.rule,
+            finding.severity.name(),
+            finding.status.name(),
+            &finding.detail,
+        ]);
+    }
+    let counts: Vec<String> = summary
+        .findings
+        .iter()
+        .map(|(rule, count)| format!("{rule} {count}"))
+        .collect();
+    format!("{table}\n{headline}; {}", counts.join(", "))
+}

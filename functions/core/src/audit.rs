@@ -1,0 +1,226 @@
+//! An audit of many repositories: what is asked for, and what is answered (`ecr-warden.audit/1`).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::finding::{Severity, Status};
+use crate::outcome::Verdict;
+use crate::policy::{Glob, Mode};
+use crate::repository::RepositoryId;
+
+/// What to audit. Everything is optional.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Request {
+    /// Globs over names; empty: all.
+    pub repositories: Vec<Glob>,
+    /// Empty: the function's own.
+    pub accounts: Vec<String>,
+    /// Empty: the function's own.
+    pub regions: Vec<String>,
+    /// `monitor`, which is the default, reads and reports. `enforce` does what the policy says, and tells.
+    pub mode: Option<Mode>,
+    /// What an audit that stopped before its end gave out as `next`.
+    pub next: Option<String>,
+    /// Where it stops before its end, it goes on by itself instead of giving out `next`: for schedules, which follow nothing.
+    pub r#continue: bool,
+}
+
+impl Request {
+    #[must_use]
+    pub fn covers(&self, id: &RepositoryId) -> bool {
+        self.repositories.is_empty() || self.repositories.iter().any(|glob| glob.matches(&id.name))
+    }
+}
+
+/// Where an audit stopped. Callers take it as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    pub region: String,
+    /// ECR's token of the page; `None`: the first.
+    pub page: Option<String>,
+    /// What of that page was audited already.
+    pub done: Vec<String>,
+}
+
+impl Position {
+    /// # Errors
+    /// One line: it is none of ours.
+    pub fn read(text: &str) -> Result<Self, String> {
+        serde_json::from_str(text)
+            .map_err(|_| "`next` is not what an audit gave out: begin anew without it".to_owned())
+    }
+
+    #[must_use]
+    pub fn write(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// The answer: a part, where `next` is there.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Audit {
+    schema: &'static str,
+    pub summary: Summary,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub findings: Option<Vec<AuditFinding>>,
+    /// Instead of `findings`, where they are too many for an answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<Locations>,
+    /// Ask again with this; `null`: the audit is complete.
+    pub next: Option<String>,
+}
+
+/// Of the repositories that this answer is about.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Summary {
+    pub repositories: usize,
+    /// Without a finding that stands; what is exempt may.
+    pub compliant: usize,
+    /// By rule; what is exempt does not count.
+    pub findings: BTreeMap<String, usize>,
+    /// Only where it was asked for.
+    pub estimated_monthly_cost_usd: Option<f64>,
+}
+
+/// One finding of one repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AuditFinding {
+    /// ARN.
+    pub repository: String,
+    pub rule: String,
+    pub severity: Severity,
+    pub status: Status,
+    pub detail: String,
+    /// What people must still do, or why nothing was done.
+    pub to_do: String,
+    /// How it is kept from coming back.
+    #[serde(skip)]
+    pub advice: Option<crate::rules::Advice>,
+}
+
+/// Where the whole report is: S3 URIs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Locations {
+    pub json: String,
+    pub csv: String,
+    pub html: String,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self {
+            schema: "ecr-warden.audit/1",
+            summary: Summary::default(),
+            findings: Some(Vec::new()),
+            report: None,
+            next: None,
+        }
+    }
+}
+
+impl Audit {
+    /// Adds what was found in one repository.
+    pub fn add(&mut self, id: &RepositoryId, verdicts: &[Verdict]) {
+        let stands =
+            |status: Status| matches!(status, Status::Open | Status::Withheld | Status::Failed);
+        self.summary.repositories = self.summary.repositories.saturating_add(1);
+        if !verdicts.iter().any(|verdict| stands(verdict.status)) {
+            self.summary.compliant = self.summary.compliant.saturating_add(1);
+        }
+        for verdict in verdicts {
+            if !matches!(verdict.status, Status::Exempt | Status::Resolved) {
+                let count = self
+                    .summary
+                    .findings
+                    .entry(verdict.rule.clone())
+                    .or_default();
+                *count = count.saturating_add(1);
+            }
+            if let Some(findings) = &mut self.findings {
+                findings.push(AuditFinding {
+                    repository: id.arn(),
+                    rule: verdict.rule.clone(),
+                    severity: verdict.severity,
+                    status: verdict.status,
+                    detail: verdict.detail.clone(),
+                    to_do: verdict.to_do.clone(),
+                    advice: verdict.advice.clone(),
+                });
+            }
+        }
+    }
+
+    /// In one order, whatever came first: the gravest first, then by repository.
+    pub fn sort(&mut self) {
+        if let Some(findings) = &mut self.findings {
+            findings.sort_by(|a, b| {
+                (b.severity, &a.repository, &a.rule).cmp(&(a.severity, &b.repository, &b.rule))
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(rule: &str, status: Status) -> Verdict {
+        Verdict {
+            rule: rule.to_owned(),
+            severity: Severity::Medium,
+            status,
+            detail: "d".to_owned(),
+            to_do: String::new(),
+            advice: None,
+            since: None,
+            action: None,
+            news: false,
+        }
+    }
+
+    #[test]
+    fn what_stands_is_counted() {
+        let mut audit = Audit::default();
+        let id = |name| RepositoryId::new("123456789012", "eu-central-1", name).unwrap();
+        audit.add(&id("shop/a"), &[]);
+        audit.add(&id("shop/b"), &[verdict("mutable-tags", Status::Exempt)]);
+        audit.add(
+            &id("shop/c"),
+            &[
+                verdict("mutable-tags", Status::Open),
+                verdict("missing-tags", Status::Withheld),
+            ],
+        );
+        let summary = &audit.summary;
+        assert_eq!((summary.repositories, summary.compliant), (3, 2));
+        assert_eq!(summary.findings["mutable-tags"], 1);
+        let json = serde_json::to_value(&audit).unwrap();
+        assert_eq!(json["schema"], "ecr-warden.audit/1");
+        assert_eq!(json["next"], serde_json::Value::Null);
+        assert_eq!(json["findings"].as_array().unwrap().len(), 3);
+        assert_eq!(
+            json["summary"]["estimated_monthly_cost_usd"],
+            serde_json::Value::Null
+        );
+    }
+
+    #[test]
+    fn a_request_is_strict_and_everything_in_it_optional() {
+        let read = |text: &str| serde_json::from_str::<Request>(text);
+        assert_eq!(read("{}").unwrap(), Request::default());
+        assert!(read(r#"{"repositorys":[]}"#).is_err());
+        assert!(read(r#"{"repositories":["Shop/*"]}"#).is_err());
+        let some = read(r#"{"repositories":["shop/**"],"mode":"enforce"}"#).unwrap();
+        let id = |name| RepositoryId::new("123456789012", "eu-central-1", name).unwrap();
+        assert!(some.covers(&id("shop/a/b")) && !some.covers(&id("shops")));
+        assert!(Position::read("nonsense").is_err());
+        let position = Position {
+            region: "eu-central-1".to_owned(),
+            page: Some("t".to_owned()),
+            done: vec!["shop/a".to_owned()],
+        };
+        assert_eq!(Position::read(&position.write()), Ok(position));
+    }
+}

@@ -1,0 +1,20 @@
+//! An audit as people and programs read it.
+
+mod html;
+mod sarif;
+mod table;
+
+use crate::audit::Audit;
+
+pub use html::html;
+pub use sarif::sarif;
+pub use table::csv;
+
+/// `ecr-warden.audit/1`.
+#[must_use]
+pub fn json(audit: &Audit) -> String {
+    serde_json::to_string_pretty(audit).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

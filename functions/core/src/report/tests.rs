@@ -1,0 +1,125 @@
+//! Reports of hostile and of many findings.
+
+use super::*;
+use crate::audit::AuditFinding;
+use crate::finding::{Severity, Status};
+use crate::rules::Advice;
+
+fn finding(name: &str, rule: &str, detail: &str, status: Status) -> AuditFinding {
+    AuditFinding {
+        repository: format!("arn:aws:ecr:eu-central-1:123456789012:repository/{name}"),
+        rule: rule.to_owned(),
+        severity: Severity::Medium,
+        status,
+        detail: detail.to_owned(),
+        to_do: "do <b>this</b>".to_owned(),
+        advice: Some(Advice {
+            text: "Set it.".to_owned(),
+            terraform: "a = \"</code><script>alert(1)</script>\"".to_owned(),
+            cloudformation: "A: b".to_owned(),
+            cli: "aws ecr".to_owned(),
+        }),
+    }
+}
+
+fn audit() -> Audit {
+    let mut audit = Audit::default();
+    audit.summary.repositories = 3;
+    audit.summary.compliant = 1;
+    audit.findings = Some(vec![
+        finding(
+            "shop/a",
+            "mutable-tags",
+            "=HYPERLINK(\"http://x\")",
+            Status::Open,
+        ),
+        finding(
+            "shop/b",
+            "mutable-tags",
+            "<script>alert(1)</script>",
+            Status::Exempt,
+        ),
+        finding(
+            "shop/b",
+            "unreadable-repository",
+            "\u{202e}x, \"quoted\"",
+            Status::Open,
+        ),
+    ]);
+    audit
+}
+
+#[test]
+fn nothing_from_outside_is_markup() {
+    let page = html(&audit(), "2026-11-23").unwrap();
+    assert_eq!(page.matches("<script>").count(), 1, "its own");
+    assert!(page.contains("&lt;script&gt;alert(1)"));
+    assert!(page.contains("33 %"), "of three repositories one complies");
+    for part in [
+        "mutable-tags",
+        "unreadable-repository",
+        "shop&#x2f;a",
+        "AWS CLI",
+        "Terraform",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(
+        !page.contains("http://www") && !page.contains("https://"),
+        "it loads nothing"
+    );
+}
+
+#[test]
+fn an_empty_audit_says_so() {
+    let page = html(&Audit::default(), "2026-11-23").unwrap();
+    assert!(page.contains("Every repository conforms") && page.contains("100 %"));
+}
+
+#[test]
+fn a_spreadsheet_sees_no_formula() {
+    let text = csv(&audit());
+    let mut lines = text.lines();
+    assert_eq!(
+        lines.next(),
+        Some("repository,rule,severity,status,detail,to do")
+    );
+    assert!(text.contains("\"'=HYPERLINK(\"\"http://x\"\")\""), "{text}");
+    assert_eq!(lines.count(), 3);
+}
+
+#[test]
+fn sarif_names_each_finding_and_suppresses_what_is_exempt() {
+    let log: serde_json::Value = serde_json::from_str(&sarif(&audit())).unwrap();
+    let results = log["runs"][0]["results"].as_array().unwrap();
+    assert_eq!(results.len(), 3);
+    assert_eq!(results[0]["level"], "warning");
+    assert_eq!(results[0]["suppressions"], serde_json::Value::Null);
+    assert_eq!(results[1]["suppressions"][0]["kind"], "external");
+    let rules = log["runs"][0]["tool"]["driver"]["rules"]
+        .as_array()
+        .unwrap();
+    assert_eq!(rules.len(), crate::rules::RULES.len());
+}
+
+/// Five thousand repositories are one page, and not a large one.
+#[test]
+fn many_repositories_fit() {
+    let mut many = Audit::default();
+    many.summary.repositories = 5000;
+    many.findings = Some(
+        (0..5000)
+            .map(|n| {
+                finding(
+                    &format!("shop/{n}"),
+                    "mutable-tags",
+                    "tags can be overwritten",
+                    Status::Open,
+                )
+            })
+            .collect(),
+    );
+    let page = html(&many, "2026-11-23").unwrap();
+    assert!(page.len() < 6_000_000, "{}", page.len());
+    assert_eq!(page.matches("data-name=\"shop&#x2f;").count(), 10_000);
+}

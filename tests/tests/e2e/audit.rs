@@ -1,0 +1,300 @@
+//! The auditor: everything at once, on demand, on a schedule, and from the command line.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+use std::time::Duration;
+
+use aws_sdk_ecr::types::{EncryptionConfiguration, EncryptionType, ImageTagMutability};
+use ecr_warden_tests::eventually;
+use ecr_warden_tests::local_aws::root;
+use ecr_warden_tests::moto::Moto;
+use ecr_warden_tests::relay::Relay;
+use futures_util::stream::{self, StreamExt};
+use serde_json::{Value, json};
+
+use crate::careful::{ecr_warden, said};
+use crate::support::{World, arn, status};
+
+const POLICY: &str = "\
+version: 1
+mode: enforce
+rules: { mutable-tags: {}, nonconforming-name: {} }
+overrides: [{ match: { repositories: [\"payments/**\"] }, rules: { weak-encryption: { require: KMS, when-empty: recreate } } }]
+exemptions: [{ repositories: [\"legacy/**\"], rules: [mutable-tags], until: 2100-01-01, reason: OPS-1 }]
+";
+
+/// Of each kind some.
+const MANY: usize = 2500;
+
+async fn create_many(world: &World) {
+    let create = async |n: usize| {
+        let space = ["shop/", "payments/", "legacy/", ""][n % 4];
+        let mutability = if n.is_multiple_of(3) {
+            ImageTagMutability::Mutable
+        } else {
+            ImageTagMutability::Immutable
+        };
+        let encryption = if n.is_multiple_of(2) {
+            EncryptionType::Kms
+        } else {
+            EncryptionType::Aes256
+        };
+        let encryption = EncryptionConfiguration::builder()
+            .encryption_type(encryption)
+            .build()
+            .unwrap();
+        world
+            .clients
+            .ecr
+            .create_repository()
+            .repository_name(format!("{space}r{n:04}"))
+            .image_tag_mutability(mutability)
+            .encryption_configuration(encryption)
+            .send()
+            .await
+            .unwrap();
+    };
+    stream::iter(0..MANY).for_each_concurrent(16, create).await;
+}
+
+/// What another program says, which reads ECR with boto3 and knows nothing of ours.
+fn independently(world: &World) -> Value {
+    let output = Command::new(root().join(".venv/bin/python"))
+        .arg(root().join("tests/independent_audit.py"))
+        .env("AWS_ENDPOINT_URL", world.local.proxy.endpoint())
+        .env("AWS_DEFAULT_REGION", "us-east-1")
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{errors}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn found(audit: &Value) -> BTreeSet<(String, String)> {
+    let text = |finding: &Value, key: &str| finding[key].as_str().unwrap().to_owned();
+    let findings = audit["findings"].as_array().unwrap();
+    let set: BTreeSet<(String, String)> = findings
+        .iter()
+        .filter(|finding| finding["status"] != "exempt")
+        .map(|finding| {
+            let arn = text(finding, "repository");
+            let name = arn.split_once("repository/").unwrap().1.to_owned();
+            (name, text(finding, "rule"))
+        })
+        .collect();
+    let standing = findings.iter().filter(|f| f["status"] != "exempt").count();
+    assert_eq!(set.len(), standing, "each once");
+    set
+}
+
+#[tokio::test]
+async fn all_repositories_are_audited_as_an_independent_program_does() {
+    let world = World::own();
+    world.set_policy(POLICY).await;
+    create_many(&world).await;
+    let expected: BTreeSet<(String, String)> =
+        serde_json::from_value(independently(&world)).unwrap();
+    assert!(expected.len() > MANY / 3, "{}", expected.len());
+    let before = world.local.proxy.count();
+    let audit = world
+        .invoke_function(&world.stack.auditor, &json!({}))
+        .await
+        .unwrap();
+    assert_eq!(audit["schema"], "ecr-warden.audit/1");
+    assert_eq!(audit["next"], Value::Null);
+    assert_eq!(audit["summary"]["repositories"], MANY);
+    assert_eq!(found(&audit), expected);
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for (_, rule) in &expected {
+        *counts.entry(rule).or_default() += 1;
+    }
+    assert_eq!(audit["summary"]["findings"], json!(counts));
+    // Three pages; the caches; for each mutable one its images; for each weak one the reads of a recreation.
+    let calls = world.local.proxy.count() - before;
+    assert!(calls < MANY + MANY / 2, "{calls} calls");
+    // It changed nothing.
+    assert_eq!(
+        found(
+            &world
+                .invoke_function(&world.stack.auditor, &json!({}))
+                .await
+                .unwrap()
+        ),
+        expected
+    );
+
+    // Part by part, while others are created and deleted: nothing that was there all the time is missed or doubled.
+    let mut parts: BTreeSet<(String, String)> = BTreeSet::new();
+    let mut repositories = 0;
+    let mut next = Value::Null;
+    let mut rounds = 0;
+    world.set_timeout_of_auditor(3).await;
+    world
+        .local
+        .proxy
+        .delay("DescribeImages", Duration::from_millis(60));
+    loop {
+        let mut request = json!({ "repositories": ["shop/**", "legacy/**", "r*"] });
+        if !next.is_null() {
+            request["next"] = next.clone();
+        }
+        let part = world
+            .invoke_function(&world.stack.auditor, &request)
+            .await
+            .unwrap();
+        repositories += part["summary"]["repositories"].as_u64().unwrap();
+        let of_part = found(&part);
+        assert!(parts.is_disjoint(&of_part), "doubled");
+        parts.extend(of_part);
+        next = part["next"].clone();
+        rounds += 1;
+        if next.is_null() {
+            break;
+        }
+        // Sorted before and after where it stands.
+        world.create(&format!("aa/new{rounds}")).await;
+        world.create(&format!("zz/new{rounds}")).await;
+        assert!(rounds < 200, "it does not end");
+    }
+    assert!(rounds > 1, "`next` was not needed");
+    let expected: BTreeSet<(String, String)> = expected
+        .into_iter()
+        .filter(|(name, _)| !name.starts_with("payments/"))
+        .collect();
+    assert_eq!(parts, expected);
+    assert_eq!(repositories as usize, MANY - MANY / 4);
+}
+
+/// A sweep does what the events would have done, finishes what was cut short, and says it in one message.
+#[tokio::test]
+async fn a_sweep_repairs_and_tells_once() {
+    let world = World::own();
+    world.set_policy(POLICY).await;
+    let mut inbox = world.inbox("sweep").await;
+    for n in 0..30 {
+        world.create(&format!("shop/s{n}")).await;
+    }
+    world.create("payments/weak").await;
+    world.create("legacy/old").await;
+    world.create("unnamed").await;
+    let sweep = async || {
+        let request = json!({ "mode": "enforce" });
+        world
+            .invoke_function(&world.stack.auditor, &request)
+            .await
+            .unwrap()
+    };
+    let audit = sweep().await;
+    assert_eq!(audit["summary"]["repositories"], 33, "{audit}");
+    assert_eq!(
+        world.mutability("shop/s7").await,
+        ImageTagMutability::Immutable
+    );
+    assert_eq!(world.encryption("payments/weak").await, EncryptionType::Kms);
+    assert_eq!(
+        world.mutability("legacy/old").await,
+        ImageTagMutability::Mutable
+    );
+    let alerts = inbox.alerts_of_arn("repository/*").await.unwrap();
+    assert_eq!(alerts.len(), 1, "one digest: {alerts:#?}");
+    let digest = &alerts[0];
+    assert_eq!(status(digest, "nonconforming-name"), Some("open"));
+    let listed = digest["findings"].as_array().unwrap().len();
+    let omitted = digest["omitted"].as_u64().unwrap_or(0) as usize;
+    // 32 mutable, one weak, one without a namespace.
+    assert_eq!(listed + omitted, 34, "{digest}");
+    assert_eq!(digest["findings"][0]["repository"], arn("unnamed"));
+    for name in ["shop/s7", "payments/weak", "unnamed"] {
+        assert_eq!(inbox.alerts_of(name).await.unwrap().len(), 0, "{name}");
+    }
+    // Again: nothing to do, nothing to say, what stands is listed.
+    let audit = sweep().await;
+    assert_eq!(
+        audit["summary"]["findings"],
+        json!({ "nonconforming-name": 1 }),
+        "{audit}"
+    );
+    assert_eq!(inbox.alerts_of_arn("repository/*").await.unwrap().len(), 1);
+
+    // A wrong request says what is wrong.
+    let wrong = json!({ "repositorys": [] });
+    let error = world
+        .invoke_function(&world.stack.auditor, &wrong)
+        .await
+        .unwrap_err();
+    assert!(error.contains("unknown field `repositorys`"), "{error}");
+    let elsewhere = json!({ "accounts": ["111111111111"] });
+    let error = world
+        .invoke_function(&world.stack.auditor, &elsewhere)
+        .await
+        .unwrap_err();
+    assert!(error.contains("111111111111"), "{error}");
+}
+
+/// The registry's scanning changes for all: they are looked at, and told of together.
+#[tokio::test]
+async fn a_change_of_the_registrys_scanning_is_seen() {
+    let world = World::own();
+    let moto = Moto::start().unwrap();
+    let registry = "GetRegistryScanningConfiguration";
+    world.local.proxy.route(registry, moto.port);
+    world
+        .set_policy("version: 1\nmode: enforce\nrules: { no-scan-on-push: {} }\n")
+        .await;
+    let mut inbox = world.inbox("registry").await;
+    for n in 0..3 {
+        world.create(&format!("shop/unscanned{n}")).await;
+    }
+    let relay = Relay::start(&world.clients).await.unwrap();
+    let record = json!({
+        "eventSource": "ecr.amazonaws.com", "eventName": "PutRegistryScanningConfiguration", "awsRegion": "us-east-1",
+        "userIdentity": { "type": "IAMUser", "arn": "arn:aws:iam::000000000000:user/mary" }, "requestParameters": {},
+    });
+    relay.recorded(&record).await.unwrap();
+    let told = tokio::sync::Mutex::new(&mut inbox);
+    let digest = eventually("one message about all", Duration::from_secs(60), || async {
+        let mut inbox = told.lock().await;
+        Ok(inbox.alerts_of_arn("repository/*").await?.pop())
+    })
+    .await
+    .unwrap();
+    assert_eq!(digest["findings"].as_array().unwrap().len(), 3, "{digest}");
+    assert_eq!(status(&digest, "no-scan-on-push"), Some("fixed"));
+}
+
+#[tokio::test]
+async fn the_command_audits_and_changes_nothing() {
+    let world = World::own();
+    for name in ["shop/mutable", "payments/weak", "other/api"] {
+        world.create(name).await;
+    }
+    let run = |more: &[&str]| {
+        let all = [&["audit", "--policy", "infra/policy.yaml"], more].concat();
+        ecr_warden(&world, &all)
+    };
+    let table = said(&run(&[]), 1);
+    assert!(
+        table.contains("shop/mutable") && table.contains("3 repositories, 0 compliant"),
+        "{table}"
+    );
+    let one = said(&run(&["--repository", "shop/**", "--format", "json"]), 1);
+    let one: Value = serde_json::from_str(&one).unwrap();
+    assert_eq!(one["summary"]["repositories"], 1);
+    said(&run(&["--fail-on", "critical"]), 0);
+    let wrong = said(&run(&["--repository", "Shop"]), 2);
+    assert!(wrong.contains("matches no repository"), "{wrong}");
+    for (format, sign) in [
+        ("csv", "repository,rule"),
+        ("sarif", "\"2.1.0\""),
+        ("html", "<!doctype html>"),
+    ] {
+        let text = said(&run(&["--format", format]), 1);
+        assert!(text.contains(sign), "{format}");
+    }
+    assert_eq!(
+        world.mutability("shop/mutable").await,
+        ImageTagMutability::Mutable
+    );
+}
