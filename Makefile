@@ -20,6 +20,7 @@ ARCH ?= $(if $(filter deploy,$(MAKECMDGOALS)),$(if $(LOCAL_AWS),,arm64))
 PROFILE ?= release
 STACK_NAME ?= ecr-warden
 PARAMETERS ?=
+REQUEST ?= {}
 
 RUST_ARCH = $(patsubst arm64,aarch64,$(ARCH))
 # Lambda's provided.al2023 has glibc 2.34. Zig links against just that, whatever this machine has; for this machine
@@ -39,7 +40,7 @@ SOURCES := Cargo.toml Cargo.lock $(shell find functions/core functions/aws $(FUN
 VARIANT := $(or $(ARCH),host)-$(PROFILE)
 VARIANT_FILE := target/lambda/variant
 
-.PHONY: help demo test check bench package deploy clean
+.PHONY: help demo test check bench package deploy audit clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +66,9 @@ package: $(ZIPS) ## Build the functions' zips (ARCH=arm64|x86_64 for AWS, else f
 deploy: package ## Deploy to AWS, or to AWS_ENDPOINT_URL (STACK_NAME=… PARAMETERS="Key=value …" ARTIFACT_BUCKET=…)
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" LOCAL_AWS="$(LOCAL_AWS)" STACK_NAME="$(STACK_NAME)" \
 	    scripts/deploy Architecture=$(or $(ARCH),$(HOST_ARCH)) $(PARAMETERS)
+
+audit: $(VENV)/ready ## Audit everything with the deployed auditor (STACK_NAME=… REQUEST='{"repositories": ["shop/**"]}')
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" LOCAL_AWS="$(LOCAL_AWS)" STACK_NAME="$(STACK_NAME)" scripts/audit '$(REQUEST)'
 
 clean: ## Remove what was built and installed here
 	rm -rf target $(VENV)

@@ -4,7 +4,11 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -17,6 +21,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 
 use crate::Problem;
+use crate::local_aws::REGION;
 
 /// What happens to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,20 +229,15 @@ async fn handle(
         .map_or("/", |path| path.as_str())
         .to_owned();
     head.uri = format!("http://127.0.0.1:{upstream}{path}").parse()?;
-    let page = Page::asked_for(&call);
-    let body = if page.is_some() {
-        head.headers.remove("content-length");
-        Bytes::from_static(b"{\"maxResults\":1000000}")
-    } else {
-        body
-    };
     let answer = client
         .request(Request::from_parts(head, Full::new(body)))
         .await?;
     let (mut head, body) = answer.into_parts();
     let mut body = body.collect().await?.to_bytes();
-    if let (Some(page), true) = (page, head.status.is_success()) {
-        body = page.of(&body)?;
+    // The caller's own request says whether it may; ministack answers it with less than there is.
+    if let (Some(page), true) = (Page::asked_for(&call), head.status.is_success()) {
+        let all = client.request(everything(upstream)?).await?;
+        body = page.of(&all.into_body().collect().await?.to_bytes())?;
         head.headers.remove("content-length");
     }
     match fault {
@@ -248,6 +248,45 @@ async fn handle(
         Some(Fault::DropAnswer) => Err("dropped".into()),
         _ => Ok(Response::from_parts(head, Full::new(body))),
     }
+}
+
+/// All repositories, as the account's root may ask.
+fn everything(upstream: u16) -> Result<Request<Full<Bytes>>, Problem> {
+    let body = br#"{"maxResults":1000000}"#;
+    let uri = format!("http://127.0.0.1:{upstream}/");
+    let mut request = Request::post(&uri)
+        .header("content-type", "application/x-amz-json-1.1")
+        .header(
+            "x-amz-target",
+            "AmazonEC2ContainerRegistry_V20150921.DescribeRepositories",
+        )
+        .header("host", format!("127.0.0.1:{upstream}"))
+        .body(Full::new(Bytes::from_static(body)))?;
+    let identity = Credentials::new("test", "test", None, None, "local").into();
+    let parameters = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(REGION)
+        .name("ecr")
+        .time(SystemTime::now())
+        .settings(SigningSettings::default())
+        .build()?
+        .into();
+    let headers: Vec<(String, String)> = request
+        .headers()
+        .iter()
+        .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
+        .collect();
+    let signable = SignableRequest::new(
+        "POST",
+        uri,
+        headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str())),
+        SignableBody::Bytes(body),
+    )?;
+    let (instructions, _) = sign(signable, &parameters)?.into_parts();
+    instructions.apply_to_request_http1x(&mut request);
+    Ok(request)
 }
 
 /// A page of DescribeRepositories, as ECR pages and ministack does not: by name, so that what is created or deleted
