@@ -207,11 +207,14 @@ fn decide(
         Fix::Manual(what) => return Decision::People(what.clone()),
         Fix::Safe(action) | Fix::Disruptive(action) => action.clone(),
     };
-    let rule_enforces = policy
-        .rules
-        .iter()
-        .any(|active| active.entry.meta.id == finding.rule && active.enforce);
-    if !rule_enforces && !(policy.enforce && finding.rule == STALE_QUARANTINE) {
+    let enforced = match finding.rule {
+        STALE_QUARANTINE => policy.enforce,
+        rule => policy
+            .rules
+            .iter()
+            .any(|active| active.entry.meta.id == rule && active.enforce),
+    };
+    if !enforced {
         return Decision::Hold(format!(
             "monitor mode: would change {} to {}",
             action.from(),
