@@ -33,7 +33,7 @@ else
 $(error ARCH is arm64 or x86_64, not `$(ARCH)`)
 endif
 
-FUNCTIONS := enforcer auditor
+FUNCTIONS := enforcer auditor slack-notifier
 ZIPS := $(FUNCTIONS:%=target/lambda/%/bootstrap.zip)
 SOURCES := Cargo.toml Cargo.lock $(shell find functions/core functions/aws $(FUNCTIONS:%=functions/%) infra/policy.yaml -type f -not -path '*/tests/*')
 # A zip is one file for all variants: it is built again when another one is asked for.

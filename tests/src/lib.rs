@@ -11,6 +11,7 @@ pub mod proxy;
 pub mod relay;
 pub mod samples;
 mod server;
+pub mod webhook;
 
 /// What goes wrong around a test: one line.
 pub type Problem = Box<dyn std::error::Error + Send + Sync>;

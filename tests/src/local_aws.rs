@@ -90,6 +90,14 @@ impl LocalAws {
         self.server.log_end()
     }
 
+    /// Whether a line of its log, functions' output included, has all of these.
+    #[must_use]
+    pub fn log_of(&self, parts: &[&str]) -> bool {
+        let log = self.server.log();
+        log.lines()
+            .any(|line| parts.iter().all(|part| line.contains(part)))
+    }
+
     #[must_use]
     pub fn clients(&self) -> Clients {
         Clients::new(&self.endpoint)

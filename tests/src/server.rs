@@ -76,8 +76,12 @@ impl Server {
         Err(format!("it does not start: {}", self.log_end()).into())
     }
 
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
     pub(crate) fn log_end(&self) -> String {
-        let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         lines
             .get(lines.len().saturating_sub(40)..)

@@ -18,6 +18,7 @@ mod revisit;
 mod rollback;
 mod state;
 mod sweep;
+mod webhook;
 
 pub use apply::{NotApplied, apply};
 pub use audit::{AuditError, Home, Judged, Seen, audit};
@@ -31,6 +32,7 @@ pub use reports::Reports;
 pub use rollback::{NotRolledBack, changes, resume, roll_back};
 pub use state::State;
 pub use sweep::{Sweep, report};
+pub use webhook::{Posted, Webhook};
 
 #[cfg(test)]
 mod mocked;

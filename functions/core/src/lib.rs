@@ -18,6 +18,7 @@ pub mod reference;
 pub mod report;
 pub mod repository;
 pub mod rules;
+pub mod slack;
 pub mod state;
 pub mod trigger;
 

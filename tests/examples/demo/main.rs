@@ -6,6 +6,7 @@
     reason = "a demo is what it prints"
 )]
 
+mod report;
 mod scenes;
 mod screen;
 mod telling;
@@ -21,6 +22,7 @@ use ecr_warden_tests::moto::Moto;
 use scenes::Stage;
 use screen::Screen;
 
+const POLICY: &str = include_str!("policy.yaml");
 /// Where the policy of the demo is.
 const PARAMETER: &str = "/ecr-warden/policy";
 
@@ -45,7 +47,7 @@ async fn demo(screen: &Screen) -> Result<(), Problem> {
     local
         .proxy
         .route("GetRegistryScanningConfiguration", moto.port);
-    let value = ["--type", "String", "--value", include_str!("policy.yaml")];
+    let value = ["--type", "String", "--value", POLICY];
     local.cli(&[&["ssm", "put-parameter", "--name", PARAMETER][..], &value].concat())?;
     let stack = local.deploy("ecr-warden", &format!("PolicyParameterName={PARAMETER}"))?;
     screen.timed(began, "`make deploy` deployed infra/template.yaml to it");
@@ -59,6 +61,14 @@ async fn demo(screen: &Screen) -> Result<(), Problem> {
         screen.note(&format!("the end of its log:\n{}", local.log_end()));
     }
     told?;
+    let (audit, file) = report::write(&local, POLICY).await?;
+    screen.title("An audit of all repositories");
+    screen.plain(&format!(
+        "{} repositories, {} compliant. The report, for a browser:\n{}",
+        audit.summary.repositories,
+        audit.summary.compliant,
+        file.display()
+    ));
     if std::env::var_os("KEEP").is_some_and(|keep| !keep.is_empty() && keep != "0") {
         keep(screen, &local, &stack).await?;
     }

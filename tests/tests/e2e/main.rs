@@ -20,4 +20,5 @@ mod real_ecr;
 mod recreate;
 mod role;
 mod rules;
+mod slack;
 mod support;

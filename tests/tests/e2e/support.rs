@@ -49,12 +49,20 @@ impl World {
 
     /// The same with parameters, after something has been prepared.
     pub(crate) fn own_with(parameters: &str, prepare: impl FnOnce(&LocalAws)) -> Self {
+        Self::own_after(|local| {
+            prepare(local);
+            parameters.to_owned()
+        })
+    }
+
+    /// The same with the parameters that preparing came to.
+    pub(crate) fn own_after(prepare: impl FnOnce(&LocalAws) -> String) -> Self {
         let local: &'static LocalAws =
             Box::leak(Box::new(LocalAws::start().expect("the local AWS starts")));
-        prepare(local);
+        let parameters = prepare(local);
         let stack = Box::leak(Box::new(
             local
-                .deploy("ecr-warden", parameters)
+                .deploy("ecr-warden", &parameters)
                 .expect("the stack deploys"),
         ));
         Self {

@@ -1,0 +1,102 @@
+//! Alerts in Slack, by the real topic, queue and function, with a server in Slack's place.
+
+use std::time::Duration;
+
+use ecr_warden_tests::eventually;
+use ecr_warden_tests::webhook::{Answer, SECRET, Webhook};
+use serde_json::Value;
+
+use crate::support::{World, call};
+
+fn world_with(webhook: &Webhook) -> World {
+    World::own_after(|local| {
+        let value = ["--secret-string", &webhook.url()];
+        let of = [
+            "secretsmanager",
+            "create-secret",
+            "--name",
+            "slack",
+            "--query",
+            "ARN",
+            "--output",
+            "text",
+        ];
+        let arn = local.cli(&[&of[..], &value].concat()).unwrap();
+        format!("SlackWebhookSecretArn={}", arn.trim())
+    })
+}
+
+async fn wait_for_messages(webhook: &Webhook, count: usize) -> Vec<Value> {
+    eventually("Slack's messages", Duration::from_secs(90), || async {
+        let taken = webhook.taken();
+        Ok((taken.len() >= count).then_some(taken))
+    })
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn alerts_reach_slack_whatever_it_answers_first() {
+    let webhook = Webhook::start().unwrap();
+    let world = world_with(&webhook);
+    webhook.answer(&[Answer::TooMany, Answer::Status(500), Answer::Hang]);
+    let name = "shop/mutable";
+    world.create(name).await;
+    world.invoke(&call("CreateRepository", name)).await.unwrap();
+    let taken = wait_for_messages(&webhook, 1).await;
+    let text = taken[0].to_string();
+    for part in [
+        "shop/mutable",
+        "mutable-tags",
+        "MUTABLE → IMMUTABLE",
+        "user/mary",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert_eq!(webhook.calls(), 4);
+
+    // Many at once are one message.
+    for n in 0..12 {
+        world.create(&format!("shop/many{n}")).await;
+    }
+    for n in 0..12 {
+        let event = call("CreateRepository", &format!("shop/many{n}"));
+        world.invoke(&event).await.unwrap();
+    }
+    let told = async || {
+        let taken = webhook.taken();
+        let all: String = taken.iter().map(Value::to_string).collect();
+        (0..12).all(|n| all.contains(&format!("shop/many{n}")))
+    };
+    eventually("all of them in Slack", Duration::from_secs(90), || async {
+        Ok(told().await.then_some(()))
+    })
+    .await
+    .unwrap();
+    assert!(
+        webhook.taken().len() < 13,
+        "{} messages",
+        webhook.taken().len()
+    );
+
+    // What Slack refuses stays in the queue, is loud, and comes when Slack takes it again.
+    let before = webhook.taken().len();
+    webhook.answer(&[Answer::Status(404)]);
+    world.create("shop/refused").await;
+    world
+        .invoke(&call("CreateRepository", "shop/refused"))
+        .await
+        .unwrap();
+    eventually(
+        "the refusal in the log",
+        Duration::from_secs(60),
+        || async {
+            let log = world.local.log_of(&["slack_refused", "404"]);
+            Ok(log.then_some(()))
+        },
+    )
+    .await
+    .unwrap();
+    assert_eq!(webhook.taken().len(), before);
+    assert!(!world.local.log_of(&[SECRET]), "the URL is in no log");
+}
