@@ -74,6 +74,8 @@ struct RuleSection<'a> {
     summary: &'a str,
     controls: String,
     advice: Option<&'a crate::rules::Advice>,
+    // The alert's `iac` has neither of these, and so neither has the serialised advice.
+    keep: &'a str,
     cli: &'a str,
     findings: Vec<Entry<'a>>,
 }
@@ -214,6 +216,7 @@ fn section<'a>(rule: &'a str, findings: &[&'a AuditFinding]) -> RuleSection<'a> 
         summary: entry.map_or("Not a rule's finding", |entry| entry.meta.summary),
         controls: entry.map_or_else(String::new, |entry| entry.meta.controls.join(", ")),
         advice,
+        keep: advice.map_or("", |advice| &advice.text),
         cli: advice.map_or("", |advice| &advice.cli),
         findings: found
             .iter()
