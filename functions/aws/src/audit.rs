@@ -48,7 +48,7 @@ pub enum Seen {
 }
 
 /// What was found in a repository.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Judged {
     pub repository: Repository,
     pub policy: Resolved,

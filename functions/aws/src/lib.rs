@@ -29,7 +29,7 @@ pub use policy::PolicySource;
 #[cfg(feature = "profiles")]
 pub use profiles::Caller;
 pub use reports::Reports;
-pub use rollback::{NotRolledBack, changes, resume, roll_back};
+pub use rollback::{NotRolledBack, changes, repair, resume, roll_back};
 pub use state::State;
 pub use sweep::{Sweep, report};
 pub use webhook::{Posted, Webhook};

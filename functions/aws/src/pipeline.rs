@@ -446,7 +446,9 @@ impl Work<'_> {
     }
 
     async fn put_off(&self, seconds: i64) -> Result<Round, String> {
-        if let Some(revisits) = &self.pipeline.revisits {
+        // A sweep has no event: the repository's own event, or the next sweep, looks at it.
+        if let (Some(revisits), false) = (&self.pipeline.revisits, self.occurrence.event.is_null())
+        {
             revisits
                 .send(&self.occurrence.event, seconds)
                 .await

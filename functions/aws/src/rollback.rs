@@ -1,5 +1,6 @@
-//! Puts a change back that was made before, for a person who asks for it.
+//! What a person has changed or put back: on record like a repair by an event, so that nothing works against it.
 
+use ecr_warden_core::action::Action;
 use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::state::{Held, Known, Repair, Repairs, Result as RepairResult};
 
@@ -103,6 +104,42 @@ pub async fn roll_back(
             Err(aws(why))
         }
     }
+}
+
+/// Makes a repair that a person has agreed to. It is on record before it is made.
+///
+/// # Errors
+/// Why it is not made.
+pub async fn repair(
+    regional: &Regional,
+    state: &State,
+    id: &RepositoryId,
+    (rule, action): (&str, &Action),
+    who: &str,
+    now: i64,
+) -> Result<(), NotRolledBack> {
+    let record = changes(state, id)
+        .await?
+        .repairs
+        .remove(rule)
+        .unwrap_or_default();
+    let begun = record.with(Repair {
+        action: action.clone(),
+        result: RepairResult::Begun,
+        at: now,
+        cause: "audit --fix".to_owned(),
+        actor: Some(who.to_owned()),
+    });
+    write(state, id, rule, &begun, now).await?;
+    let result = apply(regional, id, action).await;
+    let (settled, answer) = match result {
+        Ok(()) => (RepairResult::Done, Ok(())),
+        // It may have been made all the same.
+        Err(NotApplied::Later(why)) => return Err(aws(why)),
+        Err(NotApplied::Failed(why)) => (RepairResult::Failed(why.clone()), Err(aws(why))),
+    };
+    write(state, id, rule, &begun.with_result(settled), now).await?;
+    answer
 }
 
 /// Lets a rule repair again what was rolled back or fought over.

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use comfy_table::Table;
-use ecr_warden_aws::{AuditError, Clients, Home, audit, report};
+use ecr_warden_aws::{AuditError, Clients, Home, Judged, Seen, State, audit, report};
 use ecr_warden_core::audit::{Audit, Request};
 use ecr_warden_core::finding::{Severity, Status};
 use ecr_warden_core::policy::Glob;
-use ecr_warden_core::report::{csv, html, json, sarif};
+use ecr_warden_core::report::{csv, html, json, ocsf, sarif};
 use ecr_warden_core::repository::RepositoryId;
 use indicatif::{ProgressBar, ProgressStyle};
 use time::OffsetDateTime;
@@ -17,10 +17,11 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::Found;
 use crate::failure::Failure;
+use crate::fix::fix;
 use crate::policy;
 use crate::rules::table;
 
-/// Audit all repositories of the account and region, and change nothing.
+/// Audit all repositories of the account and region; without --fix, nothing is changed.
 #[derive(Args)]
 pub(crate) struct AuditCommand {
     /// The policy.
@@ -37,6 +38,15 @@ pub(crate) struct AuditCommand {
     /// Exit with 1 only where a finding is at least so grave.
     #[arg(long, value_enum, default_value_t = FailOn::Informational)]
     fail_on: FailOn,
+    /// Then repair what the policy has the enforcer repair. The changes are shown first, and you are asked.
+    #[arg(long, requires = "state_table")]
+    fix: bool,
+    /// With --fix: do not ask.
+    #[arg(long, requires = "fix")]
+    yes: bool,
+    /// With --fix: the stack's output StateTableName, where changes are on record.
+    #[arg(long, env = "ECR_WARDEN_STATE_TABLE", value_name = "TABLE")]
+    state_table: Option<String>,
     /// A profile of the AWS CLI's configuration.
     #[arg(long)]
     profile: Option<String>,
@@ -52,6 +62,7 @@ enum Format {
     Csv,
     Html,
     Sarif,
+    Ocsf,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -94,13 +105,19 @@ impl AuditCommand {
             .await
             .map_err(Failure::Aws)?;
         let home = Home {
-            account: caller.account,
-            region: caller.region,
+            account: caller.account.clone(),
+            region: caller.region.clone(),
         };
+        let mut to_fix: Vec<Judged> = Vec::new();
         let began = OffsetDateTime::now_utc();
         let progress = progress();
         let mut found = Audit::default();
         audit(&clients, &policy, &request, &home, None, &mut |seen| {
+            if let (true, Seen::Judged(judged)) = (self.fix, &seen)
+                && !judged.findings.is_empty()
+            {
+                to_fix.push((**judged).clone());
+            }
             let (id, verdicts) = report(seen, began.unix_timestamp());
             found.add(&id, &verdicts);
             progress.inc(1);
@@ -123,11 +140,16 @@ impl AuditCommand {
             Format::Csv => csv(&found),
             Format::Html => html(&found, &at).map_err(Failure::Usage)?,
             Format::Sarif => sarif(&found),
+            Format::Ocsf => ocsf(&found, began.unix_timestamp().saturating_mul(1000)),
         };
         match &self.output {
             Some(file) => std::fs::write(file, text)
                 .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?,
             None => println!("{}", text.trim_end()),
+        }
+        if let (true, Some(table)) = (self.fix, &self.state_table) {
+            let state = State::new(&clients, table.clone());
+            fix(&clients, &caller, &state, to_fix, self.yes).await?;
         }
         let grave = found.findings.iter().flatten().any(|finding| {
             finding.status != Status::Exempt && finding.severity >= self.fail_on.severity()

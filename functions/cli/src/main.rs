@@ -9,6 +9,7 @@
 mod audit;
 mod explain;
 mod failure;
+mod fix;
 mod policy;
 mod rollback;
 mod rules;

@@ -108,7 +108,7 @@ impl Rollback {
             repair.action.to(),
             repair.action.from()
         );
-        if !yes && !agreed()? {
+        if !yes && !agreed("Put it back?")? {
             return Err(Failure::Usage("nothing was put back".to_owned()));
         }
         let regional = there
@@ -141,7 +141,7 @@ impl Resume {
     }
 }
 
-fn failure(error: NotRolledBack) -> Failure {
+pub(crate) fn failure(error: NotRolledBack) -> Failure {
     match error {
         NotRolledBack::Refused(why) => Failure::Usage(why),
         NotRolledBack::Aws(why) => Failure::Aws(why),
@@ -212,13 +212,13 @@ fn time(at: i64) -> String {
         .unwrap_or_default()
 }
 
-fn agreed() -> Result<bool, Failure> {
+pub(crate) fn agreed(question: &str) -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(Failure::Usage(
             "nobody is there to ask: say --yes".to_owned(),
         ));
     }
-    print!("Put it back? [y/N] ");
+    print!("{question} [y/N] ");
     let unreadable = |error: std::io::Error| Failure::Usage(error.to_string());
     std::io::stdout().flush().map_err(unreadable)?;
     let mut answer = String::new();

@@ -9,6 +9,7 @@ pub mod alert;
 pub mod audit;
 pub mod evaluate;
 pub mod finding;
+pub mod metrics;
 pub mod outcome;
 pub mod plan;
 pub mod policy;

@@ -148,16 +148,16 @@ pub struct Outcome {
     repository: Option<String>,
     cause: Option<String>,
     /// Why nothing was looked at, `null` where it was.
-    ignored: Option<String>,
-    findings: Vec<OutcomeFinding>,
-    actions: Vec<OutcomeAction>,
+    pub(crate) ignored: Option<String>,
+    pub(crate) findings: Vec<OutcomeFinding>,
+    pub(crate) actions: Vec<OutcomeAction>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct OutcomeFinding {
-    rule: String,
+pub(crate) struct OutcomeFinding {
+    pub(crate) rule: String,
     severity: Severity,
-    status: Status,
+    pub(crate) status: Status,
     detail: String,
 }
 

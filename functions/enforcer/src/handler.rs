@@ -1,8 +1,9 @@
 //! Between Lambda and the pipeline: the environment, the event's envelope, the deadline.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ecr_warden_aws::{Occurrence, Pipeline, TryAgain, environment};
+use ecr_warden_core::metrics;
 use ecr_warden_core::outcome::Outcome;
 use ecr_warden_core::trigger::{Cause, Decoded, decode, message};
 use lambda_runtime::{Error, LambdaEvent, tracing};
@@ -18,14 +19,17 @@ const RESERVE: Duration = Duration::from_millis(1500);
 pub(crate) struct Enforcer {
     pipeline: Pipeline,
     own_role: Option<String>,
+    /// Without it, there are no metrics.
+    metrics: Option<String>,
 }
 
 impl Enforcer {
-    /// See [`Pipeline::from_lambda_environment`].
+    /// See [`Pipeline::from_lambda_environment`]; beside these, `METRICS_NAMESPACE`.
     pub(crate) fn from_environment() -> Result<Self, Error> {
         Ok(Self {
             pipeline: Pipeline::from_lambda_environment(BUNDLED_POLICY)?,
             own_role: environment("OWN_ROLE_ARN"),
+            metrics: environment("METRICS_NAMESPACE"),
         })
     }
 
@@ -42,7 +46,9 @@ impl Enforcer {
             Decoded::Trigger(trigger) => trigger,
             Decoded::Ignored { repository, reason } => {
                 tracing::info!(reason, "ignored");
-                return Ok(Outcome::ignored(repository.as_ref(), None, reason));
+                let outcome = Outcome::ignored(repository.as_ref(), None, reason);
+                self.measure(&outcome, "");
+                return Ok(outcome);
             }
             Decoded::Unreadable(why) => {
                 tracing::error!(
@@ -67,7 +73,7 @@ impl Enforcer {
         };
         let left = context
             .deadline()
-            .duration_since(std::time::SystemTime::now())
+            .duration_since(SystemTime::now())
             .unwrap_or_default()
             .saturating_sub(RESERVE);
         let outcome = tokio::time::timeout(left, self.pipeline.run(&occurrence))
@@ -75,6 +81,21 @@ impl Enforcer {
             .map_err(|_| format!("{}: out of time, and to be retried", occurrence.repository))?
             .inspect_err(|error: &TryAgain| tracing::warn!(%error, "to be retried"))?;
         tracing::info!(outcome = %serde_json::to_string(&outcome).unwrap_or_default(), "done");
+        self.measure(&outcome, &occurrence.occurred_at);
         Ok(outcome)
+    }
+
+    /// CloudWatch reads metrics out of lines of the log that are just these.
+    #[expect(clippy::print_stdout, reason = "the log's own form would hide them")]
+    fn measure(&self, outcome: &Outcome, occurred_at: &str) {
+        let Some(namespace) = &self.metrics else {
+            return;
+        };
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
+        for line in metrics::of_event(namespace, outcome, occurred_at, now) {
+            println!("{line}");
+        }
     }
 }

@@ -288,6 +288,7 @@ async fn the_command_audits_and_changes_nothing() {
     for (format, sign) in [
         ("csv", "repository,rule"),
         ("sarif", "\"2.1.0\""),
+        ("ocsf", "\"class_uid\":2003"),
         ("html", "<!doctype html>"),
     ] {
         let text = said(&run(&["--format", format]), 1);

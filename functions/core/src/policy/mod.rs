@@ -8,6 +8,7 @@ mod reading;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -64,7 +65,7 @@ impl fmt::Display for InvalidPolicy {
 }
 
 /// The policy for one repository.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Resolved {
     pub rules: Vec<ActiveRule>,
     /// Whether the policy as a whole repairs.
@@ -77,10 +78,10 @@ pub struct Resolved {
 }
 
 /// A rule that is on for this repository, with its settings.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ActiveRule {
     pub entry: &'static Entry,
-    pub rule: Box<dyn Rule>,
+    pub rule: Arc<dyn Rule>,
     /// Whether repairs are made; otherwise they are reported.
     pub enforce: bool,
 }
@@ -349,7 +350,7 @@ impl Policy {
             };
             rules.push(ActiveRule {
                 entry,
-                rule,
+                rule: Arc::from(rule),
                 enforce,
             });
         }

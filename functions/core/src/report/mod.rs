@@ -1,12 +1,14 @@
 //! An audit as people and programs read it.
 
 mod html;
+mod ocsf;
 mod sarif;
 mod table;
 
 use crate::audit::Audit;
 
 pub use html::html;
+pub use ocsf::ocsf;
 pub use sarif::sarif;
 pub use table::csv;
 

@@ -102,6 +102,26 @@ fn sarif_names_each_finding_and_suppresses_what_is_exempt() {
     assert_eq!(rules.len(), crate::rules::RULES.len());
 }
 
+#[test]
+fn ocsf_is_one_object_a_line() {
+    let text = ocsf(&audit(), 1_800_000_000_000);
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(
+        (&lines[0]["class_uid"], &lines[0]["severity_id"]),
+        (&2003.into(), &3.into())
+    );
+    assert_eq!(lines[0]["cloud"]["account"]["uid"], "123456789012");
+    assert_eq!(lines[1]["status"], "Suppressed");
+    assert_ne!(
+        lines[0]["finding_info"]["uid"],
+        lines[1]["finding_info"]["uid"]
+    );
+}
+
 /// Five thousand repositories are one page, and not a large one.
 #[test]
 fn many_repositories_fit() {

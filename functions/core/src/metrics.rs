@@ -1,0 +1,125 @@
+//! What happened to an event as metrics, in CloudWatch's embedded metric format: lines of the log, no calls.
+
+use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::finding::Status;
+use crate::outcome::Outcome;
+
+/// The lines for one event. `now` in milliseconds since the epoch, `occurred_at` in RFC 3339.
+#[must_use]
+pub fn of_event(namespace: &str, outcome: &Outcome, occurred_at: &str, now: i64) -> Vec<Value> {
+    let count = |status: Status| {
+        let found = outcome.findings.iter();
+        found.filter(|finding| finding.status == status).count()
+    };
+    let repairs = outcome
+        .actions
+        .iter()
+        .filter(|action| action.result == "done")
+        .count();
+    let mut metrics = vec![
+        ("Events", "Count", json!(1)),
+        (
+            "Ignored",
+            "Count",
+            json!(u8::from(outcome.ignored.is_some())),
+        ),
+        ("Repairs", "Count", json!(repairs)),
+        ("Failures", "Count", json!(count(Status::Failed))),
+    ];
+    // From the call to what was seen repaired: what CloudTrail and EventBridge take is part of it.
+    let called = OffsetDateTime::parse(occurred_at, &Rfc3339).ok();
+    if let (Some(called), true) = (called, repairs > 0) {
+        let called = called.unix_timestamp().saturating_mul(1000);
+        let took = now.saturating_sub(called).max(0);
+        metrics.push(("TimeToRepair", "Milliseconds", json!(took)));
+    }
+    let mut lines = vec![line(namespace, now, &[], metrics)];
+    for finding in &outcome.findings {
+        if finding.status != Status::Resolved {
+            let of = [
+                ("Rule", finding.rule.as_str()),
+                ("Status", finding.status.name()),
+            ];
+            lines.push(line(
+                namespace,
+                now,
+                &of,
+                vec![("Findings", "Count", json!(1))],
+            ));
+        }
+    }
+    lines
+}
+
+fn line(
+    namespace: &str,
+    now: i64,
+    dimensions: &[(&str, &str)],
+    metrics: Vec<(&str, &str, Value)>,
+) -> Value {
+    let names: Vec<&str> = dimensions.iter().map(|(name, _)| *name).collect();
+    let described: Vec<Value> = metrics
+        .iter()
+        .map(|(name, unit, _)| json!({ "Name": name, "Unit": unit }))
+        .collect();
+    let mut line = Map::new();
+    line.insert(
+        "_aws".to_owned(),
+        json!({
+            "Timestamp": now,
+            "CloudWatchMetrics": [{ "Namespace": namespace, "Dimensions": [names], "Metrics": described }],
+        }),
+    );
+    for (name, value) in dimensions {
+        line.insert((*name).to_owned(), json!(value));
+    }
+    for (name, _, value) in metrics {
+        line.insert(name.to_owned(), value);
+    }
+    Value::Object(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::Severity;
+    use crate::outcome::Verdict;
+    use crate::repository::{RepositoryId, TagMutability};
+
+    #[test]
+    fn a_repair_is_counted_and_timed() {
+        let id = RepositoryId::new("123456789012", "eu-central-1", "shop/api").unwrap();
+        let verdict = Verdict {
+            rule: "mutable-tags".to_owned(),
+            severity: Severity::Medium,
+            status: Status::Fixed,
+            detail: String::new(),
+            to_do: String::new(),
+            advice: None,
+            since: None,
+            action: Some(crate::action::Action::SetTagMutability {
+                from: TagMutability::Mutable,
+                to: TagMutability::Immutable,
+            }),
+            news: true,
+        };
+        let outcome = Outcome::of(&id, "CreateRepository", &[verdict]);
+        let lines = of_event("ecr-warden/x", &outcome, "1970-01-01T00:00:10Z", 12_500);
+        assert_eq!(lines[0]["Repairs"], 1);
+        assert_eq!(lines[0]["TimeToRepair"], 2500);
+        assert_eq!(
+            lines[0]["_aws"]["CloudWatchMetrics"][0]["Dimensions"],
+            json!([[]])
+        );
+        assert_eq!(lines[1]["Rule"], "mutable-tags");
+        assert_eq!(lines[1]["Status"], "fixed");
+        assert_eq!(lines[1]["Findings"], 1);
+        let ignored = Outcome::ignored(None, None, "x");
+        let lines = of_event("ecr-warden/x", &ignored, "nonsense", 12_500);
+        assert_eq!((lines.len(), &lines[0]["Ignored"]), (1, &json!(1)));
+        assert_eq!(lines[0]["TimeToRepair"], Value::Null);
+    }
+}
