@@ -34,7 +34,8 @@ pub fn impose(policy: Option<&str>) -> Result<String, String> {
     let statement = json!({ "Sid": SID, "Effect": "Deny", "Principal": "*", "Action": PUSHES });
     let imposed = match policy {
         None => json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string(),
-        Some(policy) => with(policy, &statement.to_string())
+        Some(policy) => understood(policy)
+            .and_then(|()| with(policy, &statement.to_string()))
             .map_err(|why| format!("its repository policy can't be understood: {why}"))?,
     };
     if imposed.chars().count() > LONGEST {
@@ -43,6 +44,14 @@ pub fn impose(policy: Option<&str>) -> Result<String, String> {
         ));
     }
     Ok(imposed)
+}
+
+fn understood(policy: &str) -> Result<(), String> {
+    for statement in statements(policy)? {
+        serde_json::from_str::<serde_json::Map<String, Value>>(statement)
+            .map_err(|error| error.to_string())?;
+    }
+    Ok(())
 }
 
 /// The policy without the statement: `None` where nothing is left of it. A policy that does not hold it stays as it is.
@@ -73,7 +82,9 @@ mod tests {
 
     #[test]
     fn what_can_not_be_edited_is_said() {
-        assert!(impose(Some("nonsense")).is_err());
+        for wrong in ["nonsense", r#"{"Statement":"x"}"#, r#"{"Statement":[[]]}"#] {
+            assert!(impose(Some(wrong)).is_err(), "{wrong}");
+        }
         let long = format!(
             r#"{{"Statement":[{{"Sid":"{}"}}]}}"#,
             "x".repeat(LONGEST - 40)

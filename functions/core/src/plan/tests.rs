@@ -248,3 +248,60 @@ fn changes_of_the_same_part_add_up() {
         "{text}"
     );
 }
+
+/// Documents at ECR's limits, of any nesting and in any script: found for people, never edited, never a panic.
+#[test]
+fn documents_that_can_not_be_understood_are_for_people() {
+    let policy = Policy::parse(
+        "version: 1\nmode: enforce\nrules:\n  public-access: {}\n  missing-tags: { require: { team: { default: x } } }\n  \
+         weak-encryption: { require: KMS, when-not-empty: quarantine }\n",
+    )
+    .unwrap();
+    let nested = |open: &str, close: &str, times: usize| open.repeat(times) + &close.repeat(times);
+    let statement = |inner: &str| format!(r#"{{"Statement":[{inner}]}}"#);
+    let hostile = [
+        String::new(),
+        "null".to_owned(),
+        "[".repeat(10_240),
+        nested("[", "]", 5_000),
+        statement(&nested("[", "]", 5_000)),
+        statement(&nested(r#"{"a":"#, "}", 2_000).replace(":}", ":1}")),
+        statement(r#"{"Effect":"Allow","Principal":{"AWS":[[["*"]]]}}"#),
+        statement(r#"{"Effect":"Allow","Principal":"*","Condition":"always"}"#),
+        statement(r#"{"Effect":"\u202eAllow","Principal":"*"}"#),
+        format!(r#"{{"Statement":"{}"}}"#, "\u{1f512}".repeat(2_500)),
+        r#"{"Statement":[{"Effect":"Allow","Principal":"*"}],"Statement":[]}"#.to_owned(),
+    ];
+    for text in hostile {
+        let repository = Repository {
+            encryption: Encryption::aes256(),
+            has_images: Read::Known(true),
+            policy: Read::Known(Some(text.clone())),
+            tags: Read::Known([("\u{202e}été".to_owned(), "🔒".repeat(64))].into()),
+            ..repository()
+        };
+        let shown: String = text.chars().take(40).collect();
+        for (rule, decision) in decisions(&policy, &repository, &Known::default()) {
+            if rule != "public-access" {
+                continue;
+            }
+            assert!(
+                matches!(decision, Decision::People(_)),
+                "{shown}: {decision:?}"
+            );
+        }
+        let mut after = repository.clone();
+        for (_, decision) in decisions(&policy, &repository, &Known::default()) {
+            if let Decision::Repair(action) = decision {
+                action.apply_to(&mut after);
+            }
+        }
+        let left = after.policy.known().unwrap().as_deref().unwrap();
+        // All that may be added is the quarantine, and then the rest is as it was.
+        assert_eq!(
+            quarantine::lift(left).as_deref().unwrap_or(""),
+            text,
+            "{shown}"
+        );
+    }
+}

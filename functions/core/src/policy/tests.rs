@@ -266,3 +266,30 @@ fn a_time_to_settle() {
         assert_eq!(of(wrong), None, "{wrong}");
     }
 }
+
+/// In which order a file lists rules, keys or tags says nothing.
+#[test]
+fn the_order_of_a_file_says_nothing() {
+    let of = |text: &str| {
+        let resolved = Policy::parse(text)
+            .unwrap()
+            .for_repository(&id("payments/api"), &tags(&[("data", "x"), ("team", "y")]))
+            .unwrap();
+        format!("{:?} {:?}", resolved.rules, resolved.repair_limit)
+    };
+    let forwards = "\
+version: 1
+mode: enforce
+repair-limit: 2
+rules: { mutable-tags: { require: IMMUTABLE, allow-exclusions: [latest] }, weak-encryption: { require: KMS }, blocked-push: {} }
+overrides: [{ match: { repositories: [\"payments/**\"], tags: { data: x, team: y } }, rules: { missing-tags: {}, public-access: {} } }]
+";
+    let backwards = "\
+overrides: [{ rules: { public-access: {}, missing-tags: {} }, match: { tags: { team: y, data: x }, repositories: [\"payments/**\"] } }]
+rules: { blocked-push: {}, weak-encryption: { require: KMS }, mutable-tags: { allow-exclusions: [latest], require: IMMUTABLE } }
+repair-limit: 2
+mode: enforce
+version: 1
+";
+    assert_eq!(of(forwards), of(backwards));
+}
