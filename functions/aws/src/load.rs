@@ -24,6 +24,8 @@ const PATIENCE: [Duration; 4] = [
 
 /// ECR's largest page.
 const PAGE: i32 = 1000;
+/// Of images, the first page is read side by side with everything else, and most repositories need no more: it is small.
+const FIRST_PAGE: i32 = 100;
 /// So many tags are enough to see what pipelines push.
 const RECENT_TAGS: usize = 1000;
 
@@ -185,7 +187,7 @@ pub(crate) async fn details(aws: &Regional, id: &RepositoryId, reads: &Reads) ->
         asked(reads.policy, policy(aws, id)),
         asked(reads.lifecycle, lifecycle(aws, id)),
         asked(reads.images, has_images(aws, id)),
-        asked(reads.recent_tags, tagged_page(aws, id, None)),
+        asked(reads.recent_tags, tagged_page(aws, id, None, FIRST_PAGE)),
     );
     Details {
         tags,
@@ -368,12 +370,13 @@ async fn tagged_page(
     aws: &Regional,
     id: &RepositoryId,
     token: Option<String>,
+    size: i32,
 ) -> Result<Tagged, Failure> {
     let answer = aws
         .ecr
         .describe_images()
         .repository_name(&id.name)
-        .max_results(PAGE)
+        .max_results(size)
         .set_next_token(token)
         .filter(
             DescribeImagesFilter::builder()
@@ -407,7 +410,7 @@ async fn all_tags(
 ) -> Result<Vec<(i64, String)>, Failure> {
     let Tagged { mut tags, mut next } = first;
     while let Some(token) = next.take() {
-        let page = tagged_page(aws, id, Some(token)).await?;
+        let page = tagged_page(aws, id, Some(token), PAGE).await?;
         tags.extend(page.tags);
         next = page.next;
     }

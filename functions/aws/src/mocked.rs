@@ -345,7 +345,8 @@ async fn tags_of_every_page_are_looked_at() {
     let page = |token: Option<&'static str>, tag: &'static str, next: Option<&'static str>| {
         mock!(Client::describe_images)
             .match_requests(move |request| {
-                request.next_token() == token && request.max_results() == Some(1000)
+                let size = if token.is_some() { 1000 } else { 100 };
+                request.next_token() == token && request.max_results() == Some(size)
             })
             .then_output(move || {
                 let image = types::ImageDetail::builder().image_tags(tag).build();

@@ -184,16 +184,19 @@ fn people(audit: &Audit) -> String {
     if findings.is_empty() {
         return headline;
     }
-    let mut table: Table = table(&["repository", "rule", "severity", "status", "what was found"]);
+    let mut table: Table = table(&["repository", "rule", "severity", "what was found"]);
     for finding in findings {
         let name = RepositoryId::from_arn(&finding.repository)
             .map_or_else(|| finding.repository.clone(), |id| id.name);
+        let detail = match finding.status {
+            Status::Exempt => format!("{}; {}", finding.to_do, finding.detail),
+            _ => finding.detail.clone(),
+        };
         table.add_row([
             name.as_str(),
             &finding.rule,
             finding.severity.name(),
-            finding.status.name(),
-            &finding.detail,
+            &detail,
         ]);
     }
     let counts: Vec<String> = summary

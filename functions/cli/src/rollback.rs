@@ -11,7 +11,6 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::Found;
 use crate::failure::Failure;
-use crate::rules::table;
 
 /// List the changes made to a repository, or put one back.
 ///
@@ -171,7 +170,6 @@ fn list(id: &RepositoryId, known: &Known, all: &[(&str, usize, &Repair)]) {
         println!("nothing was changed in {}", id.name);
         return;
     }
-    let mut table = table(&["#", "when", "rule", "from", "to", "result", "because of"]);
     for (n, (rule, _, repair)) in all.iter().enumerate() {
         let result = match &repair.result {
             RepairResult::Begun => "not known".to_owned(),
@@ -183,17 +181,14 @@ fn list(id: &RepositoryId, known: &Known, all: &[(&str, usize, &Repair)]) {
             Some(actor) => format!("{} by {actor}", repair.cause),
             None => repair.cause.clone(),
         };
-        table.add_row([
-            n.saturating_add(1).to_string(),
+        println!(
+            "{:>2}  {}  {rule}: {result}\n    {} → {}\n    because of {because}\n",
+            n.saturating_add(1),
             time(repair.at),
-            (*rule).to_owned(),
             repair.action.from(),
             repair.action.to(),
-            result,
-            because,
-        ]);
+        );
     }
-    println!("{table}");
     for (rule, repairs) in &known.repairs {
         if let Some(held) = &repairs.held {
             println!(

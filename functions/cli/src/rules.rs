@@ -36,14 +36,18 @@ impl Rules {
                 }
             }
             None => {
-                let mut table = table(&["rule", "severity", "finds", "the same elsewhere"]);
+                let mut table = table(&["rule", "severity", "finds", "Security Hub"]);
                 for entry in RULES {
                     let meta = &entry.meta;
+                    let hub = meta
+                        .controls
+                        .iter()
+                        .find_map(|control| control.strip_prefix("AWS Security Hub "));
                     table.add_row([
                         meta.id,
                         meta.severity.name(),
                         meta.summary,
-                        &meta.controls.join(", "),
+                        hub.unwrap_or_default(),
                     ]);
                 }
                 println!("{table}");

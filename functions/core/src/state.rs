@@ -38,13 +38,16 @@ pub struct Known {
 }
 
 impl Known {
-    /// Whether the last change of a rule put the repository into quarantine: then it must be seen whether that still stands.
+    /// Whether our last change of the repository policy was a quarantine: then it must be seen whether that still stands.
     #[must_use]
     pub fn quarantined(&self) -> bool {
-        self.repairs.values().any(|repairs| {
-            let last = repairs.history.first().map(|repair| &repair.action);
-            matches!(last, Some(Action::SetRepositoryPolicy { to: Some(to), .. }) if quarantine::is_in(to))
-        })
+        let changes = self.repairs.values().flat_map(|repairs| &repairs.history);
+        let policies = changes.filter_map(|repair| match &repair.action {
+            Action::SetRepositoryPolicy { to, .. } => Some((repair.at, to)),
+            _ => None,
+        });
+        let last = policies.max_by_key(|(at, _)| *at);
+        matches!(last, Some((_, Some(to))) if quarantine::is_in(to))
     }
 }
 

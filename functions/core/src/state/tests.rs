@@ -546,3 +546,23 @@ fn the_record_of_repairs_has_room_for_the_newest() {
         "{size}"
     );
 }
+
+#[test]
+fn a_quarantine_that_was_lifted_is_none() {
+    let imposed = quarantine::impose(None).unwrap();
+    let change = |at: i64, from: Option<String>, to: Option<String>| Repair {
+        action: Action::SetRepositoryPolicy { from, to },
+        result: Result::Done,
+        at,
+        cause: "PutImage".to_owned(),
+        actor: None,
+    };
+    let mut known = Known::default();
+    assert!(!known.quarantined());
+    let record = Repairs::default().with(change(NOW, None, Some(imposed.clone())));
+    known.repairs.insert("weak-encryption".to_owned(), record);
+    assert!(known.quarantined());
+    let record = Repairs::default().with(change(NOW + 1, Some(imposed), None));
+    known.repairs.insert("stale-quarantine".to_owned(), record);
+    assert!(!known.quarantined());
+}
