@@ -19,6 +19,7 @@ mod rollback;
 mod state;
 mod sweep;
 mod webhook;
+mod work;
 
 pub use apply::{NotApplied, apply};
 pub use audit::{AuditError, Home, Judged, Seen, audit};

@@ -3,40 +3,27 @@
 //! The critical path is three round trips: read, all at once; claim and fix, all at once; publish. What is written
 //! down after the alert is out does not delay it. A recreation takes more, because it must not lose anything.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ecr_warden_core::action::{Action, Part};
 use ecr_warden_core::alert::{Alert, Occasion};
-use ecr_warden_core::evaluate::evaluate;
-use ecr_warden_core::finding::Severity;
-use ecr_warden_core::outcome::{Outcome, Results, Verdict, verdicts};
-use ecr_warden_core::plan::{Decision, Plan, plan};
-use ecr_warden_core::policy::{Policy, Resolved};
-use ecr_warden_core::recreate::{Finished, Intent, Withdrawn};
-use ecr_warden_core::repository::{Push, Repository, RepositoryId};
-use ecr_warden_core::state::{
-    Claim, Context, Known, Lease, Result as RepairResult, claims, is_news, settled,
-};
+use ecr_warden_core::outcome::{Outcome, Results, Verdict};
+use ecr_warden_core::policy::Policy;
+use ecr_warden_core::repository::{Push, RepositoryId};
+use ecr_warden_core::state::{Claim, Context, Lease, Result as RepairResult, settled};
 use futures_util::future::join_all;
 use serde_json::Value;
-use time::OffsetDateTime;
 use tokio::sync::Mutex;
 
-use crate::apply::{NotApplied, apply};
-use crate::clients::{Clients, ConfigError, Regional, environment};
+use crate::clients::{Clients, ConfigError, environment};
 use crate::failure::Failure;
-use crate::load::{LoadError, load};
 use crate::policy::{Found, PolicySource};
 use crate::publish::publish;
-use crate::recreate::{Attempt, End, Interruption};
 use crate::revisit::Revisits;
 use crate::state::State;
+use crate::work::{Round, Work};
 
 /// A repository can be at odds with us a few times; then another event or the sweep goes on.
 const ROUNDS: usize = 4;
-/// A lease outlives its invocation by this many seconds, for calls that are still on their way.
-const LEASE_GRACE: i64 = 30;
 
 /// The engine with its surroundings: what a function or a command sets up once.
 #[derive(Debug)]
@@ -77,37 +64,18 @@ pub struct TryAgain {
     why: String,
 }
 
-/// What one round came to.
-enum Round {
-    Done(Outcome, Vec<Verdict>),
-    Again,
-}
-
 /// What there is to tell of a repository in a message about many, and to write down when that is out.
 #[derive(Debug)]
 pub(crate) struct News {
     pub(crate) id: RepositoryId,
     pub(crate) verdicts: Vec<Verdict>,
-    claims: Vec<Claim>,
-    results: Results,
-    lease: Lease,
-    now: i64,
-    cause: String,
-    created_at: Option<i64>,
-    recorded: bool,
-}
-
-/// One repository's way through the pipeline.
-struct Work<'p> {
-    pipeline: &'p Pipeline,
-    policy: &'p Policy,
-    occurrence: &'p Occurrence,
-    aws: Regional,
-    me: Lease,
-    /// Why the recreation is not tried again in this invocation, once it was.
-    gave_up: Option<String>,
-    /// Where news goes instead of being told at once.
-    quietly: Option<&'p Mutex<Vec<News>>>,
+    pub(crate) claims: Vec<Claim>,
+    pub(crate) results: Results,
+    pub(crate) lease: Lease,
+    pub(crate) now: i64,
+    pub(crate) cause: String,
+    pub(crate) created_at: Option<i64>,
+    pub(crate) recorded: bool,
 }
 
 impl Pipeline {
@@ -183,18 +151,7 @@ impl Pipeline {
         };
         // A round trip of its own, once a minute and only where the policy is a parameter: it says what is to be read.
         let policy = self.policy(occurrence).await.map_err(try_again)?;
-        let mut work = Work {
-            pipeline: self,
-            policy: &policy,
-            occurrence,
-            aws,
-            me: Lease {
-                owner: occurrence.request_id.clone(),
-                until: occurrence.deadline.saturating_add(LEASE_GRACE),
-            },
-            gave_up: None,
-            quietly,
-        };
+        let mut work = Work::new(self, &policy, occurrence, aws, quietly);
         for _ in 0..ROUNDS {
             match work.round().await {
                 Ok(Round::Done(outcome, verdicts)) => return Ok((outcome, verdicts)),
@@ -260,9 +217,7 @@ impl Pipeline {
         }
         Ok(())
     }
-}
 
-impl Pipeline {
     /// What can't be written down here is told again some day, which is no loss.
     pub(crate) async fn settle_news(&self, news: &News) {
         if !news.recorded {
@@ -302,367 +257,5 @@ impl Pipeline {
             })
         });
         join_all(writes).await;
-    }
-}
-
-impl Work<'_> {
-    fn id(&self) -> &RepositoryId {
-        &self.occurrence.repository
-    }
-
-    fn ignored(&self, reason: impl Into<String>) -> Round {
-        let outcome = Outcome::ignored(Some(self.id()), Some(&self.occurrence.cause), reason);
-        Round::Done(outcome, Vec::new())
-    }
-
-    async fn round(&mut self) -> Result<Round, String> {
-        let now = OffsetDateTime::now_utc().unix_timestamp();
-        let mut reads = self.policy.reads(self.id());
-        let (mut loaded, known) = tokio::join!(
-            load(&self.aws, self.id(), &reads, self.occurrence.young),
-            self.pipeline.state.load(self.id())
-        );
-        let known = match known {
-            Ok(known) => Ok(known),
-            Err(Failure::Unavailable(why)) => return Err(why),
-            Err(other) => Err(other.to_string()),
-        };
-        if let Some((intent, lease)) = known.as_ref().ok().and_then(|known| known.intent.clone()) {
-            if lease.held_against(&self.me, now) {
-                return Ok(self.ignored(
-                    "it is being recreated by another invocation, which looks at it afterwards",
-                ));
-            }
-            if !self.take(&intent, now).await? {
-                return Ok(Round::Again);
-            }
-            return self.recreate(intent, known.as_ref().ok(), false, now).await;
-        }
-        if let Ok(repository) = &loaded {
-            if let Some(seconds) = self.settles(repository, now) {
-                return self.put_off(seconds).await;
-            }
-            // What the tags or the records ask for beyond what the name does: a round trip more, and rarely.
-            let mut needed = self
-                .policy
-                .for_repository(self.id(), &repository.tags)
-                .map_or_else(|_| reads.clone(), |resolved| resolved.reads());
-            needed.policy |= known.as_ref().is_ok_and(Known::quarantined);
-            if !reads.cover(&needed) {
-                reads.add(needed);
-                loaded = load(&self.aws, self.id(), &reads, false).await;
-            }
-        }
-        let empty = Resolved::nothing();
-        let repository = match loaded {
-            Ok(repository) => Repository {
-                pushed: self.occurrence.pushed.clone(),
-                ..repository
-            },
-            Err(LoadError::Gone) => {
-                // Ours may be to bring it back: that must not be taken for nothing to do.
-                return match known {
-                    Ok(_) => Ok(self.ignored("the repository is gone")),
-                    Err(why) => Err(format!(
-                        "the repository is gone, and whether it is being recreated can't be told: {why}"
-                    )),
-                };
-            }
-            Err(LoadError::Unavailable(why)) => return Err(why),
-            Err(LoadError::Unreadable(why)) => {
-                let plan = Plan::for_people(
-                    "unreadable-repository",
-                    "the repository can't be read, so it is not judged",
-                    why,
-                );
-                return self.tell(&empty, plan, known.as_ref(), None, now).await;
-            }
-        };
-        let resolved = match self.policy.for_repository(self.id(), &repository.tags) {
-            Ok(resolved) => resolved,
-            Err(why) => {
-                let plan = Plan::for_people(
-                    "undecided-policy",
-                    "what the policy asks of the repository can't be told, so it is not judged",
-                    why,
-                );
-                return self
-                    .tell(&empty, plan, known.as_ref(), repository.created_at, now)
-                    .await;
-            }
-        };
-        let findings = evaluate(&resolved, &repository);
-        let context = self.context(repository.created_at, now);
-        let mut plan = plan(
-            &resolved,
-            &repository,
-            findings,
-            known.as_ref().map_err(String::as_str),
-            &context,
-        );
-        if let Some(step) = plan.recreation() {
-            let rule = step.finding.rule;
-            if let Some(why) = &self.gave_up {
-                let why = why.clone();
-                plan.give_up(rule, &why);
-            } else if let (Decision::Repair(Action::Recreate { to, .. }), Ok(known)) =
-                (&step.decision, &known)
-            {
-                let intent = self.intent(rule, &repository, to, now);
-                let begun = self.pipeline.state.begin(&intent, &self.me).await;
-                return match begun {
-                    Ok(true) => self.recreate(intent, Some(known), true, now).await,
-                    Ok(false) => Ok(Round::Again),
-                    Err(Failure::Unavailable(why)) => Err(why),
-                    Err(other) => {
-                        self.gave_up =
-                            Some(format!("not recreated: it can't be recorded: {other}"));
-                        Ok(Round::Again)
-                    }
-                };
-            }
-        }
-        self.tell(&resolved, plan, known.as_ref(), repository.created_at, now)
-            .await
-    }
-
-    fn context(&self, created_at: Option<i64>, now: i64) -> Context<'_> {
-        Context {
-            me: &self.me,
-            now,
-            cause: &self.occurrence.cause,
-            actor: self.occurrence.actor.as_deref(),
-            created_at,
-        }
-    }
-
-    /// For how many seconds its creator may still go on, where the policy grants that.
-    fn settles(&self, repository: &Repository, now: i64) -> Option<i64> {
-        self.pipeline.revisits.as_ref()?;
-        let settle = self.policy.settle()?.seconds();
-        let age = now.saturating_sub(repository.created_at?.saturating_div(1000));
-        // A clock that is behind ours must not make it wait for longer than that.
-        Some(settle.saturating_sub(age.max(0))).filter(|left| *left > 0)
-    }
-
-    async fn put_off(&self, seconds: i64) -> Result<Round, String> {
-        // A sweep has no event: the repository's own event, or the next sweep, looks at it.
-        if let (Some(revisits), false) = (&self.pipeline.revisits, self.occurrence.event.is_null())
-        {
-            revisits
-                .send(&self.occurrence.event, seconds)
-                .await
-                .map_err(|failure| format!("it could not be put off: {failure}"))?;
-        }
-        Ok(self.ignored(format!(
-            "it is new and may settle: it is looked at again in {seconds} seconds"
-        )))
-    }
-
-    fn intent(
-        &self,
-        rule: &str,
-        repository: &Repository,
-        to: &ecr_warden_core::repository::Encryption,
-        now: i64,
-    ) -> Intent {
-        Intent {
-            // A retry of this invocation goes on with the intent that is there, so this one is new.
-            id: format!("{}-{now}", self.occurrence.request_id),
-            rule: rule.to_owned(),
-            before: repository.clone(),
-            to: to.clone(),
-            fallback: None,
-            cause: self.occurrence.cause.clone(),
-            actor: self.occurrence.actor.clone(),
-            started_at: now,
-        }
-    }
-
-    async fn take(&self, intent: &Intent, now: i64) -> Result<bool, String> {
-        self.pipeline
-            .state
-            .take(intent, &self.me, now)
-            .await
-            .map_err(|failure| failure.to_string())
-    }
-
-    async fn recreate(
-        &mut self,
-        intent: Intent,
-        known: Option<&Known>,
-        first: bool,
-        now: i64,
-    ) -> Result<Round, String> {
-        let rule = intent.rule.clone();
-        let attempt = Attempt {
-            aws: &self.aws,
-            state: &self.pipeline.state,
-            lease: &self.me,
-            said_version: known
-                .and_then(|known| known.said.get(&rule))
-                .map_or(0, |said| said.version),
-            repairs: known
-                .and_then(|known| known.repairs.get(&rule).cloned())
-                .unwrap_or_default(),
-            now,
-            intent,
-        };
-        match attempt.run(first).await {
-            End::Finished(Finished::Recreated) => {}
-            End::Finished(Finished::FellBack(why)) => {
-                tracing::error!(repository = %self.id(), rule, repair_failed = true, why, "recreated with the old encryption");
-            }
-            End::Finished(Finished::Superseded) => {
-                tracing::warn!(repository = %self.id(), "somebody else created it again; it is left as it is");
-            }
-            End::Withdrawn(why) => {
-                self.gave_up = Some(match why {
-                    Withdrawn::HoldsImages => {
-                        "an image was pushed just before its deletion, so it was not recreated and nothing is lost: \
-                         create a repository with the right encryption and copy the images there"
-                            .to_owned()
-                    }
-                    Withdrawn::Changed => {
-                        "somebody changed it at the same time, so it was not recreated: the next event tries again"
-                            .to_owned()
-                    }
-                    Withdrawn::Refused(why) => {
-                        format!("not recreated, because it could not have been put back: {why}")
-                    }
-                });
-            }
-            End::Interrupted(Interruption::Transient(why)) => return Err(why),
-            End::Interrupted(Interruption::Stuck(why)) => {
-                tracing::error!(repository = %self.id(), rule, repair_failed = true, why, "recreation is stuck");
-                let mut plan = Plan::for_people(
-                    "interrupted-recreation",
-                    "a recreation can't be finished",
-                    why.clone(),
-                );
-                for step in &mut plan.steps {
-                    step.finding.severity = Severity::Critical;
-                }
-                let empty = Resolved::nothing();
-                let known = known.ok_or_else(|| why.clone());
-                self.tell(&empty, plan, known.as_ref().map(|known| *known), None, now)
-                    .await?;
-                return Err(why);
-            }
-        }
-        Ok(Round::Again)
-    }
-
-    /// Claims what there is to say, makes the repairs at the same time, publishes, and writes down what was told.
-    async fn tell(
-        &self,
-        resolved: &Resolved,
-        plan: Plan,
-        known: Result<&Known, &String>,
-        created_at: Option<i64>,
-        now: i64,
-    ) -> Result<Round, String> {
-        let context = self.context(created_at, now);
-        let nothing = Known::default();
-        let all = claims(known.unwrap_or(&nothing), &plan, &context);
-        let recorded = known.is_ok();
-        let (claimed, results) = tokio::join!(
-            async {
-                if recorded && !all.is_empty() {
-                    self.pipeline.state.claim(self.id(), &all, now).await
-                } else {
-                    Ok(true)
-                }
-            },
-            self.repair(&all)
-        );
-        match claimed {
-            Ok(true) => {}
-            Ok(false) => return Ok(Round::Again),
-            // The alert matters more than its record: it may come twice, it is never lost.
-            Err(why) => tracing::error!(repository = %self.id(), %why, "not recorded"),
-        }
-        // What a retry may mend is not told as a failure: the claim waits for the retry, which makes the repair and tells.
-        let results = results?;
-        let mut verdicts = verdicts(resolved, self.id(), &plan, &all, &results, now);
-        self.drop_old_news(&all, &mut verdicts, &context);
-        let outcome = Outcome::of(self.id(), &self.occurrence.cause, &verdicts);
-        let news = News {
-            id: self.id().clone(),
-            verdicts: verdicts.clone(),
-            claims: all,
-            results,
-            lease: self.me.clone(),
-            now,
-            cause: self.occurrence.cause.clone(),
-            created_at,
-            recorded,
-        };
-        if let Some(quietly) = self.quietly {
-            quietly.lock().await.push(news);
-            return Ok(Round::Done(outcome, verdicts));
-        }
-        let occasion = Occasion {
-            id: &self.occurrence.request_id,
-            cause: &self.occurrence.cause,
-            actor: self.occurrence.actor.as_deref(),
-            occurred_at: &self.occurrence.occurred_at,
-        };
-        if let Some(alert) = Alert::of(self.id(), &occasion, &verdicts) {
-            publish(
-                &self.pipeline.sns,
-                &self.pipeline.topic_arn,
-                &alert.message(),
-            )
-            .await
-            .map_err(|failure| format!("the alert could not be published: {failure}"))?;
-        }
-        self.pipeline.settle_news(&news).await;
-        Ok(Round::Done(outcome, verdicts))
-    }
-
-    /// Makes all repairs, whatever becomes of the others; those of the same part one after the other, in the plan's order.
-    async fn repair(&self, all: &[Claim]) -> Result<Results, String> {
-        let mut by_part: BTreeMap<Part, Vec<(&str, &Action)>> = BTreeMap::new();
-        for claim in all {
-            if let Some(repair) = &claim.repair {
-                let action = &repair.action;
-                let part = by_part.entry(action.part()).or_default();
-                part.push((&claim.rule, action));
-            }
-        }
-        let repairs = by_part
-            .into_values()
-            .map(|actions| self.repair_part(actions));
-        let mut results = Results::new();
-        for part in join_all(repairs).await {
-            results.extend(part?);
-        }
-        Ok(results)
-    }
-
-    async fn repair_part(&self, actions: Vec<(&str, &Action)>) -> Result<Results, String> {
-        let mut results = Results::new();
-        for (rule, action) in actions {
-            let result = match apply(&self.aws, self.id(), action).await {
-                Ok(()) => Ok(()),
-                Err(NotApplied::Later(why)) => return Err(why),
-                Err(NotApplied::Failed(why)) => {
-                    tracing::error!(repository = %self.id(), rule, repair_failed = true, why, "repair failed");
-                    Err(why)
-                }
-            };
-            results.insert(rule.to_owned(), result);
-        }
-        Ok(results)
-    }
-
-    /// A repair that fails as it failed before was told before.
-    fn drop_old_news(&self, all: &[Claim], verdicts: &mut [Verdict], context: &Context<'_>) {
-        for verdict in verdicts {
-            if let Some(claim) = all.iter().find(|claim| claim.rule == verdict.rule) {
-                verdict.news = is_news(claim, verdict.status, &verdict.to_do, context);
-            }
-        }
     }
 }
