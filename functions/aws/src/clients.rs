@@ -1,7 +1,7 @@
 //! Clients by account and region, sharing one connection pool and one set of credentials.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
@@ -48,7 +48,16 @@ pub struct Clients {
 #[derive(Clone, Debug)]
 pub struct Regional {
     pub(crate) ecr: aws_sdk_ecr::Client,
-    pub(crate) kms: aws_sdk_kms::Client,
+    /// Made when it is needed: most policies ask for no key, and a client costs a cold start some time.
+    pub(crate) kms: Arc<OnceLock<aws_sdk_kms::Client>>,
+    pub(crate) config: SdkConfig,
+}
+
+impl Regional {
+    pub(crate) fn kms(&self) -> &aws_sdk_kms::Client {
+        self.kms
+            .get_or_init(|| aws_sdk_kms::Client::new(&self.config))
+    }
 }
 
 impl Clients {
@@ -136,7 +145,8 @@ impl Clients {
                 .build();
             Regional {
                 ecr: aws_sdk_ecr::Client::new(&config),
-                kms: aws_sdk_kms::Client::new(&config),
+                kms: Arc::default(),
+                config,
             }
         });
         Ok(regional.clone())
@@ -158,8 +168,8 @@ impl Clients {
         aws_sdk_secretsmanager::Client::new(&self.config)
     }
 
-    pub(crate) fn sqs(&self) -> aws_sdk_sqs::Client {
-        aws_sdk_sqs::Client::new(&self.config)
+    pub(crate) fn config(&self) -> &SdkConfig {
+        &self.config
     }
 
     pub(crate) fn ssm(&self) -> aws_sdk_ssm::Client {

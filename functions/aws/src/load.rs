@@ -467,7 +467,7 @@ fn fills(prefix: &str, name: &str) -> bool {
 
 async fn key(aws: &Regional, name: &str) -> Result<Option<Key>, Failure> {
     let answer = aws
-        .kms
+        .kms()
         .describe_key()
         .key_id(name)
         .send()

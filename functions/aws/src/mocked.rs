@@ -16,6 +16,8 @@ use ecr_warden_core::repository::{
 use ecr_warden_core::state::Lease;
 
 use crate::apply::{NotApplied, apply};
+use std::sync::OnceLock;
+
 use crate::clients::Clients;
 use crate::clients::Regional;
 use crate::load::{LoadError, load, load_once};
@@ -30,7 +32,8 @@ fn aws(rules: &[&Rule]) -> Regional {
     let rules = rules.to_vec();
     Regional {
         ecr: mock_client!(aws_sdk_ecr, RuleMode::MatchAny, rules.as_slice()),
-        kms: mock_client!(aws_sdk_kms, RuleMode::MatchAny, [].as_slice()),
+        kms: OnceLock::from(mock_client!(aws_sdk_kms, RuleMode::MatchAny, [].as_slice())).into(),
+        config: aws_types::SdkConfig::builder().build(),
     }
 }
 

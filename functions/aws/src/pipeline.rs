@@ -3,7 +3,7 @@
 //! The critical path is three round trips: read, all at once; claim and fix, all at once; publish. What is written
 //! down after the alert is out does not delay it. A recreation takes more, because it must not lose anything.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ecr_warden_core::alert::{Alert, Occasion};
 use ecr_warden_core::outcome::{Outcome, Results, Verdict};
@@ -30,7 +30,8 @@ const ROUNDS: usize = 4;
 pub struct Pipeline {
     pub(crate) clients: Clients,
     pub(crate) state: State,
-    pub(crate) sns: aws_sdk_sns::Client,
+    /// Made when there is something to tell.
+    sns: OnceLock<aws_sdk_sns::Client>,
     pub(crate) topic_arn: String,
     pub(crate) policy: PolicySource,
     /// Where events wait whose repository is to settle first; without it, none waits.
@@ -102,12 +103,16 @@ impl Pipeline {
         };
         Ok(Self {
             state: State::new(&clients, required("STATE_TABLE")?),
-            sns: clients.sns(),
+            sns: OnceLock::new(),
             topic_arn: required("ALERT_TOPIC_ARN")?,
             policy,
             revisits: environment("REVISIT_QUEUE_URL").map(|url| Revisits::new(&clients, url)),
             clients,
         })
+    }
+
+    pub(crate) fn sns(&self) -> &aws_sdk_sns::Client {
+        self.sns.get_or_init(|| self.clients.sns())
     }
 
     /// Looks at a repository, repairs what the policy lets it, and tells people.
@@ -205,7 +210,7 @@ impl Pipeline {
             &occasion,
             found.wrong.as_deref(),
         );
-        publish(&self.sns, &self.topic_arn, &alert.message())
+        publish(self.sns(), &self.topic_arn, &alert.message())
             .await
             .map_err(|failure| format!("the alert could not be published: {failure}"))?;
         let written = self

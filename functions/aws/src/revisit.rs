@@ -1,5 +1,6 @@
 //! Puts an event off: it waits in a queue, not in a function, and comes back.
 
+use aws_types::SdkConfig;
 use serde_json::Value;
 
 use crate::clients::Clients;
@@ -8,7 +9,8 @@ use crate::failure::Failure;
 /// The queue that events wait in.
 #[derive(Debug)]
 pub(crate) struct Revisits {
-    sqs: aws_sdk_sqs::Client,
+    /// Of a client that is made when it is needed, which is rarely.
+    config: SdkConfig,
     queue_url: String,
 }
 
@@ -16,7 +18,7 @@ impl Revisits {
     #[must_use]
     pub(crate) fn new(clients: &Clients, queue_url: String) -> Self {
         Self {
-            sqs: clients.sqs(),
+            config: clients.config().clone(),
             queue_url,
         }
     }
@@ -24,7 +26,7 @@ impl Revisits {
     /// Has the event come back after so many seconds; SQS takes up to 900.
     pub(crate) async fn send(&self, event: &Value, seconds: i64) -> Result<(), Failure> {
         let delay = i32::try_from(seconds.clamp(0, 900)).unwrap_or_default();
-        self.sqs
+        aws_sdk_sqs::Client::new(&self.config)
             .send_message()
             .queue_url(&self.queue_url)
             .message_body(event.to_string())

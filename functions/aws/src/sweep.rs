@@ -189,7 +189,7 @@ impl Pipeline {
             .collect();
         let Home { account, region } = sweep.home;
         if let Some(alert) = Alert::digest(account, region, &occasion, &told) {
-            publish(&self.sns, &self.topic_arn, &alert.message())
+            publish(self.sns(), &self.topic_arn, &alert.message())
                 .await
                 .map_err(|failure| {
                     AuditError::Aws(format!("the alert could not be published: {failure}"))

@@ -370,7 +370,7 @@ impl<'p> Work<'p> {
         };
         if let Some(alert) = Alert::of(self.id(), &occasion, &verdicts) {
             publish(
-                &self.pipeline.sns,
+                self.pipeline.sns(),
                 &self.pipeline.topic_arn,
                 &alert.message(),
             )
