@@ -108,7 +108,7 @@ async fn main() -> Result<(), Problem> {
     row("resident after it", "MiB", memory(&ours), memory(&theirs));
     println!("{table}");
     println!(
-        "Medians of {RUNS} starts each, in turn. First event: a repository that complies, two calls to AWS;"
+        "Medians of {RUNS} starts each, in turn. First event: a repository that complies, four calls to AWS at once;"
     );
     println!("the empty function makes one HTTP call.");
     let size = std::fs::metadata(&zip)?.len();
