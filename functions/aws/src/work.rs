@@ -99,7 +99,7 @@ impl<'p> Work<'p> {
             return self.recreate(intent, known.as_ref().ok(), false, now).await;
         }
         if let Ok(repository) = &loaded {
-            if let Some(seconds) = self.settles(repository, now) {
+            if let Some(seconds) = self.settles(repository, known.as_ref().ok(), now) {
                 return self.put_off(seconds).await;
             }
             // What the tags or the records ask for beyond what the name does: a round trip more, and rarely.
@@ -197,10 +197,15 @@ impl<'p> Work<'p> {
     }
 
     /// For how many seconds its creator may still go on, where the policy grants that.
-    fn settles(&self, repository: &Repository, now: i64) -> Option<i64> {
+    fn settles(&self, repository: &Repository, known: Option<&Known>, now: i64) -> Option<i64> {
         self.pipeline.revisits.as_ref()?;
         let settle = self.policy.settle()?.seconds();
-        let age = now.saturating_sub(repository.created_at?.saturating_div(1000));
+        let created = repository.created_at?.saturating_div(1000);
+        // Its creator is us: there is nobody to wait for, and something to tell.
+        if known.is_some_and(|known| known.recreated_around(created)) {
+            return None;
+        }
+        let age = now.saturating_sub(created);
         // A clock that is behind ours must not make it wait for longer than that.
         Some(settle.saturating_sub(age.max(0))).filter(|left| *left > 0)
     }
@@ -404,6 +409,12 @@ impl<'p> Work<'p> {
     async fn repair_part(&self, actions: Vec<(&str, &Action)>) -> Result<Results, String> {
         let mut results = Results::new();
         for (rule, action) in actions {
+            // Each begins where the one before it ends.
+            if results.values().any(Result::is_err) {
+                let why = "not made, because another change of the same part failed before it";
+                results.insert(rule.to_owned(), Err(why.to_owned()));
+                continue;
+            }
             let result = match apply(&self.aws, self.id(), action).await {
                 Ok(()) => Ok(()),
                 Err(NotApplied::Later(why)) => return Err(why),

@@ -23,6 +23,8 @@ pub const REPAIRS_KEPT: i64 = 400 * 24 * 60 * 60;
 /// How many repairs by one rule of one repository are remembered, and in how many bytes of JSON: an item has room for 400 KB.
 const MOST_REPAIRS: usize = 10;
 const LARGEST_HISTORY: usize = 300_000;
+/// No invocation takes longer, in seconds.
+const ATTEMPT: u64 = 900;
 /// Repairs within this time count as a fight.
 const FIGHT: i64 = 24 * 60 * 60;
 
@@ -48,6 +50,18 @@ impl Known {
         });
         let last = policies.max_by_key(|(at, _)| *at);
         matches!(last, Some((_, Some(to))) if quarantine::is_in(to))
+    }
+}
+
+impl Known {
+    /// Whether a recreation of ours made the repository that was created then, in seconds since the epoch. An attempt is
+    /// recorded with the time at which it began, or at which another one took it over.
+    #[must_use]
+    pub fn recreated_around(&self, created: i64) -> bool {
+        let changes = self.repairs.values().flat_map(|repairs| &repairs.history);
+        changes
+            .filter(|repair| matches!(repair.action, Action::Recreate { .. }))
+            .any(|repair| created.abs_diff(repair.at) < ATTEMPT)
     }
 }
 

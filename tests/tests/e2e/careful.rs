@@ -242,6 +242,24 @@ async fn a_new_repository_may_settle() {
     assert_eq!(status(&alert, "mutable-tags"), Some("fixed"), "{alert}");
 }
 
+/// What is made again by us need not settle: there is nobody to wait for, and something to tell.
+#[tokio::test]
+async fn a_recreated_repository_does_not_settle_again() {
+    let world = World::own();
+    world
+        .set_policy(
+            "version: 1\nmode: enforce\nsettle: 4s\nrules: { weak-encryption: { require: KMS, when-empty: recreate } }\n",
+        )
+        .await;
+    let mut inbox = world.inbox("settle-recreated").await;
+    let name = "shop/settles";
+    world.create(name).await;
+    world.invoke(&call("CreateRepository", name)).await.unwrap();
+    let alert = inbox.wait_for(name).await.unwrap();
+    assert_eq!(status(&alert, "weak-encryption"), Some("fixed"), "{alert}");
+    assert_eq!(world.encryption(name).await, EncryptionType::Kms);
+}
+
 #[tokio::test]
 async fn a_change_can_be_put_back() {
     let world = World::own();

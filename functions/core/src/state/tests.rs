@@ -566,3 +566,26 @@ fn a_quarantine_that_was_lifted_is_none() {
     known.repairs.insert("stale-quarantine".to_owned(), record);
     assert!(!known.quarantined());
 }
+
+#[test]
+fn a_recreated_repository_is_ours() {
+    let recreated = Repair {
+        action: Action::Recreate {
+            from: Encryption::aes256(),
+            to: Encryption::kms(None),
+        },
+        result: Result::Done,
+        at: NOW,
+        cause: "CreateRepository".to_owned(),
+        actor: None,
+    };
+    let mut known = Known::default();
+    assert!(!known.recreated_around(NOW));
+    let record = Repairs::default().with(recreated);
+    known.repairs.insert("weak-encryption".to_owned(), record);
+    assert!(known.recreated_around(NOW + 2) && known.recreated_around(NOW - 60));
+    assert!(
+        !known.recreated_around(NOW + 3600),
+        "somebody has made it again"
+    );
+}
