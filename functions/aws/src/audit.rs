@@ -7,7 +7,7 @@ use ecr_warden_core::audit::{Position, Request};
 use ecr_warden_core::evaluate::evaluate;
 use ecr_warden_core::finding::Finding;
 use ecr_warden_core::policy::{Policy, Resolved};
-use ecr_warden_core::repository::{Repository, RepositoryId};
+use ecr_warden_core::repository::{Reads, Repository, RepositoryId};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::Instant;
 
@@ -153,7 +153,7 @@ impl RegionAudit<'_> {
             }
             let answer = self.list(page.clone()).await?;
             let described = answer.repositories();
-            let mut waiting = VecDeque::new();
+            let mut to_judge = Vec::new();
             for repository in described {
                 let name = repository.repository_name().unwrap_or_default();
                 let Ok(id) = RepositoryId::new(self.account, &self.region, name) else {
@@ -161,10 +161,10 @@ impl RegionAudit<'_> {
                     continue;
                 };
                 if self.request.covers(&id) && !done.contains(name) {
-                    waiting.push_back((bare(&id, repository), 0));
+                    to_judge.push(bare(&id, repository));
                 }
             }
-            if !self.judge_all(waiting, &mut done, each).await? {
+            if !self.judge_all(to_judge, &mut done, each).await? {
                 return Ok(Some(self.position(page, done)));
             }
             done.clear();
@@ -223,17 +223,21 @@ impl RegionAudit<'_> {
     /// `false`: the deadline came first, and `done` says how far it got.
     async fn judge_all(
         &mut self,
-        mut waiting: VecDeque<(Repository, usize)>,
+        described: Vec<Repository>,
         done: &mut BTreeSet<String>,
         each: &mut (dyn FnMut(Seen) + Send),
     ) -> Result<bool, AuditError> {
-        for (described, _) in &waiting {
-            let reads = self.policy.reads_after(described);
-            self.around
-                .add(&self.aws, &reads)
-                .await
-                .map_err(|error| AuditError::Aws(format!("in {}: {error}", self.region)))?;
+        let mut around = Reads::default();
+        let mut waiting = VecDeque::new();
+        for described in described {
+            let reads = self.policy.reads_after(&described);
+            around.add(reads.clone());
+            waiting.push_back((described, reads, 0));
         }
+        self.around
+            .add(&self.aws, &around)
+            .await
+            .map_err(|error| AuditError::Aws(format!("in {}: {error}", self.region)))?;
         let (aws, policy, around) = (&self.aws, self.policy, &self.around);
         let mut running = FuturesUnordered::new();
         let mut at_once = self.at_once;
@@ -243,22 +247,22 @@ impl RegionAudit<'_> {
                 .deadline
                 .is_some_and(|deadline| Instant::now() >= deadline);
             while running.len() < at_once && !over {
-                let Some((described, tries)) = waiting.pop_front() else {
+                let Some((described, reads, tries)) = waiting.pop_front() else {
                     break;
                 };
                 running.push(async move {
-                    let seen = judge(aws, policy, around, described.clone()).await;
-                    (described, tries, seen)
+                    let seen = judge(aws, policy, around, described.clone(), &reads).await;
+                    (described, reads, tries, seen)
                 });
             }
-            let Some((described, tries, seen)) = running.next().await else {
+            let Some((described, reads, tries, seen)) = running.next().await else {
                 break;
             };
             let seen = match seen {
                 Err(LoadError::Unavailable(_)) if tries < TRIES => {
                     at_once = (at_once / 2).max(SLOWEST);
                     in_a_row = 0;
-                    waiting.push_back((described, tries.saturating_add(1)));
+                    waiting.push_back((described, reads, tries.saturating_add(1)));
                     tokio::time::sleep(PAUSE).await;
                     continue;
                 }
@@ -291,10 +295,10 @@ async fn judge(
     policy: &Policy,
     around: &Surroundings,
     described: Repository,
+    reads: &Reads,
 ) -> Result<Seen, LoadError> {
     let id = described.id.clone();
-    let reads = policy.reads_after(&described);
-    let mut repository = details(aws, &id, &reads)
+    let mut repository = details(aws, &id, reads)
         .await
         .snapshot(aws, described, around)
         .await?;
@@ -303,7 +307,7 @@ async fn judge(
         // Settings that depend on its tags ask for more: rarely.
         let mut needed = known.reads_after(&repository);
         if !reads.cover(&needed) {
-            needed.add(reads);
+            needed.add(reads.clone());
             repository = load_once(aws, &id, &needed).await?;
             resolved = policy.for_repository(&id, &repository.tags);
         }

@@ -32,7 +32,7 @@ pub struct Pipeline {
     pub(crate) state: State,
     /// Made when there is something to tell.
     sns: OnceLock<aws_sdk_sns::Client>,
-    pub(crate) topic_arn: String,
+    topic_arn: String,
     pub(crate) policy: PolicySource,
     /// Where events wait whose repository is to settle first; without it, none waits.
     pub(crate) revisits: Option<Revisits>,
@@ -111,8 +111,12 @@ impl Pipeline {
         })
     }
 
-    pub(crate) fn sns(&self) -> &aws_sdk_sns::Client {
-        self.sns.get_or_init(|| self.clients.sns())
+    /// Tells people.
+    pub(crate) async fn publish(&self, alert: &Alert) -> Result<(), String> {
+        let sns = self.sns.get_or_init(|| self.clients.sns());
+        publish(sns, &self.topic_arn, &alert.message())
+            .await
+            .map_err(|failure| format!("the alert could not be published: {failure}"))
     }
 
     /// Looks at a repository, repairs what the policy lets it, and tells people.
@@ -210,9 +214,7 @@ impl Pipeline {
             &occasion,
             found.wrong.as_deref(),
         );
-        publish(self.sns(), &self.topic_arn, &alert.message())
-            .await
-            .map_err(|failure| format!("the alert could not be published: {failure}"))?;
+        self.publish(&alert).await?;
         let written = self
             .state
             .tell_of_policy(&found.parameter, found.wrong.as_deref())

@@ -15,7 +15,6 @@ use tokio::time::Instant;
 
 use crate::audit::{AuditError, Home, Judged, Seen, audit};
 use crate::pipeline::{News, Occurrence, Pipeline};
-use crate::publish::publish;
 use crate::reports::Reports;
 
 /// Repositories that are repaired side by side.
@@ -189,11 +188,7 @@ impl Pipeline {
             .collect();
         let Home { account, region } = sweep.home;
         if let Some(alert) = Alert::digest(account, region, &occasion, &told) {
-            publish(self.sns(), &self.topic_arn, &alert.message())
-                .await
-                .map_err(|failure| {
-                    AuditError::Aws(format!("the alert could not be published: {failure}"))
-                })?;
+            self.publish(&alert).await.map_err(AuditError::Aws)?;
         }
         for news in &news {
             self.settle_news(news).await;

@@ -21,7 +21,6 @@ use crate::clients::Regional;
 use crate::failure::Failure;
 use crate::load::{LoadError, load};
 use crate::pipeline::{News, Occurrence, Pipeline};
-use crate::publish::publish;
 use crate::recreate::{Attempt, End, Interruption};
 
 /// A lease outlives its invocation by this many seconds, for calls that are still on their way.
@@ -98,17 +97,20 @@ impl<'p> Work<'p> {
             }
             return self.recreate(intent, known.as_ref().ok(), false, now).await;
         }
+        let mut resolved = None;
         if let Ok(repository) = &loaded {
             if let Some(seconds) = self.settles(repository, known.as_ref().ok(), now) {
                 return self.put_off(seconds).await;
             }
             // What the tags or the records ask for beyond what the name does: a round trip more, and rarely.
-            let mut needed = self
-                .policy
-                .for_repository(self.id(), &repository.tags)
-                .map_or_else(|_| reads.clone(), |resolved| resolved.reads());
+            let policy = self.policy.for_repository(self.id(), &repository.tags);
+            let mut needed = policy
+                .as_ref()
+                .map_or_else(|_| reads.clone(), Resolved::reads);
             needed.policy |= known.as_ref().is_ok_and(Known::quarantined);
-            if !reads.cover(&needed) {
+            if reads.cover(&needed) {
+                resolved = Some(policy);
+            } else {
                 reads.add(needed);
                 loaded = load(&self.aws, self.id(), &reads, false).await;
             }
@@ -138,7 +140,10 @@ impl<'p> Work<'p> {
                 return self.tell(&empty, plan, known.as_ref(), None, now).await;
             }
         };
-        let resolved = match self.policy.for_repository(self.id(), &repository.tags) {
+        // Read again, its tags may be others.
+        let resolved =
+            resolved.unwrap_or_else(|| self.policy.for_repository(self.id(), &repository.tags));
+        let resolved = match resolved {
             Ok(resolved) => resolved,
             Err(why) => {
                 let plan = Plan::for_people(
@@ -374,13 +379,7 @@ impl<'p> Work<'p> {
             occurred_at: &self.occurrence.occurred_at,
         };
         if let Some(alert) = Alert::of(self.id(), &occasion, &verdicts) {
-            publish(
-                self.pipeline.sns(),
-                &self.pipeline.topic_arn,
-                &alert.message(),
-            )
-            .await
-            .map_err(|failure| format!("the alert could not be published: {failure}"))?;
+            self.pipeline.publish(&alert).await?;
         }
         self.pipeline.settle_news(&news).await;
         Ok(Round::Done(outcome, verdicts))

@@ -6,8 +6,8 @@ use clap::Args;
 use ecr_warden_aws::{Caller, Clients, NotRolledBack, State, changes, resume, roll_back};
 use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::state::{Known, Repair, Result as RepairResult};
+use ecr_warden_core::text::rfc3339;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::Found;
 use crate::failure::Failure;
@@ -201,10 +201,7 @@ fn list(id: &RepositoryId, known: &Known, all: &[(&str, usize, &Repair)]) {
 }
 
 fn time(at: i64) -> String {
-    OffsetDateTime::from_unix_timestamp(at)
-        .ok()
-        .and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_default()
+    rfc3339(at).unwrap_or_default()
 }
 
 pub(crate) fn agreed(question: &str) -> Result<bool, Failure> {

@@ -24,4 +24,4 @@ pub mod state;
 pub mod trigger;
 
 mod repository_policy;
-mod text;
+pub mod text;

@@ -45,13 +45,7 @@ pub fn verdicts(
     results: &Results,
     now: i64,
 ) -> Vec<Verdict> {
-    let advice = |rule: &str| {
-        policy
-            .rules
-            .iter()
-            .find(|active| active.entry.meta.id == rule)
-            .map(|active| active.rule.advice(id))
-    };
+    let advice = |rule: &str| policy.rule(rule).map(|active| active.rule.advice(id));
     let claim_of = |rule: &str| claims.iter().find(|claim| claim.rule == rule);
     let mut verdicts: Vec<Verdict> = plan
         .steps

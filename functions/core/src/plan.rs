@@ -3,9 +3,6 @@
 //!
 //! A plan is data: a dry run, the log, the alert and the tests read the same value.
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
 use crate::action::{Action, Part};
 use crate::finding::{Finding, Fix, Severity, Violation};
 use crate::policy::Resolved;
@@ -13,6 +10,7 @@ use crate::policy::exemption::Standing;
 use crate::quarantine;
 use crate::repository::Repository;
 use crate::state::{Context, Known, Repairs, Result as Repaired};
+use crate::text::rfc3339;
 
 /// A fallback is tried again after a day; until then people have the time to mend the key.
 const FALLBACK_HOLDS: i64 = 24 * 60 * 60;
@@ -153,9 +151,7 @@ fn go_on(policy: &Resolved, finding: &Finding, repaired: &Repository) -> Decisio
     let violation = match finding.rule {
         STALE_QUARANTINE => lift(repaired),
         rule => policy
-            .rules
-            .iter()
-            .find(|active| active.entry.meta.id == rule)
+            .rule(rule)
             .and_then(|active| active.rule.check(repaired)),
     };
     match violation.map(|violation| violation.fix) {
@@ -209,10 +205,7 @@ fn decide(
     };
     let enforced = match finding.rule {
         STALE_QUARANTINE => policy.enforce,
-        rule => policy
-            .rules
-            .iter()
-            .any(|active| active.entry.meta.id == rule && active.enforce),
+        rule => policy.rule(rule).is_some_and(|active| active.enforce),
     };
     if !enforced {
         return Decision::Hold(format!(
@@ -276,10 +269,7 @@ fn fight(
 }
 
 fn who(cause: &str, actor: Option<&str>, at: i64) -> String {
-    let time = OffsetDateTime::from_unix_timestamp(at)
-        .ok()
-        .and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_default();
+    let time = rfc3339(at).unwrap_or_default();
     format!(
         "{cause} by {} at {time}",
         actor.unwrap_or("an unknown caller")

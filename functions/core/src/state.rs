@@ -43,25 +43,26 @@ impl Known {
     /// Whether our last change of the repository policy was a quarantine: then it must be seen whether that still stands.
     #[must_use]
     pub fn quarantined(&self) -> bool {
-        let changes = self.repairs.values().flat_map(|repairs| &repairs.history);
-        let policies = changes.filter_map(|repair| match &repair.action {
+        let policies = self.changes().filter_map(|repair| match &repair.action {
             Action::SetRepositoryPolicy { to, .. } => Some((repair.at, to)),
             _ => None,
         });
         let last = policies.max_by_key(|(at, _)| *at);
         matches!(last, Some((_, Some(to))) if quarantine::is_in(to))
     }
-}
 
-impl Known {
     /// Whether a recreation of ours made the repository that was created then, in seconds since the epoch. An attempt is
     /// recorded with the time at which it began, or at which another one took it over.
     #[must_use]
     pub fn recreated_around(&self, created: i64) -> bool {
-        let changes = self.repairs.values().flat_map(|repairs| &repairs.history);
-        changes
+        self.changes()
             .filter(|repair| matches!(repair.action, Action::Recreate { .. }))
             .any(|repair| created.abs_diff(repair.at) < ATTEMPT)
+    }
+
+    /// Of all rules.
+    fn changes(&self) -> impl Iterator<Item = &Repair> {
+        self.repairs.values().flat_map(|repairs| &repairs.history)
     }
 }
 

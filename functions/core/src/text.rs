@@ -1,4 +1,7 @@
-//! Text that came from outside, cut to a size that everything downstream can carry.
+//! Text for messages: what came from outside, cut to a size that everything downstream can carry, and times.
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// The longest piece of outside text that is kept: an ARN is at most 2,048 characters, a tag value 256.
 pub(crate) const LONGEST: usize = 2048;
@@ -26,6 +29,15 @@ pub(crate) fn one_line(text: &str, longest: usize) -> String {
 /// Line separators that are no control characters, and marks that show text in another order than it has.
 fn reorders(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Seconds since the epoch as RFC 3339; `None` where no calendar has them.
+#[must_use]
+pub fn rfc3339(seconds: i64) -> Option<String> {
+    OffsetDateTime::from_unix_timestamp(seconds)
+        .ok()?
+        .format(&Rfc3339)
+        .ok()
 }
 
 #[cfg(test)]

@@ -6,14 +6,12 @@ mod text;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::finding::{Severity, Status};
 use crate::outcome::{OutcomeAction, Verdict, actions};
 use crate::repository::{RepositoryId, partition};
 use crate::rules::Advice;
-use crate::text::one_line;
+use crate::text::{one_line, rfc3339};
 
 /// As many findings as a message about many lists, and as much of each text: SNS takes 256 KiB, in which everything stands
 /// several times.
@@ -95,11 +93,8 @@ pub struct AlertFinding {
 impl AlertFinding {
     /// The repository's name, in a message about many.
     fn place(&self) -> String {
-        let name = self
-            .repository
-            .as_ref()
-            .and_then(|arn| arn.split_once("repository/"));
-        name.map_or_else(String::new, |(_, name)| format!("{name}: "))
+        let id = self.repository.as_deref().and_then(RepositoryId::from_arn);
+        id.map_or_else(String::new, |id| format!("{}: ", id.name))
     }
 }
 
@@ -370,12 +365,7 @@ fn finding(verdict: &Verdict) -> AlertFinding {
             .filter(|part| !part.is_empty())
             .collect::<Vec<_>>()
             .join(". "),
-        since: verdict.since.and_then(|seconds| {
-            OffsetDateTime::from_unix_timestamp(seconds)
-                .ok()?
-                .format(&Rfc3339)
-                .ok()
-        }),
+        since: verdict.since.and_then(rfc3339),
         iac: verdict.advice.clone(),
         change: verdict
             .action

@@ -83,19 +83,6 @@ impl From<ExemptionFile> for Exemption {
     }
 }
 
-impl ExemptionFile {
-    pub(super) fn matches_everything(&self) -> bool {
-        self.repositories.is_empty()
-            && self.accounts.is_empty()
-            && self.regions.is_empty()
-            && self.tags.is_empty()
-    }
-
-    pub(super) fn rules(&self) -> impl Iterator<Item = &'static str> {
-        self.rules.iter().map(|rule| rule.0)
-    }
-}
-
 /// Whether, and for which rules, a repository may exempt itself by a tag.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

@@ -136,6 +136,12 @@ impl Resolved {
         }
     }
 
+    /// A rule that is on, by its id.
+    #[must_use]
+    pub fn rule(&self, id: &str) -> Option<&ActiveRule> {
+        self.rules.iter().find(|active| active.entry.meta.id == id)
+    }
+
     /// The same, repairing nothing.
     #[must_use]
     pub fn monitored(mut self) -> Self {
@@ -175,7 +181,7 @@ impl Policy {
     pub fn parse(text: &str) -> Result<Self, InvalidPolicy> {
         let document = parse(text).map_err(|problem| InvalidPolicy(vec![problem]))?;
         let mut problems = Vec::new();
-        let file = match read::<PolicyFile>(&document) {
+        let mut file = match read::<PolicyFile>(&document) {
             Ok(file) => Some(file),
             Err(found) => {
                 problems.extend(found);
@@ -208,19 +214,22 @@ impl Policy {
             }
         }
         let nodes = document.get("exemptions").map_or(&[][..], Node::items);
-        if let Some(file) = &file {
+        let (exemptions, fixed) = file.as_mut().map_or_else(Default::default, |file| {
+            let exemptions = std::mem::take(&mut file.exemptions);
+            let exemptions: Vec<Exemption> = exemptions.into_iter().map(Exemption::from).collect();
             let fixed: BTreeSet<&str> = file.non_negotiable.iter().map(|rule| rule.0).collect();
-            for (node, written) in nodes.iter().zip(&file.exemptions) {
-                if written.matches_everything() {
-                    let instead = "name some under `repositories`, or switch the rule off";
-                    problems.push(whole(node, "exemption", instead));
-                }
-                for rule in written.rules().filter(|rule| fixed.contains(rule)) {
-                    problems.push(Problem {
-                        place: node.place,
-                        message: format!("`{rule}` is `non-negotiable`: nothing exempts from it"),
-                    });
-                }
+            (exemptions, fixed)
+        });
+        for (node, exemption) in nodes.iter().zip(&exemptions) {
+            if exemption.matching.is_empty() {
+                let instead = "name some under `repositories`, or switch the rule off";
+                problems.push(whole(node, "exemption", instead));
+            }
+            for rule in exemption.rules.intersection(&fixed) {
+                problems.push(Problem {
+                    place: node.place,
+                    message: format!("`{rule}` is `non-negotiable`: nothing exempts from it"),
+                });
             }
         }
         problems.sort();
@@ -237,9 +246,9 @@ impl Policy {
                     .map(|written| written.r#match)
                     .zip(override_blocks)
                     .collect(),
-                exemptions: file.exemptions.into_iter().map(Exemption::from).collect(),
+                exemptions,
                 by_tag: file.exemptions_by_tag,
-                non_negotiable: file.non_negotiable.iter().map(|rule| rule.0).collect(),
+                non_negotiable: fixed,
             }),
             _ => Err(InvalidPolicy(problems)),
         }
@@ -265,18 +274,18 @@ impl Policy {
     }
 
     fn reads_by(&self, id: &RepositoryId, of: impl Fn(&dyn Rule) -> Reads) -> Reads {
+        let by_tag = |matching: &Match| !matching.tags.is_empty() && matching.covers_name(id);
+        let overridden = self.overrides.iter().any(|(matching, _)| by_tag(matching));
+        let mut exemptions = self.exemptions.iter();
         let mut reads = Reads {
             tags: self.by_tag.is_some()
-                || self
-                    .overrides
-                    .iter()
-                    .map(|(matching, _)| matching)
-                    .chain(self.exemptions.iter().map(|exemption| &exemption.matching))
-                    .any(|matching| !matching.tags.is_empty() && matching.covers_name(id)),
+                || overridden
+                || exemptions.any(|exemption| by_tag(&exemption.matching)),
             ..Reads::default()
         };
         // With none of the overrides by tag, and with all of them.
-        for by_tag in [false, true] {
+        let both = [false, true];
+        for by_tag in both.into_iter().take(if overridden { 2 } else { 1 }) {
             let mut settings = self.rules.clone();
             for (matching, blocks) in &self.overrides {
                 if matching.covers_name(id) && (by_tag || matching.tags.is_empty()) {
