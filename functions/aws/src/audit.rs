@@ -1,8 +1,10 @@
 //! Reads and judges many repositories with few calls, as fast as ECR lets it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
+use aws_sdk_ecr::operation::describe_repositories::DescribeRepositoriesOutput;
 use ecr_warden_core::audit::{Position, Request};
 use ecr_warden_core::evaluate::evaluate;
 use ecr_warden_core::finding::Finding;
@@ -14,13 +16,12 @@ use tokio::time::Instant;
 use crate::clients::{Clients, Regional};
 use crate::failure::Failure;
 use crate::load::{LoadError, Surroundings, bare, details, load_once};
+use crate::progress::{Pace, Progress};
 
 /// ECR's largest page.
 const PAGE: i32 = 1000;
-/// Repositories that are read side by side: ECR says no rate, so it begins low and goes up until it is throttled.
-const SLOWEST: usize = 1;
-const FIRST: usize = 16;
-const FASTEST: usize = 64;
+/// The next page is listed while fewer than so many repositories wait.
+const AHEAD: usize = 1000;
 /// A repository that can't be read so often is reported as such.
 const TRIES: usize = 6;
 /// After being throttled.
@@ -110,15 +111,13 @@ pub async fn audit(
         let aws = clients
             .of(&home.account, &region)
             .map_err(|error| AuditError::Request(error.to_string()))?;
-        let mut of_region = RegionAudit {
+        let of_region = RegionAudit {
             aws,
             policy,
             request,
             account: &home.account,
             region,
             deadline,
-            around: Surroundings::default(),
-            at_once: FIRST,
         };
         if let Some(stopped) = of_region.run(start, each).await? {
             return Ok(Some(stopped));
@@ -134,45 +133,93 @@ struct RegionAudit<'a> {
     account: &'a str,
     region: String,
     deadline: Option<Instant>,
-    around: Surroundings,
-    /// How many repositories are read side by side now.
-    at_once: usize,
+}
+
+/// A page, and what its repositories and those before have in common.
+struct Listed {
+    repositories: Vec<(Repository, Reads)>,
+    next: Option<String>,
+    around: Arc<Surroundings>,
+}
+
+/// A repository that is still to be judged.
+struct Waiting {
+    described: Repository,
+    reads: Reads,
+    around: Arc<Surroundings>,
+    tries: usize,
 }
 
 impl RegionAudit<'_> {
+    /// While a page is judged the next one is listed, and neither waits for the other.
     async fn run(
-        &mut self,
+        &self,
         start: Position,
         each: &mut (dyn FnMut(Seen) + Send),
     ) -> Result<Option<Position>, AuditError> {
-        let mut page = start.page;
-        let mut done: BTreeSet<String> = start.done.into_iter().collect();
+        let mut progress = Progress::from(start);
+        let mut pace = Pace::default();
+        let mut around = Arc::default();
+        let mut waiting: VecDeque<Waiting> = VecDeque::new();
+        let (mut listing, mut running) = (FuturesUnordered::new(), FuturesUnordered::new());
         loop {
-            if self.is_over() {
-                return Ok(Some(self.position(page, done)));
+            let over = self.is_over();
+            if let Some(token) = progress.unlisted()
+                && listing.is_empty()
+                && waiting.len() < AHEAD
+                && !over
+            {
+                listing.push(self.list(token.clone(), Arc::clone(&around)));
             }
-            let answer = self.list(page.clone()).await?;
-            let described = answer.repositories();
-            let mut to_judge = Vec::new();
-            for repository in described {
-                let name = repository.repository_name().unwrap_or_default();
-                let Ok(id) = RepositoryId::new(self.account, &self.region, name) else {
-                    tracing::warn!(name, "a repository with a name that ECR does not allow");
-                    continue;
+            while running.len() < pace.at_once && !over {
+                let Some(one) = waiting.pop_front() else {
+                    break;
                 };
-                if self.request.covers(&id) && !done.contains(name) {
-                    to_judge.push(bare(&id, repository));
+                running.push(async move {
+                    let seen = judge(&self.aws, self.policy, &one).await;
+                    (one, seen)
+                });
+            }
+            let (mut one, seen) = tokio::select! {
+                Some(judged) = running.next() => judged,
+                Some(listed) = listing.next(), if !over => {
+                    let Listed { repositories, next, around: known } = listed?;
+                    around = known;
+                    let names = repositories.iter().map(|(described, _)| described.id.name.clone());
+                    let left = progress.listed(names, next);
+                    for (described, reads) in repositories {
+                        if left.contains(&described.id.name) {
+                            let around = Arc::clone(&around);
+                            waiting.push_back(Waiting { described, reads, around, tries: 0 });
+                        }
+                    }
+                    continue;
                 }
-            }
-            if !self.judge_all(to_judge, &mut done, each).await? {
-                return Ok(Some(self.position(page, done)));
-            }
-            done.clear();
-            page = answer.next_token;
-            if page.is_none() {
-                return Ok(None);
+                else => break,
+            };
+            let seen = match seen {
+                Err(LoadError::Unavailable(_)) if one.tries < TRIES => {
+                    pace.was_throttled();
+                    one.tries = one.tries.saturating_add(1);
+                    waiting.push_back(one);
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+                // It was deleted since it was listed.
+                Err(LoadError::Gone) => None,
+                Err(error) => Some(Seen::Unjudged {
+                    id: one.described.id.clone(),
+                    why: error.to_string(),
+                }),
+                Ok(seen) => Some(seen),
+            };
+            pace.went_well();
+            progress.did(&one.described.id.name);
+            if let Some(seen) = seen {
+                each(seen);
             }
         }
+        Ok(progress.position(&self.region))
     }
 
     fn is_over(&self) -> bool {
@@ -180,19 +227,44 @@ impl RegionAudit<'_> {
             .is_some_and(|deadline| Instant::now() >= deadline)
     }
 
-    fn position(&self, page: Option<String>, done: BTreeSet<String>) -> Position {
-        Position {
-            region: self.region.clone(),
-            page,
-            done: done.into_iter().collect(),
+    /// A page as far as it is asked for, with what its repositories have in common read, too.
+    async fn list(
+        &self,
+        token: Option<String>,
+        around: Arc<Surroundings>,
+    ) -> Result<Listed, AuditError> {
+        let answer = self.describe(token).await?;
+        let mut repositories = Vec::new();
+        let mut common = Reads::default();
+        for repository in answer.repositories() {
+            let name = repository.repository_name().unwrap_or_default();
+            let Ok(id) = RepositoryId::new(self.account, &self.region, name) else {
+                tracing::warn!(name, "a repository with a name that ECR does not allow");
+                continue;
+            };
+            if self.request.covers(&id) {
+                let described = bare(&id, repository);
+                let reads = self.policy.reads_after(&described);
+                common.add(reads.clone());
+                repositories.push((described, reads));
+            }
         }
+        let mut around = Arc::unwrap_or_clone(around);
+        around
+            .add(&self.aws, &common)
+            .await
+            .map_err(|error| AuditError::Aws(format!("in {}: {error}", self.region)))?;
+        Ok(Listed {
+            repositories,
+            next: answer.next_token,
+            around: Arc::new(around),
+        })
     }
 
-    async fn list(
-        &mut self,
+    async fn describe(
+        &self,
         token: Option<String>,
-    ) -> Result<aws_sdk_ecr::operation::describe_repositories::DescribeRepositoriesOutput, AuditError>
-    {
+    ) -> Result<DescribeRepositoriesOutput, AuditError> {
         let mut tries = 0;
         loop {
             let answer = self
@@ -219,88 +291,19 @@ impl RegionAudit<'_> {
             }
         }
     }
-
-    /// `false`: the deadline came first, and `done` says how far it got.
-    async fn judge_all(
-        &mut self,
-        described: Vec<Repository>,
-        done: &mut BTreeSet<String>,
-        each: &mut (dyn FnMut(Seen) + Send),
-    ) -> Result<bool, AuditError> {
-        let mut around = Reads::default();
-        let mut waiting = VecDeque::new();
-        for described in described {
-            let reads = self.policy.reads_after(&described);
-            around.add(reads.clone());
-            waiting.push_back((described, reads, 0));
-        }
-        self.around
-            .add(&self.aws, &around)
-            .await
-            .map_err(|error| AuditError::Aws(format!("in {}: {error}", self.region)))?;
-        let (aws, policy, around) = (&self.aws, self.policy, &self.around);
-        let mut running = FuturesUnordered::new();
-        let mut at_once = self.at_once;
-        let mut in_a_row: usize = 0;
-        loop {
-            let over = self
-                .deadline
-                .is_some_and(|deadline| Instant::now() >= deadline);
-            while running.len() < at_once && !over {
-                let Some((described, reads, tries)) = waiting.pop_front() else {
-                    break;
-                };
-                running.push(async move {
-                    let seen = judge(aws, policy, around, described.clone(), &reads).await;
-                    (described, reads, tries, seen)
-                });
-            }
-            let Some((described, reads, tries, seen)) = running.next().await else {
-                break;
-            };
-            let seen = match seen {
-                Err(LoadError::Unavailable(_)) if tries < TRIES => {
-                    at_once = (at_once / 2).max(SLOWEST);
-                    in_a_row = 0;
-                    waiting.push_back((described, reads, tries.saturating_add(1)));
-                    tokio::time::sleep(PAUSE).await;
-                    continue;
-                }
-                // It was deleted since it was listed.
-                Err(LoadError::Gone) => None,
-                Err(error) => Some(Seen::Unjudged {
-                    id: described.id.clone(),
-                    why: error.to_string(),
-                }),
-                Ok(seen) => Some(seen),
-            };
-            in_a_row = in_a_row.saturating_add(1);
-            if in_a_row >= at_once {
-                at_once = at_once.saturating_add(4).min(FASTEST);
-                in_a_row = 0;
-            }
-            done.insert(described.id.name);
-            if let Some(seen) = seen {
-                each(seen);
-            }
-        }
-        drop(running);
-        self.at_once = at_once;
-        Ok(waiting.is_empty())
-    }
 }
 
-async fn judge(
-    aws: &Regional,
-    policy: &Policy,
-    around: &Surroundings,
-    described: Repository,
-    reads: &Reads,
-) -> Result<Seen, LoadError> {
+async fn judge(aws: &Regional, policy: &Policy, one: &Waiting) -> Result<Seen, LoadError> {
+    let Waiting {
+        described,
+        reads,
+        around,
+        ..
+    } = one;
     let id = described.id.clone();
     let mut repository = details(aws, &id, reads)
         .await
-        .snapshot(aws, described, around)
+        .snapshot(aws, described.clone(), around)
         .await?;
     let mut resolved = policy.for_repository(&id, &repository.tags);
     if let Ok(known) = &resolved {

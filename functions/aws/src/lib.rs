@@ -11,6 +11,7 @@ mod pipeline;
 mod policy;
 #[cfg(feature = "profiles")]
 mod profiles;
+mod progress;
 mod publish;
 mod recreate;
 mod reports;
