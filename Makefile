@@ -36,14 +36,16 @@ endif
 FUNCTIONS := enforcer auditor slack-notifier
 ZIPS := $(FUNCTIONS:%=target/lambda/%/bootstrap.zip)
 SOURCES := Cargo.toml Cargo.lock $(shell find functions/core functions/aws $(FUNCTIONS:%=functions/%) infra/policy.yaml -type f -not -path '*/tests/*')
+# What the benchmark compares with, each in a folder of .venv-peers: their requirements contradict each other.
+PEERS := custodian prowler
 # A zip is one file for all variants: it is built again when another one is asked for.
 VARIANT := $(or $(ARCH),host)-$(PROFILE)
 VARIANT_FILE := target/lambda/variant
 
-.PHONY: help demo test check bench package deploy audit clean
+.PHONY: help demo test check bench bench-peers package deploy audit clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: package ## Show it at work on a local AWS (KEEP=1 leaves it running)
 	@cargo run --quiet --package ecr-warden-tests --example demo
@@ -57,9 +59,15 @@ check: $(VENV)/ready ## Formatting, lints, what the core may depend on, the temp
 	@scripts/check-purity
 	$(VENV)/bin/cfn-lint infra/template.yaml
 
-bench: package ## Measure cold starts and sizes
-	@cargo build --quiet --release --package ecr-warden-empty
-	@cargo run --quiet --package ecr-warden-tests --example bench
+bench: package ## Measure cold starts, sizes and audits
+	@for package in empty cli bench; do cargo build --quiet --release --package "ecr-warden-$$package"; done
+	@target/release/bench cold-start
+	@echo
+	@target/release/bench audit
+
+bench-peers: package $(PEERS:%=.venv-peers/%/ready) ## The same audit and event by Cloud Custodian, Prowler and a script
+	@for package in cli bench; do cargo build --quiet --release --package "ecr-warden-$$package"; done
+	@target/release/bench peers
 
 package: $(ZIPS) ## Build the functions' zips (ARCH=arm64|x86_64 for AWS, else for this machine)
 
@@ -71,7 +79,7 @@ audit: $(VENV)/ready ## Audit everything with the deployed auditor (STACK_NAME=â
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" LOCAL_AWS="$(LOCAL_AWS)" STACK_NAME="$(STACK_NAME)" scripts/audit '$(REQUEST)'
 
 clean: ## Remove what was built and installed here
-	rm -rf target $(VENV)
+	rm -rf target $(VENV) .venv-peers
 
 # cargo-lambda finds zig through the PATH.
 $(ZIPS) &: $(SOURCES) $(VARIANT_FILE) $(VENV)/ready
@@ -94,3 +102,11 @@ $(VENV)/ready: requirements.txt
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
 	@touch $@
+
+# One that can't be installed is said to be missing, and the benchmark does without.
+.venv-peers/%/ready: tests/peers/%.txt
+	@echo "setting up $(@D) from $<"
+	@rm -rf $(@D)
+	@$(PYTHON) -m venv $(@D)
+	@if $(@D)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $<; \
+	    then touch $@; else echo "$* can't be installed: it is left out" >&2; fi

@@ -1,4 +1,4 @@
-//! A real local AWS for the end-to-end tests, the demo and the benchmarks: ministack with the real template deployed
+//! A real local AWS for the end-to-end tests and the demo: ministack with the real template deployed
 //! by `make deploy`, a proxy between the functions and AWS that watches and fails calls, and a relay that carries
 //! CloudTrail's records to EventBridge's rules as AWS does.
 
