@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn it_doubles_until_it_is_throttled() {
         let mut pace = Pace::default();
-        let mut well = |times: usize, pace: &mut Pace| {
+        let well = |times: usize, pace: &mut Pace| {
             (0..times).for_each(|_| pace.went_well());
             pace.at_once
         };

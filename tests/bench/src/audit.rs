@@ -16,7 +16,7 @@ pub(crate) const LATENCY: Duration = Duration::from_millis(20);
 const REPOSITORIES: usize = 10_000;
 /// ECR's own limit for a region.
 const MOST: usize = 100_000;
-/// Of so many runs the one with the median time is printed.
+/// Of so many runs the fastest is printed: it is compared with an ideal, and other work on the machine only adds.
 const RUNS: usize = 5;
 const PAGE: usize = 1000;
 /// What the auditor goes up to where nothing throttles it.
@@ -93,7 +93,7 @@ pub(crate) async fn run() -> Result<(), Problem> {
             runs.push((audit(&registry, &needs.policy).await?, registry.seen()));
         }
         runs.sort_by_key(|(ran, _)| ran.ran.wall);
-        let Some((ran, seen)) = runs.get(RUNS / 2) else {
+        let Some((ran, seen)) = runs.first() else {
             continue;
         };
         let needed = needs.calls(repositories);
@@ -113,7 +113,7 @@ pub(crate) async fn run() -> Result<(), Problem> {
     }
     println!("{table}");
     println!(
-        "`ecr-warden audit` of {REPOSITORIES} repositories, {} ms a call; of {RUNS} runs the one with the median time. Ideal:",
+        "`ecr-warden audit` of {REPOSITORIES} repositories, {} ms a call; the fastest of {RUNS} runs. Ideal:",
         LATENCY.as_millis()
     );
     println!(

@@ -62,7 +62,7 @@ impl Repository {
         let every = (fault as usize).saturating_mul(self.rarity);
         // Mixed, so that no fault keeps to one team or to the company of another.
         let mixed = self.number.wrapping_mul(MANY).wrapping_add(fault as usize);
-        (mixed.wrapping_mul(MULTIPLIER) >> 33) % every == 0
+        (mixed.wrapping_mul(MULTIPLIER) >> 33).is_multiple_of(every)
     }
 
     /// Whether the shipped policy asks for KMS here.
@@ -83,7 +83,7 @@ impl Repository {
         let name = self.name();
         let mutability = if self.has(Fault::MutableTags) {
             r#""MUTABLE""#
-        } else if self.number % 5 == 0 {
+        } else if self.number.is_multiple_of(5) {
             r#""IMMUTABLE_WITH_EXCLUSION","imageTagMutabilityExclusionFilters":[{"filterType":"WILDCARD","filter":"latest"}]"#
         } else {
             r#""IMMUTABLE""#
@@ -113,7 +113,7 @@ impl Repository {
     pub(crate) fn policy(self) -> Option<String> {
         let principal = if self.has(Fault::PublicAccess) {
             r#""*""#.to_owned()
-        } else if self.number % 3 == 0 {
+        } else if self.number.is_multiple_of(3) {
             format!(r#"{{"AWS":"arn:aws:iam::{ACCOUNT}:root"}}"#)
         } else {
             return None;
