@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use ecr_warden_aws::{AuditError, Home, Pipeline, Reports, Sweep, environment, report};
-use ecr_warden_core::audit::{Audit, Request};
+use ecr_warden_aws::{AuditError, Home, Pipeline, Reports, Sweep, environment};
+use ecr_warden_core::audit::{Audit, Position, Request};
 use ecr_warden_core::policy::Mode;
 use ecr_warden_core::trigger::message;
 use lambda_runtime::{Error, LambdaEvent, tracing};
@@ -55,7 +55,7 @@ impl Auditor {
         let request: Request = serde_json::from_value(event).map_err(|error| {
             format!(
                 "the request is not one of the auditor's: {error}. It is \
-                 {{\"repositories\": [glob], \"accounts\": [], \"regions\": [], \"mode\": \"monitor\" | \"enforce\"}}, all optional"
+                 {{\"repositories\": [glob], \"accounts\": [], \"regions\": [], \"cost\": false, \"mode\": \"monitor\" | \"enforce\"}}, all optional"
             )
         })?;
         let left = context
@@ -71,13 +71,13 @@ impl Auditor {
             };
             self.pipeline.put_off(&serde_json::to_value(&rest)?).await?;
         }
-        audit.sort();
         let size = serde_json::to_string(&audit).map_or(usize::MAX, |json| json.len());
         if size > LARGEST_ANSWER {
             let at = began.format(&Rfc3339).unwrap_or_default();
             let name = format!("{}/{request_id}", began.date());
             audit.report = Some(self.reports.keep(&name, &audit, &at).await?);
             audit.findings = None;
+            audit.costs = None;
         }
         let summary = serde_json::to_string(&audit.summary).unwrap_or_default();
         tracing::info!(summary, complete = audit.next.is_none(), "audited");
@@ -92,8 +92,7 @@ impl Auditor {
     ) -> Result<Audit, AuditError> {
         let now = OffsetDateTime::now_utc().unix_timestamp();
         let stop_looking = Instant::now() + left.saturating_sub(left / ACT);
-        let mut audit = Audit::default();
-        let stopped = match request.mode {
+        match request.mode {
             Some(Mode::Enforce) => {
                 let seconds = i64::try_from(left.as_secs()).unwrap_or(i64::MAX);
                 let sweep = Sweep {
@@ -103,20 +102,19 @@ impl Auditor {
                     stop_looking,
                     ends_at: now.saturating_add(seconds),
                 };
-                self.pipeline
-                    .sweep(&sweep, &mut |id, verdicts| audit.add(id, verdicts))
-                    .await?
+                let mut audit = Audit::default();
+                let mut each = |id: &_, verdicts: &[_]| audit.add(id, verdicts);
+                let stopped = self.pipeline.sweep(&sweep, &mut each).await?;
+                audit.next = stopped.as_ref().map(Position::write);
+                audit.sort();
+                Ok(audit)
             }
             None | Some(Mode::Monitor) => {
+                let home = &self.home;
                 self.pipeline
-                    .audit(request, &self.home, Some(stop_looking), &mut |seen| {
-                        let (id, verdicts) = report(seen, now);
-                        audit.add(&id, &verdicts);
-                    })
-                    .await?
+                    .survey(request, home, Some(stop_looking))
+                    .await
             }
-        };
-        audit.next = stopped.map(|position| position.write());
-        Ok(audit)
+        }
     }
 }

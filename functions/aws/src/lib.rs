@@ -17,12 +17,13 @@ mod reports;
 mod revisit;
 mod rollback;
 mod state;
+mod survey;
 mod sweep;
 mod webhook;
 mod work;
 
 pub use apply::{NotApplied, apply};
-pub use audit::{AuditError, Home, Judged, Seen, audit};
+pub use audit::{AuditError, Home, Judged, Seen};
 pub use clients::{Clients, ConfigError, Regional, environment};
 pub use load::{LoadError, load_once};
 pub use pipeline::{Occurrence, Pipeline, TryAgain};
@@ -32,7 +33,8 @@ pub use profiles::Caller;
 pub use reports::Reports;
 pub use rollback::{NotRolledBack, changes, repair, resume, roll_back};
 pub use state::State;
-pub use sweep::{Sweep, report};
+pub use survey::survey;
+pub use sweep::Sweep;
 pub use webhook::{Posted, Webhook};
 
 #[cfg(test)]

@@ -308,6 +308,7 @@ async fn a_recreation_creates_with_everything_that_creation_can_carry() {
         recent_tags: Read::NotAsked,
         scanning: Read::NotAsked,
         pull_through: Read::NotAsked,
+        images: Read::NotAsked,
         pushed: None,
         keys: [].into(),
     };

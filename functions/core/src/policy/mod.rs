@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::repository::{Read, Reads, Repository, RepositoryId};
 use crate::rules::{Entry, RULES, Rule, RuleMode, entry};
+use crate::storage::Costs;
 use document::{Content, Node, Place, Problem, parse};
 use exemption::{ByTag, Exemption, Standing};
 use file::{MOST_REPAIRS, PolicyFile};
@@ -45,6 +46,7 @@ pub struct Policy {
     exemptions: Vec<Exemption>,
     by_tag: Option<ByTag>,
     non_negotiable: BTreeSet<&'static str>,
+    costs: Option<Costs>,
 }
 
 /// The settings of each rule that is mentioned, as far as they are given.
@@ -72,6 +74,8 @@ pub struct Resolved {
     pub enforce: bool,
     /// See `repair-limit`.
     pub repair_limit: usize,
+    /// How storage is priced, where the policy says so.
+    pub costs: Option<Costs>,
     exemptions: Vec<Exemption>,
     by_tag: Option<ByTag>,
     non_negotiable: BTreeSet<&'static str>,
@@ -94,6 +98,7 @@ impl Resolved {
             rules: Vec::new(),
             enforce: false,
             repair_limit: MOST_REPAIRS,
+            costs: None,
             exemptions: Vec::new(),
             by_tag: None,
             non_negotiable: BTreeSet::new(),
@@ -249,6 +254,7 @@ impl Policy {
                 exemptions,
                 by_tag: file.exemptions_by_tag,
                 non_negotiable: fixed,
+                costs: file.costs,
             }),
             _ => Err(InvalidPolicy(problems)),
         }
@@ -258,6 +264,12 @@ impl Policy {
     #[must_use]
     pub fn settle(&self) -> Option<Settle> {
         self.settle
+    }
+
+    /// How storage is priced.
+    #[must_use]
+    pub fn costs(&self) -> Option<&Costs> {
+        self.costs.as_ref()
     }
 
     /// What must be read of a repository to judge it, as far as its name tells. Settings that depend on its tags can need
@@ -328,6 +340,7 @@ impl Policy {
             rules: self.active(settings, id)?,
             enforce: self.mode == Mode::Enforce,
             repair_limit: self.repair_limit,
+            costs: self.costs.clone(),
             exemptions,
             by_tag: self.by_tag.clone(),
             non_negotiable: self.non_negotiable.clone(),
