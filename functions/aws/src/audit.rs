@@ -191,6 +191,7 @@ impl RegionAudit<'_> {
             region: self.region.clone(),
             page,
             done: done.into_iter().collect(),
+            imported_since: None,
         }
     }
 

@@ -14,8 +14,10 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::audit::{AuditError, Home, Judged, Seen, audit};
+use crate::clients::ConfigError;
 use crate::pipeline::{News, Occurrence, Pipeline};
 use crate::reports::Reports;
+use crate::security_hub::SecurityHub;
 use crate::survey::survey;
 
 /// Repositories that are repaired side by side.
@@ -62,6 +64,12 @@ impl Pipeline {
             .send(request, 0)
             .await
             .map_err(|failure| format!("the rest of the audit could not be put off: {failure}"))
+    }
+
+    /// # Errors
+    /// The system has no usable certificates.
+    pub fn security_hub(&self, account: &str) -> Result<SecurityHub, ConfigError> {
+        SecurityHub::new(&self.clients, account.to_owned())
     }
 
     /// Where reports are kept.

@@ -45,6 +45,9 @@ pub struct Position {
     pub page: Option<String>,
     /// What of that page was audited already.
     pub done: Vec<String>,
+    /// When the first part began, in seconds since the epoch, as long as Security Hub has taken what was found since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported_since: Option<i64>,
 }
 
 impl Position {
@@ -270,6 +273,7 @@ mod tests {
             region: "eu-central-1".to_owned(),
             page: Some("t".to_owned()),
             done: vec!["shop/a".to_owned()],
+            imported_since: Some(7),
         };
         assert_eq!(Position::read(&position.write()), Ok(position));
     }

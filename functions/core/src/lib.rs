@@ -6,6 +6,7 @@
 
 pub mod action;
 pub mod alert;
+pub mod asff;
 pub mod audit;
 pub mod evaluate;
 pub mod finding;

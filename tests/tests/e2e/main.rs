@@ -20,5 +20,6 @@ mod real_ecr;
 mod recreate;
 mod role;
 mod rules;
+mod security_hub;
 mod slack;
 mod support;
