@@ -269,6 +269,31 @@ pub struct Repository {
 }
 
 impl Repository {
+    /// One that was not read: nothing is known of it but what a push and the last look say.
+    #[must_use]
+    pub fn unread(id: &RepositoryId, created_at: Option<i64>, pushed: Option<Push>) -> Self {
+        Self {
+            id: id.clone(),
+            created_at,
+            mutability: TagMutability::Unknown("not read".to_owned()),
+            encryption: Encryption {
+                kind: EncryptionType::Unknown("not read".to_owned()),
+                kms_key: None,
+            },
+            scan_on_push: false,
+            tags: Read::NotAsked,
+            policy: Read::NotAsked,
+            lifecycle: Read::NotAsked,
+            has_images: Read::NotAsked,
+            recent_tags: Read::NotAsked,
+            scanning: Read::NotAsked,
+            pull_through: Read::NotAsked,
+            images: Read::NotAsked,
+            pushed,
+            keys: BTreeMap::new(),
+        }
+    }
+
     /// The tags that `aws:` owns mark a repository of a stack (CloudFormation, "Resource tags").
     #[must_use]
     pub fn stack(&self) -> Option<&str> {

@@ -9,6 +9,7 @@
 mod alerts;
 mod audit;
 mod bad_luck;
+mod burst;
 mod careful;
 mod crash;
 mod events;

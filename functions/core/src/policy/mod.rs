@@ -8,6 +8,7 @@ mod reading;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::repository::{Read, Reads, Repository, RepositoryId};
-use crate::rules::{Entry, RULES, Rule, RuleMode, entry};
+use crate::rules::{Entry, RULES, Rule, RuleMode, Subject, entry};
 use crate::storage::Costs;
 use document::{Content, Node, Place, Problem, parse};
 use exemption::{ByTag, Exemption, Standing};
@@ -38,6 +39,7 @@ pub enum Mode {
 /// A policy that was read and found right.
 #[derive(Clone, Debug)]
 pub struct Policy {
+    fingerprint: u64,
     mode: Mode,
     settle: Option<Settle>,
     repair_limit: usize,
@@ -147,6 +149,14 @@ impl Resolved {
         self.rules.iter().find(|active| active.entry.meta.id == id)
     }
 
+    /// The same, asking only the rules about pushes. They need nothing of the repository.
+    #[must_use]
+    pub fn of_pushes(mut self) -> Self {
+        self.rules
+            .retain(|active| active.entry.meta.subject == Subject::Push);
+        self
+    }
+
     /// The same, repairing nothing.
     #[must_use]
     pub fn monitored(mut self) -> Self {
@@ -241,6 +251,7 @@ impl Policy {
         problems.dedup();
         match file {
             Some(file) if problems.is_empty() => Ok(Self {
+                fingerprint: fingerprint(text),
                 mode: file.mode,
                 settle: file.settle,
                 repair_limit: file.repair_limit.0,
@@ -258,6 +269,12 @@ impl Policy {
             }),
             _ => Err(InvalidPolicy(problems)),
         }
+    }
+
+    /// Another policy, or another version of this program, most likely has another one.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
     }
 
     /// How long a new repository is left alone.
@@ -378,6 +395,12 @@ impl Policy {
         }
         Ok(rules)
     }
+}
+
+fn fingerprint(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (env!("CARGO_PKG_VERSION"), text).hash(&mut hasher);
+    hasher.finish()
 }
 
 fn lay_over(settings: &mut Blocks, blocks: &Blocks) {

@@ -8,6 +8,7 @@ use ecr_warden_core::outcome::Verdict;
 use ecr_warden_core::policy::Policy;
 use ecr_warden_core::repository::{Read, RepositoryId};
 use ecr_warden_core::rules::{Advice, RULES};
+use ecr_warden_core::storage::StorageCost;
 
 /// Every rule, for its advice.
 const POLICY: &str = "
@@ -24,6 +25,7 @@ rules:
   disallowed-region: { allow: [eu-central-1] }
   nonconforming-image-tag: {}
   blocked-push: {}
+  over-budget: { most-gb: 1 }
 ";
 
 /// What is no rule's, as the sweep reports it.
@@ -50,6 +52,23 @@ const HOSTILE: [&str; 8] = [
     "",
 ];
 
+/// Every seventh repository's images can't be read.
+fn cost(n: usize) -> StorageCost {
+    let gigabytes = u32::try_from(n * 37 % 900).unwrap();
+    let usd = f64::from(gigabytes) * 0.1;
+    let unreadable = (n % 7 == 6).then(|| text(n));
+    StorageCost {
+        repository: id(n).arn(),
+        images: n % 400,
+        bytes: u64::from(gigabytes) * 1_000_000_000,
+        monthly_usd: usd,
+        untagged_usd: usd / 3.0,
+        old_usd: usd / 2.0,
+        default_lifecycle_saves_usd: n.is_multiple_of(2).then_some(usd / 4.0),
+        unreadable,
+    }
+}
+
 /// The first six repositories have every finding there is; of the others every tenth has none.
 pub(crate) fn audit(repositories: usize) -> Audit {
     let advice = advice();
@@ -75,6 +94,7 @@ pub(crate) fn audit(repositories: usize) -> Audit {
             })
             .collect();
         audit.add(&id(n), &verdicts);
+        audit.add_cost(cost(n));
     }
     audit.sort();
     audit
