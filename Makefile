@@ -8,6 +8,7 @@ MAKEFLAGS += --no-builtin-rules
 
 PYTHON ?= python3
 VENV := .venv
+BROWSER := tests/browser
 
 HOST_ARCH := $(patsubst aarch64,arm64,$(shell uname -m))
 
@@ -50,8 +51,9 @@ help: ## List the commands
 demo: package ## Show it at work on a local AWS (KEEP=1 leaves it running)
 	@cargo run --quiet --package ecr-warden-tests --example demo
 
-test: package ## Run all tests, the end-to-end ones on a local AWS included
+test: package $(BROWSER)/node_modules/ready ## Run all tests: end to end on a local AWS, and the report in a browser, too
 	cargo test --workspace
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npm --prefix $(BROWSER) test
 
 check: $(VENV)/ready ## Formatting, lints, what the core may depend on, the template
 	cargo fmt --all --check
@@ -79,7 +81,7 @@ audit: $(VENV)/ready ## Audit everything with the deployed auditor (STACK_NAME=â
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" LOCAL_AWS="$(LOCAL_AWS)" STACK_NAME="$(STACK_NAME)" scripts/audit '$(REQUEST)'
 
 clean: ## Remove what was built and installed here
-	rm -rf target $(VENV) .venv-peers
+	rm -rf target $(VENV) .venv-peers $(BROWSER)/node_modules
 
 # cargo-lambda finds zig through the PATH.
 $(ZIPS) &: $(SOURCES) $(VARIANT_FILE) $(VENV)/ready
@@ -110,3 +112,9 @@ $(VENV)/ready: requirements.txt
 	@$(PYTHON) -m venv $(@D)
 	@if $(@D)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $<; \
 	    then touch $@; else echo "$* can't be installed: it is left out" >&2; fi
+
+# Node is in $(VENV). npm begins anew, too, and checks every package against its hash.
+$(BROWSER)/node_modules/ready: $(BROWSER)/package.json $(BROWSER)/package-lock.json $(VENV)/ready
+	@echo "setting up $(BROWSER) from package-lock.json"
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npm --prefix $(BROWSER) --loglevel error ci
+	@touch $@

@@ -17,6 +17,8 @@ pub struct Sample {
     lifecycle: bool,
     policy: &'static str,
     tags: &'static [(&'static str, &'static str)],
+    /// Whether it holds an image.
+    image: bool,
     pub happens: Happens,
 }
 
@@ -33,6 +35,8 @@ const LIFECYCLE: &str = r#"{"rules":[{"rulePriority":1,"selection":{"tagStatus":
 const OWN: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::000000000000:root"},"Action":"ecr:BatchGetImage"}]}"#;
 const EVERYONE: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"ecr:BatchGetImage"}]}"#;
 
+const IMAGE: &str = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"layers":[]}"#;
+
 /// Nothing is wrong with it.
 #[must_use]
 pub fn conforming() -> Sample {
@@ -44,6 +48,7 @@ pub fn conforming() -> Sample {
         lifecycle: true,
         policy: OWN,
         tags: &[("team", "shop")],
+        image: false,
         happens: Happens::Push("v1.0.0-abc1234"),
     }
 }
@@ -60,7 +65,7 @@ fn created(name: &'static str) -> Sample {
 pub type Flagged = (&'static str, fn() -> Sample, &'static str);
 
 /// In the order of the rules.
-pub const FLAGGED: [Flagged; 10] = [
+pub const FLAGGED: [Flagged; 11] = [
     ("mutable-tags", mutable, "fixed"),
     ("weak-encryption", weak, "open"),
     ("no-scan-on-push", unscanned, "fixed"),
@@ -79,6 +84,7 @@ pub const FLAGGED: [Flagged; 10] = [
         || pushed("shop/blocked", Happens::RefusedPush("v1.0.0-abc1234")),
         "open",
     ),
+    ("over-budget", heavy, "open"),
 ];
 
 fn mutable() -> Sample {
@@ -123,6 +129,14 @@ fn untagged() -> Sample {
     }
 }
 
+/// Heavy for who grants it nothing: an image weighs some hundred bytes.
+fn heavy() -> Sample {
+    Sample {
+        image: true,
+        ..pushed("shop/heavy", Happens::Push("v1.0.0-abc1234"))
+    }
+}
+
 fn pushed(name: &'static str, happens: Happens) -> Sample {
     Sample {
         happens,
@@ -158,6 +172,14 @@ impl Sample {
             .policy_text(self.policy)
             .send()
             .await?;
+        if self.image {
+            ecr.put_image()
+                .repository_name(self.name)
+                .image_manifest(IMAGE)
+                .image_tag("v1.0.0-abc1234")
+                .send()
+                .await?;
+        }
         if self.lifecycle {
             ecr.put_lifecycle_policy()
                 .repository_name(self.name)

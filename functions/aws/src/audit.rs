@@ -67,7 +67,7 @@ pub struct Home {
 ///
 /// # Errors
 /// The request can't be met, or the repositories can't be listed.
-pub async fn audit(
+pub(crate) async fn audit(
     clients: &Clients,
     policy: &Policy,
     request: &Request,
@@ -84,6 +84,12 @@ pub async fn audit(
             "account {other} can't be audited from {}: audit it there",
             home.account
         )));
+    }
+    if request.cost && policy.costs().is_none() {
+        return Err(AuditError::Request(
+            "what images cost can't be told: the policy has no `costs`, for one `costs: { usd-per-gb-month: 0.10 }`"
+                .to_owned(),
+        ));
     }
     let mut regions = if request.regions.is_empty() {
         vec![home.region.clone()]
@@ -244,7 +250,9 @@ impl RegionAudit<'_> {
             };
             if self.request.covers(&id) {
                 let described = bare(&id, repository);
-                let reads = self.policy.reads_after(&described);
+                let mut reads = self.policy.reads_after(&described);
+                reads.storage |= self.request.cost;
+                reads.lifecycle |= self.request.cost;
                 common.add(reads.clone());
                 repositories.push((described, reads));
             }

@@ -6,6 +6,7 @@ mod audit;
 mod clients;
 mod ecr;
 mod failure;
+mod http;
 mod load;
 mod pipeline;
 mod policy;
@@ -17,13 +18,15 @@ mod recreate;
 mod reports;
 mod revisit;
 mod rollback;
+mod security_hub;
 mod state;
+mod survey;
 mod sweep;
 mod webhook;
 mod work;
 
 pub use apply::{NotApplied, apply};
-pub use audit::{AuditError, Home, Judged, Seen, audit};
+pub use audit::{AuditError, Home, Judged, Seen};
 pub use clients::{Clients, ConfigError, Regional, environment};
 pub use load::{LoadError, load_once};
 pub use pipeline::{Occurrence, Pipeline, TryAgain};
@@ -32,8 +35,10 @@ pub use policy::PolicySource;
 pub use profiles::Caller;
 pub use reports::Reports;
 pub use rollback::{NotRolledBack, changes, repair, resume, roll_back};
+pub use security_hub::SecurityHub;
 pub use state::State;
-pub use sweep::{Sweep, report};
+pub use survey::survey;
+pub use sweep::Sweep;
 pub use webhook::{Posted, Webhook};
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! One parallel round of reads → a snapshot.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_ecr::types::{DescribeImagesFilter, ImageStatusFilter, TagStatus};
@@ -8,7 +9,9 @@ use aws_sdk_kms::types::KeyState;
 use ecr_warden_core::repository::{
     Key, Read, Reads, RegistryScanning, Repository, RepositoryId, TagMutability,
 };
+use ecr_warden_core::storage::Image;
 use futures_util::future::{BoxFuture, join_all};
+use tokio::sync::Semaphore;
 
 use crate::clients::Regional;
 use crate::ecr;
@@ -28,6 +31,9 @@ const PAGE: i32 = 1000;
 const FIRST_PAGE: i32 = 100;
 /// So many tags are enough to see what pipelines push.
 const RECENT_TAGS: usize = 1000;
+
+/// Repositories of which more than one page of images is in memory at the same time: 100,000 images each are a few megabytes.
+static LARGE: Semaphore = Semaphore::const_new(4);
 
 /// Why there is no snapshot.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -105,6 +111,7 @@ pub(crate) fn bare(id: &RepositoryId, described: &aws_sdk_ecr::types::Repository
         recent_tags: Read::NotAsked,
         scanning: Read::NotAsked,
         pull_through: Read::NotAsked,
+        images: Read::NotAsked,
         pushed: None,
         keys: BTreeMap::new(),
     }
@@ -176,18 +183,20 @@ pub(crate) struct Details {
     lifecycle: Asked<Option<String>>,
     has_images: Asked<bool>,
     recent: Asked<Tagged>,
+    images: Asked<Vec<Image>>,
     pull_through: bool,
     scanning: bool,
     keys: BTreeSet<String>,
 }
 
 pub(crate) async fn details(aws: &Regional, id: &RepositoryId, reads: &Reads) -> Details {
-    let (tags, policy, lifecycle, has_images, recent) = tokio::join!(
+    let (tags, policy, lifecycle, has_images, recent, images) = tokio::join!(
         asked(reads.tags, tags(aws, id)),
         asked(reads.policy, policy(aws, id)),
         asked(reads.lifecycle, lifecycle(aws, id)),
         asked(reads.images, has_images(aws, id)),
         asked(reads.recent_tags, tagged_page(aws, id, None, FIRST_PAGE)),
+        asked(reads.storage, images(aws, id)),
     );
     Details {
         tags,
@@ -195,6 +204,7 @@ pub(crate) async fn details(aws: &Regional, id: &RepositoryId, reads: &Reads) ->
         lifecycle,
         has_images,
         recent,
+        images,
         pull_through: reads.pull_through,
         scanning: reads.scanning,
         keys: reads.keys.clone(),
@@ -237,6 +247,7 @@ impl Details {
             lifecycle: read(self.lifecycle)?,
             has_images: read(self.has_images)?,
             recent_tags: read(recent.map(newest))?,
+            images: read(self.images)?.map(Arc::from),
             scanning: if self.scanning {
                 around.scanning.clone()
             } else {
@@ -421,6 +432,43 @@ fn newest(mut tags: Vec<(i64, String)>) -> BTreeSet<String> {
     tags.sort_by(|(a, _), (b, _)| b.cmp(a));
     tags.truncate(RECENT_TAGS);
     tags.into_iter().map(|(_, tag)| tag).collect()
+}
+
+/// All images but the archived ones, with what they weigh.
+async fn images(aws: &Regional, id: &RepositoryId) -> Result<Vec<Image>, Failure> {
+    let mut images = Vec::new();
+    let mut token = None;
+    let mut one_of_few = None;
+    loop {
+        let answer = aws
+            .ecr
+            .describe_images()
+            .repository_name(&id.name)
+            .max_results(PAGE)
+            .set_next_token(token)
+            .send()
+            .await
+            .map_err(|error| Failure::of("ecr:DescribeImages", &error))?;
+        images.extend(answer.image_details().iter().map(|image| {
+            Image {
+                pushed_at: image.image_pushed_at().map_or(0, |at| at.secs()),
+                pulled_at: image.last_recorded_pull_time().map(|at| at.secs()),
+                bytes: image
+                    .image_size_in_bytes()
+                    .and_then(|bytes| u64::try_from(bytes).ok())
+                    .unwrap_or(0),
+                tags: image.image_tags().to_vec(),
+            }
+        }));
+        token = answer.next_token;
+        if token.is_none() {
+            return Ok(images);
+        }
+        if one_of_few.is_none() {
+            // It is never closed.
+            one_of_few = LARGE.acquire().await.ok();
+        }
+    }
 }
 
 async fn scanning(aws: &Regional) -> Result<RegistryScanning, Failure> {

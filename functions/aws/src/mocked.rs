@@ -308,6 +308,7 @@ async fn a_recreation_creates_with_everything_that_creation_can_carry() {
         recent_tags: Read::NotAsked,
         scanning: Read::NotAsked,
         pull_through: Read::NotAsked,
+        images: Read::NotAsked,
         pushed: None,
         keys: [].into(),
     };
@@ -372,6 +373,43 @@ async fn tags_of_every_page_are_looked_at() {
         .unwrap();
     let tags = ["latest", "v1"].map(str::to_owned);
     assert_eq!(repository.recent_tags, Read::Known(tags.into()));
+}
+
+/// What a repository weighs is the sum over all pages.
+#[tokio::test]
+async fn images_of_every_page_are_weighed() {
+    let page = |token: Option<&'static str>, bytes: i64, next: Option<&'static str>| {
+        mock!(Client::describe_images)
+            .match_requests(move |request| {
+                request.next_token() == token
+                    && request.max_results() == Some(1000)
+                    && request.filter().is_none()
+            })
+            .then_output(move || {
+                let image = types::ImageDetail::builder()
+                    .image_size_in_bytes(bytes)
+                    .image_tags("v1")
+                    .build();
+                aws_sdk_ecr::operation::describe_images::DescribeImagesOutput::builder()
+                    .image_details(image)
+                    .set_next_token(next.map(str::to_owned))
+                    .build()
+            })
+    };
+    let pages = [
+        page(None, 1, Some("a")),
+        page(Some("a"), 2, Some("b")),
+        page(Some("b"), 4, None),
+    ];
+    let reads = Reads {
+        storage: true,
+        ..Reads::default()
+    };
+    let aws = aws(&[&found(), &pages[0], &pages[1], &pages[2]]);
+    let repository = load_once(&aws, &id(), &reads).await.unwrap();
+    let images = repository.images.known().unwrap();
+    let weights: Vec<u64> = images.iter().map(|image| image.bytes).collect();
+    assert_eq!(weights, [1, 2, 4]);
 }
 
 #[tokio::test]

@@ -9,7 +9,9 @@ use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 use ecr_warden_core::alert::INVALID_POLICY;
 use ecr_warden_core::recreate::Intent;
 use ecr_warden_core::repository::RepositoryId;
-use ecr_warden_core::state::{Claim, Known, Lease, REMIND_AFTER, REPAIRS_KEPT, Repairs, Said};
+use ecr_warden_core::state::{
+    Claim, FRESH, Known, Lease, Look, REMIND_AFTER, REPAIRS_KEPT, Repairs, Said,
+};
 use serde::Serialize;
 
 use crate::clients::Clients;
@@ -18,6 +20,7 @@ use crate::failure::Failure;
 const RECREATE: &str = "recreate";
 const FINDING: &str = "finding#";
 const REPAIR: &str = "fix#";
+const LOOK: &str = "look";
 /// The policy's own partition key, before its parameter's name.
 const POLICY: &str = "policy#";
 
@@ -149,6 +152,19 @@ impl State {
     ) -> Result<bool, Failure> {
         let write = self.put_repairs(id, rule, record, now)?;
         self.transact(vec![write]).await
+    }
+
+    /// Writes down that it conforms.
+    pub(crate) async fn conforms(&self, id: &RepositoryId, look: &Look) -> Result<(), Failure> {
+        let kept_until = look.at.saturating_add(FRESH);
+        self.client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item(id, LOOK, 0, look, kept_until)?))
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|error| Failure::of("dynamodb:PutItem", &error))
     }
 
     /// What people have been told is wrong with the policy; `None`: nothing is.
@@ -486,6 +502,8 @@ fn read_item(item: &Item, known: &mut Known) -> Result<(), Failure> {
     } else if let Some(rule) = kind.strip_prefix(REPAIR) {
         let repairs: Repairs = serde_json::from_str(body).map_err(wrong)?;
         known.repairs.insert(rule.to_owned(), repairs);
+    } else if kind == LOOK {
+        known.look = serde_json::from_str(body).ok();
     }
     Ok(())
 }

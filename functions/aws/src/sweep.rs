@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ecr_warden_core::alert::{Alert, Occasion};
-use ecr_warden_core::audit::{Position, Request};
+use ecr_warden_core::audit::{Audit, Position, Request};
 use ecr_warden_core::outcome::Verdict;
 use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::state::{Context, Known, Lease, claims};
@@ -14,8 +14,11 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::audit::{AuditError, Home, Judged, Seen, audit};
+use crate::clients::ConfigError;
 use crate::pipeline::{News, Occurrence, Pipeline};
 use crate::reports::Reports;
+use crate::security_hub::SecurityHub;
+use crate::survey::survey;
 
 /// Repositories that are repaired side by side.
 const AT_ONCE: usize = 4;
@@ -34,19 +37,18 @@ pub struct Sweep<'s> {
 }
 
 impl Pipeline {
-    /// Looks at everything that is asked for and changes nothing: see [`audit`].
+    /// Looks at everything that is asked for and changes nothing: see [`survey`].
     ///
     /// # Errors
     /// As there; and no policy is in force.
-    pub async fn audit(
+    pub async fn survey(
         &self,
         request: &Request,
         home: &Home,
         deadline: Option<Instant>,
-        each: &mut (dyn FnMut(Seen) + Send),
-    ) -> Result<Option<Position>, AuditError> {
+    ) -> Result<Audit, AuditError> {
         let policy = self.policy.look().await.policy.map_err(AuditError::Aws)?;
-        audit(&self.clients, &policy, request, home, deadline, each).await
+        survey(&self.clients, &policy, request, home, deadline, &mut |_| {}).await
     }
 
     /// Has a request come back at once, as an invocation of its own.
@@ -62,6 +64,12 @@ impl Pipeline {
             .send(request, 0)
             .await
             .map_err(|failure| format!("the rest of the audit could not be put off: {failure}"))
+    }
+
+    /// # Errors
+    /// The system has no usable certificates.
+    pub fn security_hub(&self, account: &str) -> Result<SecurityHub, ConfigError> {
+        SecurityHub::new(&self.clients, account.to_owned())
     }
 
     /// Where reports are kept.
@@ -80,6 +88,11 @@ impl Pipeline {
         sweep: &Sweep<'_>,
         each: &mut (dyn FnMut(&RepositoryId, &[Verdict]) + Send),
     ) -> Result<Option<Position>, AuditError> {
+        if sweep.request.cost {
+            return Err(AuditError::Request(
+                "`cost` goes with `mode: monitor`: ask for it in an audit of its own".to_owned(),
+            ));
+        }
         let now = OffsetDateTime::now_utc();
         let occurred_at = now
             .format(&time::format_description::well_known::Rfc3339)
@@ -225,42 +238,4 @@ fn settled_verdicts(judged: Judged, known: &Known, me: &Lease, now: i64) -> Opti
         &nothing,
         now,
     ))
-}
-
-/// What an audit that changes nothing says of a repository.
-#[must_use]
-pub fn report(seen: Seen, now: i64) -> (RepositoryId, Vec<Verdict>) {
-    let me = Lease {
-        owner: String::new(),
-        until: now,
-    };
-    match seen {
-        Seen::Unjudged { id, why } => {
-            let plan = plan::Plan::for_people("unreadable-repository", "it can't be judged", why);
-            let policy = ecr_warden_core::policy::Resolved::nothing();
-            let nothing = BTreeMap::new();
-            let verdicts = outcome::verdicts(&policy, &id, &plan, &[], &nothing, now);
-            (id, verdicts)
-        }
-        Seen::Judged(judged) => {
-            let Judged {
-                repository,
-                policy,
-                findings,
-            } = *judged;
-            let policy = policy.monitored();
-            let context = Context {
-                me: &me,
-                now,
-                cause: "audit",
-                actor: None,
-                created_at: repository.created_at,
-            };
-            let known = Known::default();
-            let plan = plan::plan(&policy, &repository, findings, Ok(&known), &context);
-            let nothing = BTreeMap::new();
-            let verdicts = outcome::verdicts(&policy, &repository.id, &plan, &[], &nothing, now);
-            (repository.id, verdicts)
-        }
-    }
 }

@@ -5,15 +5,12 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::Request;
 use hyper::body::Bytes;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::clients::{Clients, ConfigError};
 use crate::failure::Failure;
+use crate::http::{Http, client};
 
 const ANSWER: Duration = Duration::from_secs(8);
 /// Slack answers in a word.
@@ -24,7 +21,7 @@ const LONGEST_ANSWER: usize = 200;
 pub struct Webhook {
     secrets: aws_sdk_secretsmanager::Client,
     secret: String,
-    http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: Http,
     url: Mutex<Option<String>>,
 }
 
@@ -46,17 +43,10 @@ impl Webhook {
     /// A variable of Lambda's environment is missing.
     pub fn from_lambda_environment(secret: String) -> Result<Self, ConfigError> {
         let clients = Clients::from_lambda_environment(None)?;
-        // Slack's certificates are not Amazon's: the system's roots.
-        let https = HttpsConnectorBuilder::new()
-            .with_provider_and_native_roots(rustls::crypto::ring::default_provider())
-            .map_err(|error| ConfigError::Tls(error.to_string()))?
-            .https_or_http()
-            .enable_http1()
-            .build();
         Ok(Self {
             secrets: clients.secrets(),
             secret,
-            http: Client::builder(TokioExecutor::new()).build(https),
+            http: client()?,
             url: Mutex::default(),
         })
     }

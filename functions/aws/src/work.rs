@@ -7,11 +7,12 @@ use ecr_warden_core::alert::{Alert, Occasion};
 use ecr_warden_core::evaluate::evaluate;
 use ecr_warden_core::finding::Severity;
 use ecr_warden_core::outcome::{Outcome, Results, Verdict, verdicts};
-use ecr_warden_core::plan::{Decision, Plan, plan};
+use ecr_warden_core::plan::{Decision, Plan, Step, plan};
 use ecr_warden_core::policy::{Policy, Resolved};
 use ecr_warden_core::recreate::{Finished, Intent, Withdrawn};
 use ecr_warden_core::repository::{Repository, RepositoryId};
-use ecr_warden_core::state::{Claim, Context, Known, Lease, claims, is_news};
+use ecr_warden_core::rules::{Subject, entry};
+use ecr_warden_core::state::{Claim, Context, Known, Lease, Look, claims, is_news};
 use futures_util::future::join_all;
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
@@ -77,14 +78,17 @@ impl<'p> Work<'p> {
     pub(crate) async fn round(&mut self) -> Result<Round, String> {
         let now = OffsetDateTime::now_utc().unix_timestamp();
         let mut reads = self.policy.reads(self.id());
-        let (mut loaded, known) = tokio::join!(
-            load(&self.aws, self.id(), &reads, self.occurrence.young),
-            self.pipeline.state.load(self.id())
-        );
-        let known = match known {
-            Ok(known) => Ok(known),
-            Err(Failure::Unavailable(why)) => return Err(why),
-            Err(other) => Err(other.to_string()),
+        let first = load(&self.aws, self.id(), &reads, self.occurrence.young);
+        let (mut loaded, known) = if self.occurrence.pushed.is_some() {
+            // One round trip more where it is not fresh, so that ECR is not asked about each push of a burst.
+            let known = self.known().await?;
+            if let Some(round) = self.of_push_alone(known.as_ref().ok(), now).await? {
+                return Ok(round);
+            }
+            (first.await, known)
+        } else {
+            let (loaded, known) = tokio::join!(first, self.known());
+            (loaded, known?)
         };
         if let Some((intent, lease)) = known.as_ref().ok().and_then(|known| known.intent.clone()) {
             if lease.held_against(&self.me, now) {
@@ -187,8 +191,68 @@ impl<'p> Work<'p> {
                 };
             }
         }
-        self.tell(&resolved, plan, known.as_ref(), repository.created_at, now)
+        let is_of_push = |step: &Step| {
+            entry(step.finding.rule).is_some_and(|entry| entry.meta.subject == Subject::Push)
+        };
+        let conforms = plan.complete && plan.steps.iter().all(is_of_push);
+        let round = self
+            .tell(&resolved, plan, known.as_ref(), repository.created_at, now)
+            .await?;
+        if let (true, true, Round::Done(..), Ok(_)) =
+            (conforms, self.occurrence.pushed.is_some(), &round, &known)
+        {
+            self.vouch(repository.created_at, now).await;
+        }
+        Ok(round)
+    }
+
+    /// What the state table says; the inner error: it can't be told.
+    async fn known(&self) -> Result<Result<Known, String>, String> {
+        match self.pipeline.state.load(self.id()).await {
+            Ok(known) => Ok(Ok(known)),
+            Err(Failure::Unavailable(why)) => Err(why),
+            Err(other) => Ok(Err(other.to_string())),
+        }
+    }
+
+    /// Judges the push and not the repository, where that was just found conforming. `None`: it must be looked at.
+    async fn of_push_alone(
+        &self,
+        known: Option<&Known>,
+        now: i64,
+    ) -> Result<Option<Round>, String> {
+        let Some((known, look)) =
+            known.and_then(|known| Some((known, known.vouches(self.policy.fingerprint(), now)?)))
+        else {
+            return Ok(None);
+        };
+        let pushed = self.occurrence.pushed.clone();
+        let repository = Repository::unread(self.id(), look.created_at, pushed);
+        // Where tags decide what is asked, they must be read.
+        let Ok(policy) = self.policy.for_repository(self.id(), &repository.tags) else {
+            return Ok(None);
+        };
+        let policy = policy.of_pushes();
+        let findings = evaluate(&policy, &repository);
+        let context = self.context(repository.created_at, now);
+        let mut plan = plan(&policy, &repository, findings, Ok(known), &context);
+        // Of the others nothing was asked.
+        plan.complete = false;
+        self.tell(&policy, plan, Ok(known), repository.created_at, now)
             .await
+            .map(Some)
+    }
+
+    /// A push to a repository that conforms: the next ones need not be looked at.
+    async fn vouch(&self, created_at: Option<i64>, now: i64) {
+        let look = Look {
+            at: now,
+            policy: self.policy.fingerprint(),
+            created_at,
+        };
+        if let Err(why) = self.pipeline.state.conforms(self.id(), &look).await {
+            tracing::warn!(repository = %self.id(), %why, "that it conforms is not written down");
+        }
     }
 
     fn context(&self, created_at: Option<i64>, now: i64) -> Context<'_> {

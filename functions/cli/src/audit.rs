@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use comfy_table::Table;
-use ecr_warden_aws::{AuditError, Clients, Home, Judged, Seen, State, audit, report};
+use ecr_warden_aws::{AuditError, Clients, Home, Judged, Seen, State, survey};
 use ecr_warden_core::audit::{Audit, Request};
 use ecr_warden_core::finding::{Severity, Status};
 use ecr_warden_core::policy::Glob;
 use ecr_warden_core::report::{csv, html, json, ocsf, sarif};
 use ecr_warden_core::repository::RepositoryId;
+use ecr_warden_core::storage::{StorageCost, gigabytes};
 use indicatif::{ProgressBar, ProgressStyle};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -38,6 +39,9 @@ pub(crate) struct AuditCommand {
     /// Exit with 1 only where a finding is at least so grave.
     #[arg(long, value_enum, default_value_t = FailOn::Informational)]
     fail_on: FailOn,
+    /// Also estimate what the images cost a month, by the policy's `costs`. It takes calls for each repository.
+    #[arg(long)]
+    cost: bool,
     /// Then repair what the policy has the enforcer repair. The changes are shown first, and you are asked.
     #[arg(long, requires = "state_table")]
     fix: bool,
@@ -54,6 +58,9 @@ pub(crate) struct AuditCommand {
     #[arg(long)]
     region: Vec<String>,
 }
+
+/// So many repositories are listed with their costs.
+const DEAREST: usize = 20;
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Format {
@@ -99,6 +106,7 @@ impl AuditCommand {
         let request = Request {
             repositories: globs.map_err(|why| Failure::Usage(format!("--repository: {why}")))?,
             regions: self.region.clone(),
+            cost: self.cost,
             ..Request::default()
         };
         let (clients, caller) = Clients::of_profile(self.profile.as_deref(), first_region)
@@ -111,15 +119,12 @@ impl AuditCommand {
         let mut to_fix: Vec<Judged> = Vec::new();
         let began = OffsetDateTime::now_utc();
         let progress = progress();
-        let mut found = Audit::default();
-        audit(&clients, &policy, &request, &home, None, &mut |seen| {
-            if let (true, Seen::Judged(judged)) = (self.fix, &seen)
+        let found = survey(&clients, &policy, &request, &home, None, &mut |seen| {
+            if let (true, Seen::Judged(judged)) = (self.fix, seen)
                 && !judged.findings.is_empty()
             {
                 to_fix.push((**judged).clone());
             }
-            let (id, verdicts) = report(seen, began.unix_timestamp());
-            found.add(&id, &verdicts);
             progress.inc(1);
         })
         .await
@@ -128,7 +133,6 @@ impl AuditCommand {
             AuditError::Aws(why) => Failure::Aws(why),
         })?;
         progress.finish_and_clear();
-        found.sort();
         let at = format!(
             "account {}, {}",
             home.account,
@@ -175,6 +179,55 @@ fn progress() -> ProgressBar {
 }
 
 fn people(audit: &Audit) -> String {
+    match &audit.costs {
+        Some(costs) => format!("{}\n\n{}", found(audit), storage(audit, costs)),
+        None => found(audit),
+    }
+}
+
+fn storage(audit: &Audit, costs: &[StorageCost]) -> String {
+    let mut table: Table = table(&[
+        "repository",
+        "images",
+        "GB",
+        "USD a month",
+        "untagged",
+        "old",
+        "default lifecycle saves",
+    ]);
+    for cost in costs.iter().take(DEAREST) {
+        let name = name(&cost.repository);
+        if let Some(why) = &cost.unreadable {
+            table.add_row([name.as_str(), why]);
+            continue;
+        }
+        let usd = |usd: f64| format!("{usd:.2}");
+        table.add_row([
+            name,
+            cost.images.to_string(),
+            format!("{:.1}", gigabytes(cost.bytes)),
+            usd(cost.monthly_usd),
+            usd(cost.untagged_usd),
+            usd(cost.old_usd),
+            cost.default_lifecycle_saves_usd
+                .map_or_else(String::new, usd),
+        ]);
+    }
+    let more = match costs.len().saturating_sub(DEAREST) {
+        0 => String::new(),
+        more => format!(" The dearest {DEAREST} are listed, {more} more are not."),
+    };
+    let monthly = audit.summary.estimated_monthly_cost_usd.unwrap_or(0.0);
+    format!(
+        "{table}\nStorage costs about {monthly:.2} USD a month; less, where images share layers.{more}"
+    )
+}
+
+fn name(arn: &str) -> String {
+    RepositoryId::from_arn(arn).map_or_else(|| arn.to_owned(), |id| id.name)
+}
+
+fn found(audit: &Audit) -> String {
     let summary = &audit.summary;
     let headline = format!(
         "{} repositories, {} compliant",
@@ -186,8 +239,7 @@ fn people(audit: &Audit) -> String {
     }
     let mut table: Table = table(&["repository", "rule", "severity", "what was found"]);
     for finding in findings {
-        let name = RepositoryId::from_arn(&finding.repository)
-            .map_or_else(|| finding.repository.clone(), |id| id.name);
+        let name = name(&finding.repository);
         let detail = match finding.status {
             Status::Exempt => format!("{}; {}", finding.to_do, finding.detail),
             _ => finding.detail.clone(),

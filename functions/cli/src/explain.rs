@@ -34,7 +34,7 @@ pub(crate) struct Explain {
 }
 
 /// What is read by a call of its own, and so may be unreadable. A file gives the value itself, or `unreadable: why`.
-const READS: [&str; 7] = [
+const READS: [&str; 8] = [
     "tags",
     "policy",
     "lifecycle",
@@ -42,6 +42,7 @@ const READS: [&str; 7] = [
     "recent-tags",
     "scanning",
     "pull-through",
+    "images",
 ];
 
 impl Explain {
@@ -175,6 +176,7 @@ fn repository(trigger: &Trigger, file: Option<&Path>) -> Result<Repository, Fail
         recent_tags: Read::Known([].into()),
         scanning: Read::Known(RegistryScanning::default()),
         pull_through: Read::Known(false),
+        images: Read::Known([].into()),
         pushed: trigger.pushed.clone(),
         keys: [].into(),
     };

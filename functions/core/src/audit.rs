@@ -8,6 +8,7 @@ use crate::finding::{Severity, Status};
 use crate::outcome::Verdict;
 use crate::policy::{Glob, Mode};
 use crate::repository::RepositoryId;
+use crate::storage::{StorageCost, cents};
 
 /// What to audit. Everything is optional.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,8 @@ pub struct Request {
     pub accounts: Vec<String>,
     /// Empty: the function's own.
     pub regions: Vec<String>,
+    /// Also estimate what the images cost a month: it takes calls for each repository. For `monitor` only.
+    pub cost: bool,
     /// `monitor`, which is the default, reads and reports. `enforce` does what the policy says, and tells.
     pub mode: Option<Mode>,
     /// What an audit that stopped before its end gave out as `next`.
@@ -42,6 +45,9 @@ pub struct Position {
     pub page: Option<String>,
     /// What of that page was audited already.
     pub done: Vec<String>,
+    /// When the first part began, in seconds since the epoch, as long as Security Hub has taken what was found since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported_since: Option<i64>,
 }
 
 impl Position {
@@ -65,7 +71,10 @@ pub struct Audit {
     pub summary: Summary,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub findings: Option<Vec<AuditFinding>>,
-    /// Instead of `findings`, where they are too many for an answer.
+    /// Of each repository, the dearest first. Only where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub costs: Option<Vec<StorageCost>>,
+    /// Instead of `findings` and `costs`, where they are too many for an answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report: Option<Locations>,
     /// Ask again with this; `null`: the audit is complete.
@@ -80,7 +89,7 @@ pub struct Summary {
     pub compliant: usize,
     /// By rule; what is exempt does not count.
     pub findings: BTreeMap<String, usize>,
-    /// Only where it was asked for.
+    /// Only where it was asked for. What is free is taken off the first part of an audit.
     pub estimated_monthly_cost_usd: Option<f64>,
 }
 
@@ -114,6 +123,7 @@ impl Default for Audit {
             schema: "ecr-warden.audit/1",
             summary: Summary::default(),
             findings: Some(Vec::new()),
+            costs: None,
             report: None,
             next: None,
         }
@@ -152,8 +162,25 @@ impl Audit {
         }
     }
 
-    /// In one order, whatever came first: the gravest first, then by repository.
+    /// Adds what a repository's images cost.
+    pub fn add_cost(&mut self, cost: StorageCost) {
+        let sum = self.summary.estimated_monthly_cost_usd.get_or_insert(0.0);
+        *sum = cents(*sum + cost.monthly_usd);
+        self.costs.get_or_insert_default().push(cost);
+    }
+
+    /// Takes off what is free.
+    pub fn deduct(&mut self, free_usd: f64) {
+        if let Some(sum) = &mut self.summary.estimated_monthly_cost_usd {
+            *sum = cents((*sum - free_usd).max(0.0));
+        }
+    }
+
+    /// In one order, whatever came first: the gravest first, then by repository; the dearest first.
     pub fn sort(&mut self) {
+        if let Some(costs) = &mut self.costs {
+            costs.sort_by(|a, b| (b.bytes, &a.repository).cmp(&(a.bytes, &b.repository)));
+        }
         if let Some(findings) = &mut self.findings {
             findings.sort_by(|a, b| {
                 (b.severity, &a.repository, &a.rule).cmp(&(a.severity, &b.repository, &b.rule))
@@ -207,6 +234,32 @@ mod tests {
     }
 
     #[test]
+    fn costs_are_summed_and_what_is_free_is_taken_off() {
+        let cost = |name: &str, bytes: u64, usd: f64| StorageCost {
+            repository: name.to_owned(),
+            images: 1,
+            bytes,
+            monthly_usd: usd,
+            untagged_usd: 0.0,
+            old_usd: 0.0,
+            default_lifecycle_saves_usd: None,
+            unreadable: None,
+        };
+        let mut audit = Audit::default();
+        audit.deduct(0.05);
+        assert_eq!(audit.summary.estimated_monthly_cost_usd, None);
+        audit.add_cost(cost("small", 1, 0.1));
+        audit.add_cost(cost("large", 2, 0.2));
+        audit.deduct(0.05);
+        audit.sort();
+        let json = serde_json::to_value(&audit).unwrap();
+        assert_eq!(json["summary"]["estimated_monthly_cost_usd"], 0.25);
+        assert_eq!(json["costs"][0]["repository"], "large");
+        audit.deduct(7.0);
+        assert_eq!(audit.summary.estimated_monthly_cost_usd, Some(0.0));
+    }
+
+    #[test]
     fn a_request_is_strict_and_everything_in_it_optional() {
         let read = |text: &str| serde_json::from_str::<Request>(text);
         assert_eq!(read("{}").unwrap(), Request::default());
@@ -220,6 +273,7 @@ mod tests {
             region: "eu-central-1".to_owned(),
             page: Some("t".to_owned()),
             done: vec!["shop/a".to_owned()],
+            imported_since: Some(7),
         };
         assert_eq!(Position::read(&position.write()), Ok(position));
     }

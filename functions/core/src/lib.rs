@@ -6,9 +6,11 @@
 
 pub mod action;
 pub mod alert;
+pub mod asff;
 pub mod audit;
 pub mod evaluate;
 pub mod finding;
+pub mod lifecycle;
 pub mod metrics;
 pub mod outcome;
 pub mod plan;
@@ -21,6 +23,7 @@ pub mod repository;
 pub mod rules;
 pub mod slack;
 pub mod state;
+pub mod storage;
 pub mod trigger;
 
 mod repository_policy;

@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use wildmatch::WildMatch;
+
+use crate::storage::Image;
 
 /// The tag that a recreated repository carries until all its settings are back. Its value is the intent's id.
 pub const MARKER_TAG: &str = "ecr-warden:recreate";
@@ -136,6 +139,15 @@ impl<T> Read<T> {
         }
     }
 
+    #[must_use]
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Read<U> {
+        match self {
+            Self::Known(value) => Read::Known(change(value)),
+            Self::NotAsked => Read::NotAsked,
+            Self::Unreadable(why) => Read::Unreadable(why),
+        }
+    }
+
     /// The value, or the reason why there is none.
     ///
     /// # Errors
@@ -163,6 +175,8 @@ pub struct Reads {
     pub scanning: bool,
     /// Whether a pull-through cache fills it.
     pub pull_through: bool,
+    /// What each image weighs.
+    pub storage: bool,
     /// KMS keys by alias, id or ARN whose description is needed.
     pub keys: BTreeSet<String>,
 }
@@ -189,6 +203,7 @@ impl Reads {
             recent_tags,
             scanning,
             pull_through,
+            storage,
             keys,
         } = other;
         self.tags |= tags;
@@ -198,6 +213,7 @@ impl Reads {
         self.recent_tags |= recent_tags;
         self.scanning |= scanning;
         self.pull_through |= pull_through;
+        self.storage |= storage;
         self.keys.extend(keys);
     }
 
@@ -241,6 +257,9 @@ pub struct Repository {
     /// Whether a pull-through cache fills it from another registry.
     #[serde(default)]
     pub pull_through: Read<bool>,
+    /// All images that are not archived.
+    #[serde(default)]
+    pub images: Read<Arc<[Image]>>,
     /// The push that is the occasion to look, where it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pushed: Option<Push>,
@@ -250,6 +269,31 @@ pub struct Repository {
 }
 
 impl Repository {
+    /// One that was not read: nothing is known of it but what a push and the last look say.
+    #[must_use]
+    pub fn unread(id: &RepositoryId, created_at: Option<i64>, pushed: Option<Push>) -> Self {
+        Self {
+            id: id.clone(),
+            created_at,
+            mutability: TagMutability::Unknown("not read".to_owned()),
+            encryption: Encryption {
+                kind: EncryptionType::Unknown("not read".to_owned()),
+                kms_key: None,
+            },
+            scan_on_push: false,
+            tags: Read::NotAsked,
+            policy: Read::NotAsked,
+            lifecycle: Read::NotAsked,
+            has_images: Read::NotAsked,
+            recent_tags: Read::NotAsked,
+            scanning: Read::NotAsked,
+            pull_through: Read::NotAsked,
+            images: Read::NotAsked,
+            pushed,
+            keys: BTreeMap::new(),
+        }
+    }
+
     /// The tags that `aws:` owns mark a repository of a stack (CloudFormation, "Resource tags").
     #[must_use]
     pub fn stack(&self) -> Option<&str> {

@@ -25,6 +25,8 @@ const MOST_REPAIRS: usize = 10;
 const LARGEST_HISTORY: usize = 300_000;
 /// No invocation takes longer, in seconds.
 const ATTEMPT: u64 = 900;
+/// For so many seconds a push to a repository that was found conforming is not taken for a reason to read it again.
+pub const FRESH: i64 = 10 * 60;
 /// Repairs within this time count as a fight.
 const FIGHT: i64 = 24 * 60 * 60;
 
@@ -37,9 +39,34 @@ pub struct Known {
     pub said: BTreeMap<String, Said>,
     /// `fix#<rule>`.
     pub repairs: BTreeMap<String, Repairs>,
+    /// `look`.
+    pub look: Option<Look>,
+}
+
+/// A repository was found conforming.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Look {
+    /// Seconds since the epoch.
+    pub at: i64,
+    /// [`Policy::fingerprint`](crate::policy::Policy::fingerprint) of the policy that it conformed to.
+    pub policy: u64,
+    /// Of the repository, in milliseconds since the epoch.
+    pub created_at: Option<i64>,
 }
 
 impl Known {
+    /// The last look, where it says enough of a repository that is pushed to: it conformed a moment ago to the same policy,
+    /// and nothing is open, under way or held since.
+    #[must_use]
+    pub fn vouches(&self, policy: u64, now: i64) -> Option<&Look> {
+        let of_a_push = |rule: &String| is_of_a_push(rule);
+        let quiet = self.intent.is_none() && !self.quarantined() && self.said.keys().all(of_a_push);
+        let fresh = |look: &&Look| {
+            look.policy == policy && (0..FRESH).contains(&now.saturating_sub(look.at))
+        };
+        self.look.as_ref().filter(fresh).filter(|_| quiet)
+    }
+
     /// Whether our last change of the repository policy was a quarantine: then it must be seen whether that still stands.
     #[must_use]
     pub fn quarantined(&self) -> bool {
@@ -315,8 +342,7 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
             .pending
             .as_ref()
             .is_some_and(|lease| lease.held_against(context.me, context.now));
-        let of_a_push = entry(rule).is_some_and(|entry| entry.meta.subject == Subject::Push);
-        if found_now || others || !plan.complete || of_a_push {
+        if found_now || others || !plan.complete || is_of_a_push(rule) {
             continue;
         }
         // Claimed as a repair and never told: the repair was made and its maker died before saying so.
@@ -345,6 +371,10 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
         });
     }
     claims
+}
+
+fn is_of_a_push(rule: &str) -> bool {
+    entry(rule).is_some_and(|entry| entry.meta.subject == Subject::Push)
 }
 
 /// Whether there is nothing to do about it: it was told, or somebody else is telling it, and perhaps repairing.

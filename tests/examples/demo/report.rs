@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ecr_warden_aws::{Clients, Home, audit, report};
+use ecr_warden_aws::{Clients, Home, survey};
 use ecr_warden_core::audit::{Audit, Request};
 use ecr_warden_core::policy::Policy;
 use ecr_warden_core::report::html;
@@ -20,20 +20,11 @@ pub(crate) async fn write(local: &LocalAws, policy: &str) -> Result<(Audit, Path
         region: REGION.to_owned(),
     };
     let now = OffsetDateTime::now_utc();
-    let mut found = Audit::default();
-    audit(
-        &clients,
-        &policy,
-        &Request::default(),
-        &home,
-        None,
-        &mut |seen| {
-            let (id, verdicts) = report(seen, now.unix_timestamp());
-            found.add(&id, &verdicts);
-        },
-    )
-    .await?;
-    found.sort();
+    let request = Request {
+        cost: true,
+        ..Request::default()
+    };
+    let found = survey(&clients, &policy, &request, &home, None, &mut |_| {}).await?;
     let file = root().join("target/demo-report.html");
     let at = format!("account {ACCOUNT}, {}", now.date());
     std::fs::write(&file, html(&found, &at)?)?;

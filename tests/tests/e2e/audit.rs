@@ -282,6 +282,11 @@ async fn the_command_audits_and_changes_nothing() {
     let one = said(&run(&["--repository", "shop/**", "--format", "json"]), 1);
     let one: Value = serde_json::from_str(&one).unwrap();
     assert_eq!(one["summary"]["repositories"], 1);
+    let priced = said(&run(&["--cost"]), 1);
+    assert!(
+        priced.contains("Storage costs about 0.00 USD a month"),
+        "{priced}"
+    );
     said(&run(&["--fail-on", "critical"]), 0);
     let wrong = said(&run(&["--repository", "Shop"]), 2);
     assert!(wrong.contains("matches no repository"), "{wrong}");
@@ -298,4 +303,66 @@ async fn the_command_audits_and_changes_nothing() {
         world.mutability("shop/mutable").await,
         ImageTagMutability::Mutable
     );
+}
+
+#[tokio::test]
+async fn costs_are_estimated_where_they_are_asked_for() {
+    let world = World::own();
+    let policy = "version: 1\nmode: monitor\nrules: { no-lifecycle-policy: { default: { rules: [{ rulePriority: 1, \
+                  action: { type: expire }, selection: { tagStatus: any, countType: imageCountMoreThan, countNumber: 1 } }] } } }\n";
+    world
+        .set_policy(&format!("{policy}costs: {{ usd-per-gb-month: 1000000 }}\n"))
+        .await;
+    world.create("shop/full").await;
+    world.create("shop/empty").await;
+    for (tag, layer) in [("v1", "a"), ("v2", "b")] {
+        world
+            .clients
+            .ecr
+            .put_image()
+            .repository_name("shop/full")
+            .image_manifest(format!(
+                "{{\"schemaVersion\":2,\"layers\":[],\"annotations\":{{\"n\":\"{layer}\"}}}}"
+            ))
+            .image_tag(tag)
+            .send()
+            .await
+            .unwrap();
+    }
+    let auditor = &world.stack.auditor;
+    let audit = world.invoke_function(auditor, &json!({})).await.unwrap();
+    assert_eq!(audit["summary"]["estimated_monthly_cost_usd"], Value::Null);
+    assert_eq!(world.count("DescribeImages", "shop/full"), 0);
+    let audit = world
+        .invoke_function(auditor, &json!({ "cost": true }))
+        .await
+        .unwrap();
+    let full = &audit["costs"][0];
+    assert_eq!(full["repository"], arn("shop/full"), "{audit}");
+    assert_eq!(full["images"], 2);
+    let (bytes, usd) = (
+        full["bytes"].as_f64().unwrap(),
+        full["monthly_usd"].as_f64().unwrap(),
+    );
+    assert!(
+        bytes > 50.0 && (usd - bytes / 1e9 * 1e6).abs() < 1e-6,
+        "{full}"
+    );
+    assert_eq!(
+        audit["summary"]["estimated_monthly_cost_usd"],
+        full["monthly_usd"]
+    );
+    let saves = full["default_lifecycle_saves_usd"].as_f64().unwrap();
+    assert!((saves * 2.0 - usd).abs() < 1e-6, "{full}");
+    assert_eq!(audit["costs"][1]["images"], 0);
+
+    let sweep = json!({ "cost": true, "mode": "enforce" });
+    let why = world.invoke_function(auditor, &sweep).await.unwrap_err();
+    assert!(why.contains("mode: monitor"), "{why}");
+    world.set_policy(policy).await;
+    let why = world
+        .invoke_function(auditor, &json!({ "cost": true }))
+        .await
+        .unwrap_err();
+    assert!(why.contains("usd-per-gb-month"), "{why}");
 }

@@ -9,6 +9,7 @@
 mod alerts;
 mod audit;
 mod bad_luck;
+mod burst;
 mod careful;
 mod crash;
 mod events;
@@ -20,5 +21,6 @@ mod real_ecr;
 mod recreate;
 mod role;
 mod rules;
+mod security_hub;
 mod slack;
 mod support;

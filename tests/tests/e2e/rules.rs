@@ -23,7 +23,10 @@ rules:
   disallowed-region: { allow: [eu-central-1] }
   nonconforming-image-tag: {}
   blocked-push: {}
+  over-budget: { most-gb: 1 }
 overrides:
+  - match: { repositories: ["shop/heavy"] }
+    rules: { over-budget: { most-gb: 0.0000001 } }
   - match: { repositories: ["shop/**", "unnamed"] }
     rules: { disallowed-region: { allow: [us-east-1] } }
 "#;

@@ -14,6 +14,7 @@ use crate::repository::{
 };
 use crate::rules::RULES;
 use crate::state::Lease;
+use crate::storage::Image;
 
 const NOW: i64 = 1_800_000_000;
 const TRIES: u64 = 4000;
@@ -171,6 +172,16 @@ fn a_repository(chance: &mut Chance) -> Repository {
             let cached = chance.once_in(6);
             chance.read(cached)
         },
+        images: {
+            let image = Image {
+                pushed_at: 0,
+                pulled_at: None,
+                bytes: 3_000_000_000,
+                tags: Vec::new(),
+            };
+            let images: Vec<Image> = std::iter::repeat_n(image, usize::from(has_images)).collect();
+            chance.read(images.into())
+        },
         pushed: chance.once_in(2).then_some(push),
         keys,
     }
@@ -229,6 +240,7 @@ fn settings(rule: &str, chance: &mut Chance) -> Value {
             },
         } }),
         "disallowed-region" => json!({ "allow": ["eu-central-1"] }),
+        "over-budget" => json!({ "most-gb": chance.of(&[0.5, 5.0]) }),
         _ => json!({}),
     };
     if chance.once_in(4) {
@@ -548,6 +560,7 @@ fn a_recreation_is_planned_only_of_what_can_be_put_back() {
             recent_tags: _,
             scanning: _,
             pull_through: _,
+            images: _,
             pushed: _,
             keys: _,
         } = &case.repository;
@@ -596,6 +609,9 @@ fn a_rule_judges_by_its_own_reads() {
             }
             if !reads.pull_through {
                 bare.pull_through = Read::NotAsked;
+            }
+            if !reads.storage {
+                bare.images = Read::NotAsked;
             }
             bare.keys.retain(|name, _| reads.keys.contains(name));
             assert_eq!(

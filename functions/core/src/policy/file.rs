@@ -10,6 +10,7 @@ use super::Mode;
 use super::exemption::{ByTag, ExemptionFile, RuleId};
 use super::matching::Match;
 use crate::rules::RULES;
+use crate::storage::Costs;
 
 /// The file's own shape. The blocks of rules are read by the rules.
 #[derive(Deserialize, JsonSchema)]
@@ -45,6 +46,9 @@ pub(super) struct PolicyFile {
     /// Rules that nothing exempts from, neither this file nor a tag.
     #[serde(default)]
     pub(super) non_negotiable: Vec<RuleId>,
+    /// What storage costs, for audits that are asked for it.
+    #[serde(default)]
+    pub(super) costs: Option<Costs>,
 }
 
 /// Seconds that a new repository is left alone.

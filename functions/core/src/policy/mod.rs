@@ -8,6 +8,7 @@ mod reading;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -15,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::repository::{Read, Reads, Repository, RepositoryId};
-use crate::rules::{Entry, RULES, Rule, RuleMode, entry};
+use crate::rules::{Entry, RULES, Rule, RuleMode, Subject, entry};
+use crate::storage::Costs;
 use document::{Content, Node, Place, Problem, parse};
 use exemption::{ByTag, Exemption, Standing};
 use file::{MOST_REPAIRS, PolicyFile};
@@ -37,6 +39,7 @@ pub enum Mode {
 /// A policy that was read and found right.
 #[derive(Clone, Debug)]
 pub struct Policy {
+    fingerprint: u64,
     mode: Mode,
     settle: Option<Settle>,
     repair_limit: usize,
@@ -45,6 +48,7 @@ pub struct Policy {
     exemptions: Vec<Exemption>,
     by_tag: Option<ByTag>,
     non_negotiable: BTreeSet<&'static str>,
+    costs: Option<Costs>,
 }
 
 /// The settings of each rule that is mentioned, as far as they are given.
@@ -72,6 +76,8 @@ pub struct Resolved {
     pub enforce: bool,
     /// See `repair-limit`.
     pub repair_limit: usize,
+    /// How storage is priced, where the policy says so.
+    pub costs: Option<Costs>,
     exemptions: Vec<Exemption>,
     by_tag: Option<ByTag>,
     non_negotiable: BTreeSet<&'static str>,
@@ -94,6 +100,7 @@ impl Resolved {
             rules: Vec::new(),
             enforce: false,
             repair_limit: MOST_REPAIRS,
+            costs: None,
             exemptions: Vec::new(),
             by_tag: None,
             non_negotiable: BTreeSet::new(),
@@ -140,6 +147,14 @@ impl Resolved {
     #[must_use]
     pub fn rule(&self, id: &str) -> Option<&ActiveRule> {
         self.rules.iter().find(|active| active.entry.meta.id == id)
+    }
+
+    /// The same, asking only the rules about pushes. They need nothing of the repository.
+    #[must_use]
+    pub fn of_pushes(mut self) -> Self {
+        self.rules
+            .retain(|active| active.entry.meta.subject == Subject::Push);
+        self
     }
 
     /// The same, repairing nothing.
@@ -236,6 +251,7 @@ impl Policy {
         problems.dedup();
         match file {
             Some(file) if problems.is_empty() => Ok(Self {
+                fingerprint: fingerprint(text),
                 mode: file.mode,
                 settle: file.settle,
                 repair_limit: file.repair_limit.0,
@@ -249,15 +265,28 @@ impl Policy {
                 exemptions,
                 by_tag: file.exemptions_by_tag,
                 non_negotiable: fixed,
+                costs: file.costs,
             }),
             _ => Err(InvalidPolicy(problems)),
         }
+    }
+
+    /// Another policy, or another version of this program, most likely has another one.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
     }
 
     /// How long a new repository is left alone.
     #[must_use]
     pub fn settle(&self) -> Option<Settle> {
         self.settle
+    }
+
+    /// How storage is priced.
+    #[must_use]
+    pub fn costs(&self) -> Option<&Costs> {
+        self.costs.as_ref()
     }
 
     /// What must be read of a repository to judge it, as far as its name tells. Settings that depend on its tags can need
@@ -328,6 +357,7 @@ impl Policy {
             rules: self.active(settings, id)?,
             enforce: self.mode == Mode::Enforce,
             repair_limit: self.repair_limit,
+            costs: self.costs.clone(),
             exemptions,
             by_tag: self.by_tag.clone(),
             non_negotiable: self.non_negotiable.clone(),
@@ -365,6 +395,12 @@ impl Policy {
         }
         Ok(rules)
     }
+}
+
+fn fingerprint(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (env!("CARGO_PKG_VERSION"), text).hash(&mut hasher);
+    hasher.finish()
 }
 
 fn lay_over(settings: &mut Blocks, blocks: &Blocks) {

@@ -9,6 +9,7 @@ use crate::audit::{Audit, AuditFinding};
 use crate::finding::{Severity, Status};
 use crate::repository::RepositoryId;
 use crate::rules::RULES;
+use crate::storage::{StorageCost, gigabytes};
 
 const TEMPLATE: &str = include_str!("report.html");
 
@@ -39,7 +40,33 @@ struct Page<'a> {
     columns: Vec<&'a str>,
     rows: Vec<Row<'a>>,
     rules: Vec<RuleSection<'a>>,
+    storage: Option<Storage>,
 }
+
+/// What images cost.
+#[derive(Serialize)]
+struct Storage {
+    monthly: String,
+    rows: Vec<Cost>,
+    /// Repositories that are not among the rows.
+    more: usize,
+}
+
+#[derive(Serialize)]
+struct Cost {
+    name: String,
+    place: String,
+    images: usize,
+    gigabytes: String,
+    monthly: String,
+    untagged: String,
+    old: String,
+    saves: String,
+    unreadable: Option<String>,
+}
+
+/// So many repositories are listed with their costs.
+const DEAREST: usize = 200;
 
 /// One bar of a chart.
 #[derive(Serialize)]
@@ -138,8 +165,32 @@ impl<'a> Page<'a> {
                 .map(|rule| section(rule, &findings))
                 .collect(),
             columns,
+            storage: audit.costs.as_ref().map(|costs| Storage {
+                monthly: usd(summary.estimated_monthly_cost_usd.unwrap_or(0.0)),
+                rows: costs.iter().take(DEAREST).map(cost).collect(),
+                more: costs.len().saturating_sub(DEAREST),
+            }),
         }
     }
+}
+
+fn cost(of: &StorageCost) -> Cost {
+    let (name, place) = name_and_place(&of.repository);
+    Cost {
+        name,
+        place,
+        images: of.images,
+        gigabytes: format!("{:.1}", gigabytes(of.bytes)),
+        monthly: usd(of.monthly_usd),
+        untagged: usd(of.untagged_usd),
+        old: usd(of.old_usd),
+        saves: of.default_lifecycle_saves_usd.map_or_else(String::new, usd),
+        unreadable: of.unreadable.clone(),
+    }
+}
+
+fn usd(of: f64) -> String {
+    format!("{of:.2}")
 }
 
 /// The rules that found something, in the rules' order; what is no rule's comes last.

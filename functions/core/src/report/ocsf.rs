@@ -14,16 +14,15 @@ pub fn ocsf(audit: &Audit, now: i64) -> String {
     for finding in audit.findings.iter().flatten() {
         let entry = entry(&finding.rule);
         let id = RepositoryId::from_arn(&finding.repository);
-        let (account, region) = id
-            .as_ref()
-            .map_or(("", ""), |id| (id.account.as_str(), id.region.as_str()));
         let (status, status_id) = match finding.status {
             Status::Open | Status::Withheld | Status::Failed => ("New", 1),
             Status::Exempt => ("Suppressed", 3),
             Status::Fixed | Status::Resolved => ("Resolved", 4),
         };
         let passes = matches!(finding.status, Status::Fixed | Status::Resolved);
-        let line = json!({
+        let controls = entry.map_or(&[][..], |entry| entry.meta.controls);
+        // An attribute without a value is left out, but for `standards`: where no other asks for it, our policy does.
+        let mut line = json!({
             "activity_id": 1, "activity_name": "Create",
             "category_uid": 2, "category_name": "Findings",
             "class_uid": 2003, "class_name": "Compliance Finding",
@@ -33,7 +32,7 @@ pub fn ocsf(audit: &Audit, now: i64) -> String {
             "status_id": status_id, "status": status,
             "message": finding.detail,
             "metadata": {
-                "version": "1.3.0",
+                "version": "1.3.0", "profiles": ["cloud"],
                 "product": { "name": "ecr-warden", "vendor_name": "ecr-warden", "version": env!("CARGO_PKG_VERSION") },
             },
             "finding_info": {
@@ -44,14 +43,21 @@ pub fn ocsf(audit: &Audit, now: i64) -> String {
             },
             "compliance": {
                 "control": finding.rule,
-                "standards": entry.map_or(&[][..], |entry| entry.meta.controls),
+                "standards": if controls.is_empty() { &["ecr-warden policy"] } else { controls },
                 "status": if passes { "Pass" } else { "Fail" },
                 "status_id": if passes { 1 } else { 3 },
             },
-            "remediation": { "desc": finding.to_do },
-            "resources": [{ "uid": finding.repository, "type": "AwsEcrRepository", "region": region }],
-            "cloud": { "provider": "AWS", "region": region, "account": { "uid": account } },
+            "resources": [{ "uid": finding.repository, "type": "AwsEcrRepository" }],
+            "cloud": { "provider": "AWS" },
         });
+        if let Some(id) = id {
+            line["resources"][0]["region"] = json!(id.region);
+            line["cloud"]["region"] = json!(id.region);
+            line["cloud"]["account"] = json!({ "uid": id.account });
+        }
+        if !finding.to_do.is_empty() {
+            line["remediation"] = json!({ "desc": finding.to_do });
+        }
         out.push_str(&line.to_string());
         out.push('\n');
     }

@@ -1,36 +1,37 @@
 //! An audit as SARIF 2.1.0 (OASIS), for code scanning views.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::audit::Audit;
 use crate::finding::{Severity, Status};
-use crate::rules::RULES;
+use crate::rules::{RULES, entry};
 
 /// A log of one run. Repositories are no files, so each is a logical location.
 #[must_use]
 pub fn sarif(audit: &Audit) -> String {
-    let rules: Vec<Value> = RULES
+    let known = RULES.iter().map(|entry| entry.meta.id);
+    let others: BTreeSet<&str> = audit
+        .findings
         .iter()
-        .map(|entry| {
-            let meta = &entry.meta;
-            json!({
-                "id": meta.id,
-                "shortDescription": { "text": meta.summary },
-                "fullDescription": { "text": meta.summary },
-                "help": { "text": meta.explanation, "markdown": meta.explanation },
-                "defaultConfiguration": { "level": level(meta.severity) },
-                "properties": { "tags": meta.controls },
-            })
-        })
+        .flatten()
+        .map(|finding| finding.rule.as_str())
+        .filter(|rule| entry(rule).is_none())
         .collect();
+    let ids: Vec<&str> = known.chain(others).collect();
+    let rules: Vec<Value> = ids.iter().map(|id| descriptor(id)).collect();
     let results: Vec<Value> = audit
         .findings
         .iter()
         .flatten()
         .map(|finding| {
+            let mended = matches!(finding.status, Status::Fixed | Status::Resolved);
             let mut result = json!({
                 "ruleId": finding.rule,
-                "level": level(finding.severity),
+                "ruleIndex": ids.iter().position(|id| *id == finding.rule),
+                "kind": if mended { "pass" } else { "fail" },
+                "level": if mended { "none" } else { level(finding.severity) },
                 "message": { "text": match finding.to_do.as_str() {
                     "" => finding.detail.clone(),
                     to_do => format!("{}; {to_do}", finding.detail),
@@ -56,6 +57,22 @@ pub fn sarif(audit: &Audit) -> String {
         }],
     });
     serde_json::to_string_pretty(&log).unwrap_or_default()
+}
+
+/// What the log says of a rule, or of what findings that are no rule's go by.
+fn descriptor(id: &str) -> Value {
+    let Some(entry) = entry(id) else {
+        return json!({ "id": id, "shortDescription": { "text": "Not a rule's finding" } });
+    };
+    let meta = &entry.meta;
+    json!({
+        "id": meta.id,
+        "shortDescription": { "text": meta.summary },
+        "fullDescription": { "text": meta.summary },
+        "help": { "text": meta.explanation, "markdown": meta.explanation },
+        "defaultConfiguration": { "level": level(meta.severity) },
+        "properties": { "tags": meta.controls },
+    })
 }
 
 fn level(severity: Severity) -> &'static str {

@@ -31,9 +31,11 @@ pub fn csv(audit: &Audit) -> String {
     String::from_utf8(bytes).unwrap_or_default()
 }
 
-/// A cell that begins so is a formula to spreadsheets (OWASP, "CSV Injection").
+/// A cell that begins so is a formula to spreadsheets (OWASP, "CSV Injection"), in East Asian settings the full-width ones, too.
+const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+
 fn text(cell: &str) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+    if cell.starts_with(FORMULA) {
         format!("'{cell}")
     } else {
         cell.to_owned()

@@ -89,6 +89,39 @@ fn a_spreadsheet_sees_no_formula() {
 }
 
 #[test]
+fn no_column_begins_a_formula() {
+    for begins in [
+        "=1+1",
+        "+1",
+        "-1",
+        "@SUM(1)",
+        "\t=1",
+        "\r=1",
+        "\n=1",
+        "\r\n=1",
+        "＝1",
+        "＋1",
+        "－1",
+        "＠1",
+        "=1\",=2,\"",
+        "=1;=2",
+    ] {
+        let mut audit = audit();
+        audit.findings = Some(vec![AuditFinding {
+            repository: begins.to_owned(),
+            to_do: begins.to_owned(),
+            ..finding("shop/a", begins, begins, Status::Open)
+        }]);
+        let text = csv(&audit);
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let record = reader.records().next().unwrap().unwrap();
+        for column in [0, 1, 4, 5] {
+            assert_eq!(record[column], format!("'{begins}"));
+        }
+    }
+}
+
+#[test]
 fn sarif_names_each_finding_and_suppresses_what_is_exempt() {
     let log: serde_json::Value = serde_json::from_str(&sarif(&audit())).unwrap();
     let results = log["runs"][0]["results"].as_array().unwrap();
@@ -99,7 +132,11 @@ fn sarif_names_each_finding_and_suppresses_what_is_exempt() {
     let rules = log["runs"][0]["tool"]["driver"]["rules"]
         .as_array()
         .unwrap();
-    assert_eq!(rules.len(), crate::rules::RULES.len());
+    assert_eq!(
+        rules.len(),
+        crate::rules::RULES.len() + 1,
+        "and what is no rule's"
+    );
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub mod no_lifecycle_policy;
 pub mod no_scan_on_push;
 pub mod nonconforming_image_tag;
 pub mod nonconforming_name;
+pub mod over_budget;
 pub mod public_access;
 pub mod weak_encryption;
 
@@ -36,6 +37,7 @@ pub static RULES: &[Entry] = &[
     Entry::of::<disallowed_region::DisallowedRegion>(),
     Entry::of::<nonconforming_image_tag::NonconformingImageTag>(),
     Entry::of::<blocked_push::BlockedPush>(),
+    Entry::of::<over_budget::OverBudget>(),
 ];
 
 /// What the catalogue says of a rule.
@@ -92,6 +94,11 @@ pub trait Rule: Send + Sync + std::fmt::Debug {
     /// Whether it wants pushes to the repository refused. In doubt a quarantine that is there stays.
     fn quarantines(&self, _repository: &Repository) -> bool {
         false
+    }
+
+    /// The lifecycle policy that repositories without one are to have.
+    fn default_lifecycle(&self) -> Option<&Map<String, Value>> {
+        None
     }
 
     /// What the settings get wrong together, each in one line; a setting that is wrong alone does not parse.

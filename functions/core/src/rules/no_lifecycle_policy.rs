@@ -83,6 +83,10 @@ impl Rule for NoLifecyclePolicy {
         }
     }
 
+    fn default_lifecycle(&self) -> Option<&Map<String, Value>> {
+        self.default.as_ref()
+    }
+
     fn contradictions(&self) -> Vec<String> {
         let Some(document) = &self.default else {
             return Vec::new();

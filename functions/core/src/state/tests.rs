@@ -589,3 +589,40 @@ fn a_recreated_repository_is_ours() {
         "somebody has made it again"
     );
 }
+
+#[test]
+fn a_look_vouches_for_a_while_for_the_same_policy_and_while_nothing_is_open() {
+    let look = Look {
+        at: NOW,
+        policy: 7,
+        created_at: Some(1),
+    };
+    let known = Known {
+        look: Some(look.clone()),
+        ..Known::default()
+    };
+    assert_eq!(known.vouches(7, NOW), Some(&look));
+    assert_eq!(known.vouches(7, NOW + FRESH - 1), Some(&look));
+    assert_eq!(known.vouches(7, NOW + FRESH), None);
+    // A clock that is behind the one that looked.
+    assert_eq!(known.vouches(7, NOW - 1), None);
+    assert_eq!(known.vouches(8, NOW), None);
+    assert_eq!(Known::default().vouches(7, NOW), None);
+
+    let me = lease("one");
+    let said = |rule: &str| {
+        let mut table = Table::default();
+        let step = step(rule.to_owned().leak(), "d", people("w"));
+        let plan = Plan {
+            steps: vec![step],
+            complete: true,
+        };
+        table.invocation(&plan, &context(&me, NOW), Ends::Told(Status::Open, "w"));
+        Known {
+            look: Some(look.clone()),
+            ..table.known
+        }
+    };
+    assert_eq!(said("blocked-push").vouches(7, NOW), Some(&look));
+    assert_eq!(said(RULE).vouches(7, NOW), None);
+}

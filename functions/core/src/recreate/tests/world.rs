@@ -195,6 +195,7 @@ impl Given {
             recent_tags: Read::NotAsked,
             scanning: Read::NotAsked,
             pull_through: Read::NotAsked,
+            images: Read::NotAsked,
             pushed: None,
             keys: BTreeMap::new(),
         };

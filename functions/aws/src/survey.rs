@@ -1,0 +1,88 @@
+//! An audit that changes nothing, and what it answers.
+
+use std::collections::BTreeMap;
+
+use ecr_warden_core::audit::{Audit, Position, Request};
+use ecr_warden_core::outcome::{self, Verdict};
+use ecr_warden_core::plan::{self, Plan};
+use ecr_warden_core::policy::{Policy, Resolved};
+use ecr_warden_core::repository::RepositoryId;
+use ecr_warden_core::state::{Context, Known, Lease};
+use ecr_warden_core::storage::cost;
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+use crate::audit::{AuditError, Home, Judged, Seen, audit};
+use crate::clients::Clients;
+
+/// Looks at everything that is asked for: see [`audit`]. `each` sees every repository as it comes.
+///
+/// # Errors
+/// As there.
+pub async fn survey(
+    clients: &Clients,
+    policy: &Policy,
+    request: &Request,
+    home: &Home,
+    deadline: Option<Instant>,
+    each: &mut (dyn FnMut(&Seen) + Send),
+) -> Result<Audit, AuditError> {
+    let now = OffsetDateTime::now_utc().unix_timestamp();
+    let mut answer = Audit::default();
+    let stopped = audit(clients, policy, request, home, deadline, &mut |seen| {
+        each(&seen);
+        if let (true, Seen::Judged(judged)) = (request.cost, &seen)
+            && let Some(cost) = cost(&judged.repository, &judged.policy, now)
+        {
+            answer.add_cost(cost);
+        }
+        let (id, verdicts) = report(seen, now);
+        answer.add(&id, &verdicts);
+    })
+    .await?;
+    if request.next.is_none() {
+        answer.deduct(
+            policy
+                .costs()
+                .map_or(0.0, |costs| costs.free_usd(&home.region)),
+        );
+    }
+    answer.next = stopped.as_ref().map(Position::write);
+    answer.sort();
+    Ok(answer)
+}
+
+fn report(seen: Seen, now: i64) -> (RepositoryId, Vec<Verdict>) {
+    let nothing = BTreeMap::new();
+    match seen {
+        Seen::Unjudged { id, why } => {
+            let plan = Plan::for_people("unreadable-repository", "it can't be judged", why);
+            let policy = Resolved::nothing();
+            let verdicts = outcome::verdicts(&policy, &id, &plan, &[], &nothing, now);
+            (id, verdicts)
+        }
+        Seen::Judged(judged) => {
+            let Judged {
+                repository,
+                policy,
+                findings,
+            } = *judged;
+            let policy = policy.monitored();
+            let me = Lease {
+                owner: String::new(),
+                until: now,
+            };
+            let context = Context {
+                me: &me,
+                now,
+                cause: "audit",
+                actor: None,
+                created_at: repository.created_at,
+            };
+            let known = Known::default();
+            let plan = plan::plan(&policy, &repository, findings, Ok(&known), &context);
+            let verdicts = outcome::verdicts(&policy, &repository.id, &plan, &[], &nothing, now);
+            (repository.id, verdicts)
+        }
+    }
+}

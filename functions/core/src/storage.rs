@@ -1,0 +1,267 @@
+//! What a repository's images weigh, and what that costs a month.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::lifecycle::expired;
+use crate::policy::Resolved;
+use crate::repository::Repository;
+
+const DAY: i64 = 24 * 60 * 60;
+
+/// An image that is not archived, as far as its storage goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Image {
+    /// Seconds since the epoch.
+    pub pushed_at: i64,
+    /// Seconds since the epoch. ECR keeps it to the day; `None`: not since it keeps it.
+    #[serde(default)]
+    pub pulled_at: Option<i64>,
+    /// Compressed. A layer that images share is counted with each of them, and stored once.
+    pub bytes: u64,
+    #[serde(default)]
+    pub tags: Vec<String>,
+}
+
+/// How storage is priced, for audits that are asked what it costs.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Costs {
+    /// USD for a gigabyte (10⁹ bytes) kept a month, where `regions` says nothing else.
+    usd_per_gb_month: Usd,
+    /// The same by region.
+    #[serde(default)]
+    regions: BTreeMap<String, Usd>,
+    /// Gigabytes that are free: 0.5 in the first year of some accounts.
+    #[serde(default)]
+    free_gb: Usd,
+    /// An image that was neither pushed nor pulled for so many days is an old one.
+    #[serde(default)]
+    old_after_days: OldAfter,
+}
+
+/// Not negative, and not absurd.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(try_from = "f64")]
+#[schemars(transform = usd_schema)]
+struct Usd(f64);
+
+impl TryFrom<f64> for Usd {
+    type Error = String;
+
+    fn try_from(value: f64) -> Result<Self, String> {
+        (0.0..=1_000_000.0)
+            .contains(&value)
+            .then_some(Self(value))
+            .ok_or_else(|| format!("{value} is not a number from 0 to 1000000"))
+    }
+}
+
+fn usd_schema(schema: &mut schemars::Schema) {
+    *schema = schemars::json_schema!({ "type": "number", "minimum": 0, "maximum": 1_000_000 });
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(transparent)]
+struct OldAfter(u16);
+
+impl Default for OldAfter {
+    fn default() -> Self {
+        Self(90)
+    }
+}
+
+impl Costs {
+    fn price(&self, region: &str) -> f64 {
+        self.regions.get(region).unwrap_or(&self.usd_per_gb_month).0
+    }
+
+    /// What the free gigabytes would cost in a region.
+    #[must_use]
+    pub fn free_usd(&self, region: &str) -> f64 {
+        self.free_gb.0 * self.price(region)
+    }
+}
+
+/// What one repository's images weigh and cost: estimates, because layers that images share are billed once.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StorageCost {
+    /// ARN.
+    pub repository: String,
+    pub images: usize,
+    pub bytes: u64,
+    pub monthly_usd: f64,
+    /// Of that, for images without a tag. The parts of a multi-platform image have none either.
+    pub untagged_usd: f64,
+    /// Of that, for images that were neither pushed nor pulled lately: see `old-after-days`.
+    pub old_usd: f64,
+    /// Of that, for images that the default of `no-lifecycle-policy` would have expired; `null` where there is no such default
+    /// or a lifecycle policy is there.
+    pub default_lifecycle_saves_usd: Option<f64>,
+    /// Why nothing is known: the images can't be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
+}
+
+/// What a repository's images cost at a time (seconds since the epoch); `None`: nobody asked.
+#[must_use]
+pub fn cost(repository: &Repository, policy: &Resolved, now: i64) -> Option<StorageCost> {
+    let costs = policy.costs.as_ref()?;
+    let mut cost = StorageCost {
+        repository: repository.id.arn(),
+        images: 0,
+        bytes: 0,
+        monthly_usd: 0.0,
+        untagged_usd: 0.0,
+        old_usd: 0.0,
+        default_lifecycle_saves_usd: None,
+        unreadable: None,
+    };
+    let images = match repository.images.required() {
+        Ok(images) => images,
+        Err(why) => {
+            cost.unreadable = Some(why);
+            return (repository.images != crate::repository::Read::NotAsked).then_some(cost);
+        }
+    };
+    let usd = |bytes: u64| cents(gigabytes(bytes) * costs.price(&repository.id.region));
+    let weight = |of: &mut dyn Iterator<Item = &Image>| {
+        of.fold(0_u64, |sum, image| sum.saturating_add(image.bytes))
+    };
+    let limit = now.saturating_sub(i64::from(costs.old_after_days.0).saturating_mul(DAY));
+    let is_old = |image: &&Image| image.pushed_at.max(image.pulled_at.unwrap_or(i64::MIN)) < limit;
+    cost.images = images.len();
+    cost.bytes = weight(&mut images.iter());
+    cost.monthly_usd = usd(cost.bytes);
+    cost.untagged_usd = usd(weight(
+        &mut images.iter().filter(|image| image.tags.is_empty()),
+    ));
+    cost.old_usd = usd(weight(&mut images.iter().filter(is_old)));
+    let default = policy
+        .rules
+        .iter()
+        .find_map(|active| active.rule.default_lifecycle());
+    if let (Some(default), Some(None)) = (default, repository.lifecycle.known()) {
+        let gone = expired(&Value::Object(default.clone()), images, now);
+        let of_gone = images.iter().zip(gone).filter(|(_, gone)| *gone);
+        cost.default_lifecycle_saves_usd = Some(usd(weight(&mut of_gone.map(|(image, _)| image))));
+    }
+    Some(cost)
+}
+
+/// Rounded to a ten-thousandth of a cent: what is left is noise of the arithmetic.
+#[must_use]
+pub fn cents(usd: f64) -> f64 {
+    (usd * 1e6).round() / 1e6
+}
+
+/// 10⁹ bytes each.
+#[must_use]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "fifteen digits are more than an estimate has"
+)]
+pub fn gigabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::evaluate::tests::repository;
+    use crate::policy::Policy;
+    use crate::repository::Read;
+
+    const NOW: i64 = 1_000 * DAY;
+    const COSTS: &str =
+        "costs: { usd-per-gb-month: 0.1, regions: { eu-central-1: 0.2 }, free-gb: 0.5 }\n";
+
+    fn image(days: i64, pulled: Option<i64>, gb: u64, tags: &[&str]) -> Image {
+        Image {
+            pushed_at: NOW - days * DAY,
+            pulled_at: pulled.map(|days| NOW - days * DAY),
+            bytes: gb * 1_000_000_000,
+            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+        }
+    }
+
+    fn cost_of(images: &[Image], rules: &str) -> Option<StorageCost> {
+        let policy = Policy::parse(&format!(
+            "version: 1\nmode: monitor\n{COSTS}rules: {rules}\n"
+        ))
+        .unwrap();
+        let mut repository = repository();
+        repository.images = Read::Known(Arc::from(images));
+        let resolved = policy
+            .for_repository(&repository.id, &repository.tags)
+            .unwrap();
+        cost(&repository, &resolved, NOW)
+    }
+
+    fn close(a: f64, b: f64) -> bool {
+        (a - b).abs() < 1e-9
+    }
+
+    #[test]
+    fn each_part_is_weighed() {
+        let images = [
+            image(10, None, 10, &["v2"]),
+            image(200, Some(5), 20, &["v1"]),
+            image(200, Some(100), 40, &[]),
+        ];
+        let cost = cost_of(&images, "{}").unwrap();
+        assert_eq!((cost.images, cost.bytes), (3, 70_000_000_000));
+        assert!(close(cost.monthly_usd, 14.0), "{cost:?}");
+        assert!(close(cost.untagged_usd, 8.0), "{cost:?}");
+        assert!(close(cost.old_usd, 8.0), "{cost:?}");
+        assert_eq!(cost.default_lifecycle_saves_usd, None);
+    }
+
+    #[test]
+    fn what_the_default_lifecycle_policy_would_have_saved() {
+        let rules = "{ no-lifecycle-policy: { default: { rules: [{ rulePriority: 1, action: { type: expire }, selection: \
+                     { tagStatus: untagged, countType: sinceImagePushed, countUnit: days, countNumber: 14 } }] } } }";
+        let images = [image(30, None, 5, &[]), image(3, None, 7, &[])];
+        let cost = cost_of(&images, rules).unwrap();
+        assert!(
+            close(cost.default_lifecycle_saves_usd.unwrap(), 1.0),
+            "{cost:?}"
+        );
+    }
+
+    #[test]
+    fn without_an_answer_there_is_no_cost() {
+        let policy = Policy::parse(&format!("version: 1\nmode: monitor\n{COSTS}")).unwrap();
+        let mut repository = repository();
+        let resolved = policy
+            .for_repository(&repository.id, &repository.tags)
+            .unwrap();
+        repository.images = Read::NotAsked;
+        assert_eq!(cost(&repository, &resolved, NOW), None);
+        repository.images = Read::Unreadable("no".to_owned());
+        let unknown = cost(&repository, &resolved, NOW).unwrap();
+        assert_eq!(unknown.unreadable.as_deref(), Some("no"));
+        let unpriced = Policy::parse("version: 1\nmode: monitor\n").unwrap();
+        let unpriced = unpriced
+            .for_repository(&repository.id, &repository.tags)
+            .unwrap();
+        assert_eq!(cost(&repository, &unpriced, NOW), None);
+    }
+
+    #[test]
+    fn prices_are_checked() {
+        let wrong = |costs: &str| {
+            Policy::parse(&format!("version: 1\nmode: monitor\ncosts: {costs}\n")).unwrap_err();
+        };
+        wrong("{ usd-per-gb-month: -1 }");
+        wrong("{ usd-per-gb-month: much }");
+        wrong("{}");
+        wrong("{ usd-per-gb-month: 0.1, regions: { x: .inf } }");
+    }
+}
