@@ -98,6 +98,31 @@ impl LocalAws {
             .any(|line| parts.iter().all(|part| line.contains(part)))
     }
 
+    /// The most memory that an instance of a function has had so far, in bytes; `None`: there is none.
+    #[must_use]
+    pub fn peak_memory_of(&self, function: &str) -> Option<u64> {
+        let name = format!("AWS_LAMBDA_FUNCTION_NAME={function}");
+        let peak = |process: std::fs::DirEntry| {
+            let environment = std::fs::read(process.path().join("environ")).ok()?;
+            let is_it = environment
+                .split(|byte| *byte == 0)
+                .any(|entry| entry == name.as_bytes());
+            let status = std::fs::read_to_string(process.path().join("status"))
+                .ok()
+                .filter(|_| is_it)?;
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix("VmHWM:"))?;
+            let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+            kibibytes.checked_mul(1024)
+        };
+        std::fs::read_dir("/proc")
+            .ok()?
+            .flatten()
+            .filter_map(peak)
+            .max()
+    }
+
     #[must_use]
     pub fn clients(&self) -> Clients {
         Clients::new(&self.endpoint)

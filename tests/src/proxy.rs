@@ -32,6 +32,10 @@ pub enum Fault {
     ServerError,
     /// AWS acts, and the connection closes without an answer.
     DropAnswer,
+    /// The connection closes at once. AWS does not see the call.
+    Cut,
+    /// It takes so much longer.
+    Delay(Duration),
     /// AWS acts, and the function is killed before it hears of it.
     Kill,
 }
@@ -211,6 +215,8 @@ async fn handle(
         Some(Fault::ServerError) => {
             return Ok(error(StatusCode::INTERNAL_SERVER_ERROR, "ServerException"));
         }
+        Some(Fault::Cut) => return Err("cut".into()),
+        Some(Fault::Delay(by)) => tokio::time::sleep(by).await,
         Some(Fault::DropAnswer | Fault::Kill) | None => {}
     }
     if call.operation == "DescribePullThroughCacheRules" {

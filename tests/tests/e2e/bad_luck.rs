@@ -139,6 +139,30 @@ async fn a_repository_that_is_gone_is_ignored() {
     assert_eq!(outcome["findings"], json!([]));
 }
 
+/// The repair is made, people can't be told, and the event waits for those who can be.
+#[tokio::test]
+async fn a_topic_that_is_gone_is_loud() {
+    let world = World::own();
+    let name = "shop/unheard-of";
+    world.create(name).await;
+    let topic = &world.stack.topic_arn;
+    world
+        .local
+        .cli(&["sns", "delete-topic", "--topic-arn", topic])
+        .unwrap();
+    let why = world
+        .deliver(&call("CreateRepository", name))
+        .await
+        .unwrap_err();
+    assert!(why.contains("could not be published"), "{why}");
+    assert_eq!(world.mutability(name).await, ImageTagMutability::Immutable);
+    // What was not told is on record as such.
+    assert_eq!(
+        world.state(name).await,
+        ["finding#mutable-tags", "fix#mutable-tags"]
+    );
+}
+
 #[tokio::test]
 async fn a_state_table_that_is_gone_changes_nothing_and_is_loud() {
     let world = World::own();

@@ -80,6 +80,11 @@ async fn the_answer_to_each_call_is_lost() {
 }
 
 #[tokio::test]
+async fn the_connection_of_each_call_is_cut() {
+    fail_at(&World::shared(), Fault::Cut, "cut").await;
+}
+
+#[tokio::test]
 async fn each_call_is_throttled_once() {
     fail_at(&World::shared(), Fault::Throttle, "throttle").await;
 }

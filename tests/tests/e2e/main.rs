@@ -11,6 +11,7 @@ mod audit;
 mod bad_luck;
 mod burst;
 mod careful;
+mod chaos;
 mod crash;
 mod events;
 mod immutability;
