@@ -65,6 +65,8 @@ bench: package ## Measure cold starts, sizes and audits
 	@for package in empty cli bench; do cargo build --quiet --release --package "ecr-warden-$$package"; done
 	@target/release/bench cold-start
 	@echo
+	@target/release/bench events
+	@echo
 	@target/release/bench audit
 
 bench-peers: package $(PEERS:%=.venv-peers/%/ready) ## The same audit and event by Cloud Custodian, Prowler and a script

@@ -1,4 +1,4 @@
-//! Plays Lambda's runtime API: starts a function, hands it one event, and takes the time until its answer.
+//! Plays Lambda's runtime API: starts a function, hands it an event, once or more, and takes the time until its answer.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -22,6 +22,9 @@ use crate::{Problem, root};
 pub(crate) struct Start {
     pub(crate) to_next: Duration,
     pub(crate) to_answer: Duration,
+    pub(crate) began_at: Instant,
+    /// When it was given the event that it answered last.
+    pub(crate) given_at: Instant,
     pub(crate) peak_kib: usize,
 }
 
@@ -29,11 +32,16 @@ pub(crate) struct Start {
 #[derive(Default)]
 struct Seen {
     next: Option<Instant>,
+    /// The last.
+    given: Option<Instant>,
     answer: Option<Instant>,
+    answers: usize,
 }
 
 struct Shared {
     event: String,
+    /// How often it is given.
+    times: usize,
     seen: Mutex<Seen>,
     answered: Notify,
 }
@@ -46,10 +54,16 @@ pub(crate) struct Lambda {
 impl Lambda {
     /// Every function that it starts gets this event, and nothing after it.
     pub(crate) async fn with_event(event: String) -> Result<Self, Problem> {
+        Self::with_events(event, 1).await
+    }
+
+    /// The same so often, one after the other.
+    pub(crate) async fn with_events(event: String, times: usize) -> Result<Self, Problem> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?.to_string();
         let shared = Arc::new(Shared {
             event,
+            times,
             seen: Mutex::default(),
             answered: Notify::new(),
         });
@@ -83,15 +97,17 @@ impl Lambda {
             .kill_on_drop(true);
         let began = Instant::now();
         let mut child = command.spawn()?;
-        let within = Duration::from_secs(20);
+        let within = Duration::from_secs(60);
         let answered = tokio::time::timeout(within, self.shared.answered.notified()).await;
         let peak_kib = child.id().map_or(0, peak);
         child.kill().await?;
         answered.map_err(|_| format!("{} does not answer", program.display()))?;
         let seen = self.shared.seen.lock();
         let seen = seen.unwrap_or_else(PoisonError::into_inner);
-        match (seen.next, seen.answer) {
-            (Some(next), Some(answer)) => Ok(Start {
+        match (seen.next, seen.given, seen.answer) {
+            (Some(next), Some(given_at), Some(answer)) => Ok(Start {
+                began_at: began,
+                given_at,
                 to_next: next.duration_since(began),
                 to_answer: answer.duration_since(began),
                 peak_kib,
@@ -139,20 +155,27 @@ async fn answer(
     request.into_body().collect().await?;
     let mut body = String::new();
     if path.ends_with("/invocation/next") {
-        let first = {
+        let more = {
             let mut seen = shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            let first = seen.next.is_none();
-            seen.next.get_or_insert_with(Instant::now);
-            first
+            let now = Instant::now();
+            seen.next.get_or_insert(now);
+            let more = seen.answers < shared.times;
+            if more {
+                seen.given = Some(now);
+            }
+            more
         };
-        if !first {
+        if !more {
             std::future::pending::<()>().await;
         }
         body.clone_from(&shared.event);
     } else if path.ends_with("/response") {
         let mut seen = shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.answer.get_or_insert_with(Instant::now);
-        shared.answered.notify_one();
+        seen.answers = seen.answers.saturating_add(1);
+        if seen.answers == shared.times {
+            seen.answer = Some(Instant::now());
+            shared.answered.notify_one();
+        }
     }
     let mut response = Response::new(Full::new(Bytes::from(body)));
     let deadline = SystemTime::now().duration_since(UNIX_EPOCH)? + Duration::from_secs(60);

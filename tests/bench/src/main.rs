@@ -1,4 +1,4 @@
-//! `bench cold-start|audit|peers`: what is measured is measured in one run and compared within it.
+//! `bench cold-start|events|audit|peers`: what is measured is measured in one run and compared within it.
 
 #![allow(
     clippy::print_stdout,
@@ -8,6 +8,7 @@
 
 mod audit;
 mod cold_start;
+mod events;
 mod lambda;
 mod peers;
 mod process;
@@ -27,9 +28,10 @@ const REGION: &str = "us-east-1";
 async fn main() -> ExitCode {
     let result = match std::env::args().nth(1).as_deref() {
         Some("cold-start") => cold_start::run().await,
+        Some("events") => events::run().await,
         Some("audit") => audit::run().await,
         Some("peers") => peers::run().await,
-        _ => Err("usage: bench cold-start|audit|peers".into()),
+        _ => Err("usage: bench cold-start|events|audit|peers".into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -44,6 +44,8 @@ pub(crate) struct Seen {
     pub(crate) calls: BTreeMap<String, usize>,
     /// The most calls that waited for an answer at one time.
     pub(crate) side_by_side: usize,
+    /// When the last alert was taken.
+    pub(crate) told_at: Option<Instant>,
 }
 
 impl Seen {
@@ -101,6 +103,7 @@ impl Registry {
 
     /// What AWS answers, when it would.
     pub(crate) async fn answer(&self, call: Call<'_>) -> Response<Full<Bytes>> {
+        let is_alert = call.operation() == "Publish";
         let (repositories, latency) = {
             let mut shared = self.lock();
             let count = shared.seen.calls.entry(call.operation().to_owned());
@@ -120,6 +123,9 @@ impl Registry {
         };
         let mut shared = self.lock();
         shared.waiting = shared.waiting.saturating_sub(1);
+        if is_alert {
+            shared.seen.told_at = Some(Instant::now());
+        }
         response
     }
 }

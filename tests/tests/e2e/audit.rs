@@ -372,3 +372,34 @@ async fn costs_are_estimated_where_they_are_asked_for() {
         .unwrap_err();
     assert!(why.contains("usd-per-gb-month"), "{why}");
 }
+
+/// As people ask for it, by the AWS CLI.
+#[tokio::test]
+async fn make_audit_asks_the_deployed_auditor() {
+    let world = World::own();
+    for name in ["shop/one", "shop/two", "other"] {
+        world.create(name).await;
+    }
+    let audit = |request: &str| {
+        let output = Command::new("make")
+            .current_dir(root())
+            .args(["--no-print-directory", "audit"])
+            .arg(format!("REQUEST={request}"))
+            .env("AWS_ENDPOINT_URL", &world.local.endpoint)
+            .env_remove("MAKEFLAGS")
+            .env_remove("MAKELEVEL")
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.success(), text)
+    };
+    let (succeeded, text) = audit(r#"{"repositories": ["shop/**"]}"#);
+    assert!(succeeded, "{text}");
+    let answer: Value = serde_json::from_str(text.trim()).unwrap();
+    assert_eq!(answer["summary"]["repositories"], 2);
+    let (succeeded, text) = audit(r#"{"repositorys": []}"#);
+    assert!(
+        !succeeded && text.contains("unknown field `repositorys`"),
+        "{text}"
+    );
+}

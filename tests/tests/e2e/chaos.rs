@@ -2,6 +2,8 @@
 //! one sweep are done, and nothing may be lost. `SEEDS=10000` for a long run, `FIRST_SEED=` to begin elsewhere.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_ecr::types::{ImageTagMutability, Tag};
@@ -244,6 +246,7 @@ async fn whatever_fails_nothing_is_lost() {
     let world = World::own();
     world.set_policy(POLICY).await;
     let mut inbox = world.inbox("chaos").await;
+    let faults = Arc::new(AtomicU64::new(0));
     for seed in first..first + seeds {
         let mut chance = Chance(seed);
         let name = format!("shop/chaos-{seed}-x");
@@ -256,8 +259,11 @@ async fn whatever_fails_nothing_is_lost() {
         } else {
             "CreateRepository"
         };
+        let count = Arc::clone(&faults);
         world.local.proxy.plan(&name, move |_| {
-            chance.once_in(rarity).then(|| chance.fault())
+            let fault = chance.once_in(rarity).then(|| chance.fault());
+            count.fetch_add(u64::from(fault.is_some()), Ordering::SeqCst);
+            fault
         });
         // Lambda's three tries of an event that comes twice.
         for _ in 0..2 {
@@ -298,4 +304,6 @@ async fn whatever_fails_nothing_is_lost() {
             "seed {seed}: {waits:?}"
         );
     }
+    let faults = faults.load(Ordering::SeqCst);
+    assert!(faults > seeds, "{faults} faults in {seeds} runs");
 }
