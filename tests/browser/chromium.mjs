@@ -1,11 +1,20 @@
 // Chromium, from its package, with the libraries and fonts that it brings along: nothing of it need be installed.
 import { existsSync } from "node:fs";
-import { mkdir, rename, rm } from "node:fs/promises";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import puppeteer from "puppeteer-core";
 
 const modules = join(import.meta.dirname, "node_modules");
 const unpacked = join(modules, ".chromium");
+
+// The package's own looks for fonts where Lambda has them. Without any, Chromium does not start.
+const fonts = `<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig>
+  <dir>${join(unpacked, "fonts", "fonts")}</dir>
+  <cachedir>${join(unpacked, "fonts-cache")}</cachedir>
+</fontconfig>
+`;
 
 // The package unpacks into the folder for temporary files, and takes what is there for whole: so it gets one of its own, which
 // counts only when it is complete.
@@ -23,6 +32,7 @@ async function unpack() {
     if (TMPDIR === undefined) delete process.env.TMPDIR;
     else process.env.TMPDIR = TMPDIR;
   }
+  await writeFile(join(making, "fonts", "fonts.conf"), fonts);
   await rename(making, unpacked);
 }
 

@@ -1,6 +1,7 @@
 //! One repository's way: read, judge, plan, claim and repair, tell, write down.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ecr_warden_core::action::{Action, Part};
 use ecr_warden_core::alert::{Alert, Occasion};
@@ -16,6 +17,7 @@ use ecr_warden_core::state::{Claim, Context, Known, Lease, Look, claims, is_news
 use futures_util::future::join_all;
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::apply::{NotApplied, apply};
 use crate::clients::Regional;
@@ -26,6 +28,10 @@ use crate::recreate::{Attempt, End, Interruption};
 
 /// A lease outlives its invocation by this many seconds, for calls that are still on their way.
 const LEASE_GRACE: i64 = 30;
+
+/// How long a claim is tried beyond the SDK's own retries.
+const CLAIM_FOR: Duration = Duration::from_secs(10);
+const CLAIM_PAUSE: Duration = Duration::from_millis(200);
 
 /// What one round came to.
 pub(crate) enum Round {
@@ -403,7 +409,7 @@ impl<'p> Work<'p> {
         let (claimed, results) = tokio::join!(
             async {
                 if recorded && !all.is_empty() {
-                    self.pipeline.state.claim(self.id(), &all, now).await
+                    self.claim(&all, now).await
                 } else {
                     Ok(true)
                 }
@@ -447,6 +453,19 @@ impl<'p> Work<'p> {
         }
         self.pipeline.settle_news(&news).await;
         Ok(Round::Done(outcome, verdicts))
+    }
+
+    /// Without a claim a retry would not know what there is to tell, so it is worth some patience; the alert can't wait for long.
+    async fn claim(&self, all: &[Claim], now: i64) -> Result<bool, Failure> {
+        let began = Instant::now();
+        loop {
+            match self.pipeline.state.claim(self.id(), all, now).await {
+                Err(Failure::Unavailable(_)) if began.elapsed() < CLAIM_FOR => {
+                    tokio::time::sleep(CLAIM_PAUSE).await;
+                }
+                other => return other,
+            }
+        }
     }
 
     /// Makes all repairs, whatever becomes of the others; those of the same part one after the other, in the plan's order.

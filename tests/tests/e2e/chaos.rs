@@ -35,6 +35,17 @@ const OWN: &str = r#"{"Sid":"own","Effect":"Allow","Principal":{"AWS":"arn:aws:i
 const EVERYONE: &str =
     r#"{"Sid":"all","Effect":"Allow","Principal":"*","Action":"ecr:BatchGetImage"}"#;
 
+/// A claim and its repairs are made at the same time (docs/decisions/0002): a function that is killed in between has made a
+/// repair that nobody is told of. Here it only does not hear of it.
+const CLAIMED_MEANWHILE: [&str; 6] = [
+    "TransactWriteItems",
+    "PutImageTagMutability",
+    "TagResource",
+    "SetRepositoryPolicy",
+    "DeleteRepositoryPolicy",
+    "PutLifecyclePolicy",
+];
+
 /// Numbers that look like chance (SplitMix64).
 struct Chance(u64);
 
@@ -260,8 +271,14 @@ async fn whatever_fails_nothing_is_lost() {
             "CreateRepository"
         };
         let count = Arc::clone(&faults);
-        world.local.proxy.plan(&name, move |_| {
+        world.local.proxy.plan(&name, move |call| {
             let fault = chance.once_in(rarity).then(|| chance.fault());
+            let fault = match fault {
+                Some(Fault::Kill) if CLAIMED_MEANWHILE.contains(&call.operation.as_str()) => {
+                    Some(Fault::DropAnswer)
+                }
+                other => other,
+            };
             count.fetch_add(u64::from(fault.is_some()), Ordering::SeqCst);
             fault
         });
