@@ -36,17 +36,26 @@ endif
 
 FUNCTIONS := enforcer auditor slack-notifier
 ZIPS := $(FUNCTIONS:%=target/lambda/%/bootstrap.zip)
-SOURCES := Cargo.toml Cargo.lock $(shell find functions/core functions/aws $(FUNCTIONS:%=functions/%) infra/policy.yaml -type f -not -path '*/tests/*')
+BOMS := $(FUNCTIONS:%=target/lambda/%/bom.json)
+SOURCES := Cargo.toml Cargo.lock $(shell find functions/core functions/aws $(FUNCTIONS:%=functions/%) infra/policy.yaml scripts/zip-again -type f -not -path '*/tests/*')
 # What the benchmark compares with, each in a folder of .venv-peers: their requirements contradict each other.
 PEERS := custodian prowler
 # A zip is one file for all variants: it is built again when another one is asked for.
 VARIANT := $(or $(ARCH),host)-$(PROFILE)
 VARIANT_FILE := target/lambda/variant
 
-.PHONY: help demo test check bench bench-peers package deploy audit clean
+# Where it is built is not in what is built. Only what is for the functions' target is compiled with this; cargo wants the flags
+# apart by a character that no path has.
+CARGO_HOME_DIR := $(or $(CARGO_HOME),$(HOME)/.cargo)
+REMAP := --remap-path-prefix=$(CURDIR)=/ecr-warden\x1f--remap-path-prefix=$(CARGO_HOME_DIR)=/cargo
+
+CARGO_DENY := 0.20.2
+FUZZ ?= event
+
+.PHONY: help demo test check deny fuzz bench bench-peers package reproducible deploy audit clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: package ## Show it at work on a local AWS (KEEP=1 leaves it running)
 	@cargo run --quiet --package ecr-warden-tests --example demo
@@ -61,6 +70,16 @@ check: $(VENV)/ready ## Formatting, lints, what the core may depend on, the temp
 	@scripts/check-purity
 	$(VENV)/bin/cfn-lint infra/template.yaml
 
+deny: target/tools/bin/cargo-deny ## Licences, sources and versions of what is built in, and known vulnerabilities
+	@target/tools/bin/cargo-deny --all-features --locked check licenses bans sources
+	@target/tools/bin/cargo-deny --all-features --locked check advisories || { status=$$?; \
+	    echo "advisories: see above. Where the database could not be fetched, NOTHING was checked for known vulnerabilities" >&2; exit $$status; }
+
+fuzz: ## Go on with hostile input until it breaks (FUZZ=event|policy|repository-policy|alert|report; nightly, cargo-fuzz)
+	@mkdir -p fuzz/corpus/$(FUZZ)
+	cargo +nightly fuzz run $(FUZZ) fuzz/corpus/$(FUZZ) \
+	    $(if $(filter event,$(FUZZ)),events,functions/core/tests/hostile/seeds/$(FUZZ)) -- -timeout=5 -rss_limit_mb=1024
+
 bench: package ## Measure cold starts, sizes and audits
 	@for package in empty cli bench; do cargo build --quiet --release --package "ecr-warden-$$package"; done
 	@target/release/bench cold-start
@@ -73,7 +92,18 @@ bench-peers: package $(PEERS:%=.venv-peers/%/ready) ## The same audit and event 
 	@for package in cli bench; do cargo build --quiet --release --package "ecr-warden-$$package"; done
 	@target/release/bench peers
 
-package: $(ZIPS) ## Build the functions' zips (ARCH=arm64|x86_64 for AWS, else for this machine)
+package: $(ZIPS) $(BOMS) ## Build the functions' zips and their bills of materials (ARCH=arm64|x86_64 for AWS, else for this machine)
+
+reproducible: $(VENV)/ready ## Build the committed state in two places and compare the bytes
+	@rm -rf target/reproducible
+	@for place in one another/place; do \
+	    git clone --quiet --no-hardlinks . target/reproducible/$$place; \
+	    ln -s $(CURDIR)/$(VENV) target/reproducible/$$place/$(VENV); \
+	    $(MAKE) --directory target/reproducible/$$place --old-file requirements.txt ARCH=$(ARCH) PROFILE=$(PROFILE) package; \
+	done
+	@cd target/reproducible/one/target/lambda && for file in */bootstrap.zip */bom.json; do \
+	    cmp $$file ../../../another/place/target/lambda/$$file || exit 1; sha256sum $$file; \
+	done
 
 deploy: package ## Deploy to AWS, or to AWS_ENDPOINT_URL (STACK_NAME=… PARAMETERS="Key=value …" ARTIFACT_BUCKET=…)
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" LOCAL_AWS="$(LOCAL_AWS)" STACK_NAME="$(STACK_NAME)" \
@@ -88,9 +118,19 @@ clean: ## Remove what was built and installed here
 # cargo-lambda finds zig through the PATH.
 $(ZIPS) &: $(SOURCES) $(VARIANT_FILE) $(VENV)/ready
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" AWS_LC_SYS_NO_JITTER_ENTROPY=1 \
+	    CARGO_INCREMENTAL=0 CARGO_ENCODED_RUSTFLAGS=$$'$(REMAP)' \
 	    cargo lambda build --locked $(FUNCTIONS:%=--package ecr-warden-%) --output-format zip \
 	    --profile $(PROFILE) $(TARGET)
-	@touch $(ZIPS)
+	@$(VENV)/bin/python scripts/zip-again $(ZIPS)
+
+$(BOMS) &: Cargo.toml Cargo.lock $(wildcard functions/*/Cargo.toml) scripts/bom $(VARIANT_FILE) $(VENV)/ready
+	@$(VENV)/bin/python scripts/bom "$(if $(ARCH),$(RUST_ARCH)-unknown-linux-gnu)" $(FUNCTIONS)
+
+# Kept apart from whatever cargo-deny the machine has. It takes some minutes, once.
+target/tools/bin/cargo-deny: Makefile
+	@target/tools/bin/cargo-deny --version 2>/dev/null | grep --quiet --line-regexp 'cargo-deny $(CARGO_DENY)' || \
+	    cargo install --quiet --locked --root target/tools --version $(CARGO_DENY) cargo-deny
+	@touch $@
 
 ifneq ($(shell cat $(VARIANT_FILE) 2>/dev/null),$(VARIANT))
 .PHONY: $(VARIANT_FILE)

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::repository_policy::{LONGEST, statements, with, without};
+use crate::repository_policy::{LONGEST, statements, with, without, wrong};
 
 /// The statement's name. Nobody else's statements are ever touched.
 pub const SID: &str = "EcrWardenQuarantine";
@@ -49,7 +49,7 @@ pub fn impose(policy: Option<&str>) -> Result<String, String> {
 fn understood(policy: &str) -> Result<(), String> {
     for statement in statements(policy)? {
         serde_json::from_str::<serde_json::Map<String, Value>>(statement)
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| wrong(&error))?;
     }
     Ok(())
 }

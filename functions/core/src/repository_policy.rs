@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::text::one_line;
+
 /// The longest text that ECR takes (service quota, "Repository policy length").
 pub(crate) const LONGEST: usize = 10_240;
 
@@ -16,7 +18,12 @@ struct Document<'t> {
 fn statement_text(text: &str) -> Result<&str, String> {
     serde_json::from_str::<Document<'_>>(text)
         .map(|document| document.statement.get())
-        .map_err(|error| error.to_string())
+        .map_err(|error| wrong(&error))
+}
+
+/// serde's words can hold a whole value of the document.
+pub(crate) fn wrong(error: &serde_json::Error) -> String {
+    one_line(&error.to_string(), 200)
 }
 
 /// Each statement's own text.
@@ -27,7 +34,7 @@ pub(crate) fn statements(text: &str) -> Result<Vec<&str>, String> {
     let statement = statement_text(text)?;
     if statement.starts_with('[') {
         let many: Vec<&RawValue> =
-            serde_json::from_str(statement).map_err(|error| error.to_string())?;
+            serde_json::from_str(statement).map_err(|error| wrong(&error))?;
         Ok(many.into_iter().map(RawValue::get).collect())
     } else {
         Ok(vec![statement])

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::finding::Severity;
-use crate::text::one_line;
+use crate::text::{in_line, one_line};
 
 // Slack's limits (Block Kit reference), less what escaping can add.
 const BLOCKS: usize = 50;
@@ -237,8 +237,8 @@ fn plain(text: &str, longest: usize) -> Value {
             '<' => "&lt;".to_owned(),
             '>' => "&gt;".to_owned(),
             '\n' => "\n".to_owned(),
-            c if c.is_control() => " ".to_owned(),
-            c => c.to_string(),
+            c if in_line(c) => c.to_string(),
+            _ => " ".to_owned(),
         };
         length = length.saturating_add(piece.chars().count());
         if length >= longest {

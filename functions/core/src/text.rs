@@ -10,13 +10,7 @@ pub(crate) const LONGEST: usize = 2048;
 pub(crate) fn one_line(text: &str, longest: usize) -> String {
     let mut line: String = text
         .chars()
-        .map(|c| {
-            if c.is_control() || reorders(c) {
-                ' '
-            } else {
-                c
-            }
-        })
+        .map(|c| if in_line(c) { c } else { ' ' })
         .take(longest.saturating_add(1))
         .collect();
     if line.chars().count() > longest {
@@ -26,9 +20,10 @@ pub(crate) fn one_line(text: &str, longest: usize) -> String {
     line
 }
 
-/// Line separators that are no control characters, and marks that show text in another order than it has.
-fn reorders(c: char) -> bool {
-    matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// No control character, no other line separator, and no mark that shows text in another order than it has.
+pub(crate) fn in_line(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Seconds since the epoch as RFC 3339; `None` where no calendar has them.

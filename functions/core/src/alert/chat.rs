@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Alert, AlertFinding};
 use crate::finding::Status;
-use crate::text::one_line;
+use crate::text::{in_line, one_line};
 
 // The schema's limits.
 const TITLE: usize = 250;
@@ -95,7 +95,7 @@ fn paragraph(finding: &AlertFinding) -> String {
         out.push_str(&format!(
             "\n{}\n```\n{}\n```",
             plain(&advice.text),
-            advice.terraform.replace("```", "'''")
+            escaped(&advice.terraform).replace("```", "'''")
         ));
     }
     out.push('\n');
@@ -110,14 +110,19 @@ fn sign(status: Status) -> &'static str {
     }
 }
 
-/// Outside text that cannot mention, link or format: Slack's three entities, and a zero-width space where an
+/// Outside text that cannot mention, link or format: one line with Slack's three entities, and a zero-width space where an
 /// `@mention` or a Markdown link would begin.
 fn plain(text: &str) -> String {
+    escaped(&text.replace(|c| !in_line(c), " "))
+        .replace('@', "@\u{200b}")
+        .replace("](", "]\u{200b}(")
+}
+
+/// Slack reads its entities in code, too.
+fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
-        .replace('@', "@\u{200b}")
-        .replace("](", "]\u{200b}(")
 }
 
 fn cut(text: &str, longest: usize) -> String {

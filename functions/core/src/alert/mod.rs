@@ -13,8 +13,9 @@ use crate::repository::{RepositoryId, partition};
 use crate::rules::Advice;
 use crate::text::{one_line, rfc3339};
 
-/// As many findings as a message about many lists, and as much of each text: SNS takes 256 KiB, in which everything stands
-/// several times.
+/// What SNS takes, without the attributes.
+const LARGEST: usize = 250 * 1024;
+/// As many findings as a message about many lists, and as much of each text: in a message everything stands several times.
 const DIGEST: usize = 20;
 const DIGEST_TEXT: usize = 200;
 
@@ -91,6 +92,18 @@ pub struct AlertFinding {
 }
 
 impl AlertFinding {
+    /// For a message about many, or about much. What keeps it from coming back would be the same lines again and again.
+    fn shortened(self) -> Self {
+        Self {
+            detail: short(&self.detail),
+            advice: short(&self.to_do),
+            to_do: short(&self.to_do),
+            change: self.change.map(|(from, to)| (short(&from), short(&to))),
+            iac: None,
+            ..self
+        }
+    }
+
     /// The repository's name, in a message about many.
     fn place(&self) -> String {
         let id = self.repository.as_deref().and_then(RepositoryId::from_arn);
@@ -166,7 +179,6 @@ impl Alert {
         let name = format!("{} repositories", touched.len());
         news.truncate(DIGEST);
         let changes: Vec<Verdict> = news.iter().map(|(_, verdict)| (*verdict).clone()).collect();
-        let short = |text: &str| one_line(text, DIGEST_TEXT);
         Some(Self {
             schema: "ecr-warden.alert/1",
             id: occasion.id.to_owned(),
@@ -182,30 +194,13 @@ impl Alert {
             severity,
             findings: news
                 .iter()
-                .map(|(id, verdict)| {
-                    let whole = finding(verdict);
-                    AlertFinding {
-                        repository: Some(id.arn()),
-                        detail: short(&whole.detail),
-                        advice: short(&whole.to_do),
-                        to_do: short(&whole.to_do),
-                        change: whole.change.map(|(from, to)| (short(&from), short(&to))),
-                        // What keeps it from coming back would be the same lines again and again.
-                        iac: None,
-                        ..whole
-                    }
+                .map(|(id, verdict)| AlertFinding {
+                    repository: Some(id.arn()),
+                    ..finding(verdict).shortened()
                 })
                 .collect(),
             omitted: total.saturating_sub(DIGEST),
-            actions: actions(&changes)
-                .into_iter()
-                .map(|action| OutcomeAction {
-                    from: short(&action.from),
-                    to: short(&action.to),
-                    result: short(&action.result),
-                    ..action
-                })
-                .collect(),
+            actions: actions(&changes).into_iter().map(shortened).collect(),
             name,
             standing: Vec::new(),
         })
@@ -268,9 +263,24 @@ impl Alert {
         }
     }
 
-    /// The message in all its forms.
+    /// The message in all its forms; its texts are cut where it would be more than SNS takes.
     #[must_use]
     pub fn message(&self) -> Message {
+        let whole = self.written();
+        if whole.body.len() <= LARGEST {
+            return whole;
+        }
+        let mut cut = self.clone();
+        cut.findings = cut
+            .findings
+            .into_iter()
+            .map(AlertFinding::shortened)
+            .collect();
+        cut.actions = cut.actions.into_iter().map(shortened).collect();
+        cut.written()
+    }
+
+    fn written(&self) -> Message {
         let machine = serde_json::to_string(self).unwrap_or_default();
         let people = text::write(self);
         let chat = chat::write(self).to_string();
@@ -346,6 +356,19 @@ fn worst<'v>(verdicts: impl Iterator<Item = &'v Verdict>) -> Option<Severity> {
             _ => verdict.severity,
         })
         .max()
+}
+
+fn short(text: &str) -> String {
+    one_line(text, DIGEST_TEXT)
+}
+
+fn shortened(action: OutcomeAction) -> OutcomeAction {
+    OutcomeAction {
+        from: short(&action.from),
+        to: short(&action.to),
+        result: short(&action.result),
+        ..action
+    }
 }
 
 fn is_none(count: &usize) -> bool {

@@ -6,9 +6,10 @@ use std::fmt;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use serde_json::{Map, Value};
 
-/// A policy is written by people: what is nested deeper, or is larger, is not one.
+/// A policy is written by people: what is nested deeper, or is larger, is not one. Each override's settings are checked together
+/// with those that they are laid over, which takes the square of the size.
 const DEEPEST: usize = 32;
-pub(super) const LARGEST: usize = 256 * 1024;
+pub(super) const LARGEST: usize = 64 * 1024;
 
 /// Where something stands, both from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

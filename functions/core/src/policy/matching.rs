@@ -12,7 +12,7 @@ use crate::repository::{Read, RepositoryId};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Match {
-    /// Globs over names: `*` stays within a part of the name, `**` does not.
+    /// Globs over names: `*` stays within a part of the name, `**` stands for whole parts.
     pub repositories: Vec<Glob>,
     /// Account ids, quoted.
     pub accounts: Vec<String>,
@@ -85,15 +85,23 @@ impl TryFrom<String> for Glob {
             && glob.bytes().all(|b| {
                 matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-' | b'/' | b'*' | b'?')
             });
-        if fits {
-            Ok(Self(glob))
-        } else {
-            Err(format!(
-                "`{}` matches no repository: names have lower-case letters, digits, `.`, `_`, `-`, `/`; wildcards are \
-                 `*`, `**` and `?`",
-                crate::text::one_line(&glob, 80)
-            ))
+        let shown = crate::text::one_line(&glob, 80);
+        if !fits {
+            return Err(format!(
+                "`{shown}` matches no repository: names have lower-case letters, digits, `.`, `_`, `-`, `/`; wildcards are \
+                 `*`, `**` and `?`"
+            ));
         }
+        // Elsewhere it would be no more than a `*`, and whoever wrote it meant more.
+        if glob
+            .split('/')
+            .any(|part| part != "**" && part.contains("**"))
+        {
+            return Err(format!(
+                "`{shown}`: `**` stands for whole parts of a name, so there is a `/` or nothing on each side of it: `team-*/**`"
+            ));
+        }
+        Ok(Self(glob))
     }
 }
 

@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use crate::repository::{Read, Reads, Repository, RepositoryId};
 use crate::rules::{Entry, RULES, Rule, RuleMode, Subject, entry};
 use crate::storage::Costs;
+use crate::text::{LONGEST, one_line};
 use document::{Content, Node, Place, Problem, parse};
 use exemption::{ByTag, Exemption, Standing};
 use file::{MOST_REPAIRS, PolicyFile};
@@ -25,7 +26,7 @@ pub use file::{Settle, schema};
 use matching::unread_tags;
 pub use matching::{Glob, Match, TagGlob};
 pub(crate) use reading::read;
-use reading::unknown;
+use reading::{MOST_PROBLEMS, unknown};
 
 /// Whether what can be repaired is repaired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -57,6 +58,19 @@ type Blocks = BTreeMap<&'static str, Map<String, Value>>;
 /// All that is wrong with a policy, in its order. Never empty.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub struct InvalidPolicy(pub Vec<Problem>);
+
+/// The longest that is said of one problem: it may quote the file.
+const PROBLEM: usize = 500;
+
+impl InvalidPolicy {
+    fn of(mut problems: Vec<Problem>) -> Self {
+        problems.truncate(MOST_PROBLEMS);
+        for problem in &mut problems {
+            problem.message = one_line(&problem.message, PROBLEM);
+        }
+        Self(problems)
+    }
+}
 
 impl fmt::Display for InvalidPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -194,7 +208,7 @@ impl Policy {
     /// # Errors
     /// Everything that is wrong, with places and suggestions.
     pub fn parse(text: &str) -> Result<Self, InvalidPolicy> {
-        let document = parse(text).map_err(|problem| InvalidPolicy(vec![problem]))?;
+        let document = parse(text).map_err(|problem| InvalidPolicy::of(vec![problem]))?;
         let mut problems = Vec::new();
         let mut file = match read::<PolicyFile>(&document) {
             Ok(file) => Some(file),
@@ -267,7 +281,7 @@ impl Policy {
                 non_negotiable: fixed,
                 costs: file.costs,
             }),
-            _ => Err(InvalidPolicy(problems)),
+            _ => Err(InvalidPolicy::of(problems)),
         }
     }
 
@@ -370,17 +384,14 @@ impl Policy {
             let Some(block) = settings.remove(entry.meta.id) else {
                 continue;
             };
-            let rule = entry.build(block).map_err(|why| {
-                format!(
-                    "the policy's settings of `{}` for {}: {why}",
-                    entry.meta.id, id.name
-                )
-            })?;
+            let wrong = |what: &str, why: &str| {
+                let (rule, name) = (entry.meta.id, &id.name);
+                let line = format!("the policy's settings of `{rule}` for {name}{what}: {why}");
+                one_line(&line, LONGEST)
+            };
+            let rule = entry.build(block).map_err(|why| wrong("", &why))?;
             if let Some(why) = rule.contradictions().into_iter().next() {
-                return Err(format!(
-                    "the policy's settings of `{}` for {} contradict each other: {why}",
-                    entry.meta.id, id.name
-                ));
+                return Err(wrong(" contradict each other", &why));
             }
             let enforce = match rule.mode() {
                 Some(RuleMode::Off) => continue,

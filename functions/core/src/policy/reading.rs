@@ -10,7 +10,7 @@ use serde::de::{self, DeserializeOwned, IntoDeserializer, MapAccess, SeqAccess, 
 use super::document::{Content, Node, Place, Problem};
 
 /// Enough for anyone to mend before asking again.
-const MOST_PROBLEMS: usize = 50;
+pub(super) const MOST_PROBLEMS: usize = 50;
 
 /// Reads a type from a node and says all that is wrong with it: what a problem was found in is set aside, and
 /// the rest is read again.

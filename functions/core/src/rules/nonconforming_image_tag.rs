@@ -93,9 +93,9 @@ impl Rule for NonconformingImageTag {
     }
 
     fn contradictions(&self) -> Vec<String> {
-        whole(&self.pattern)
-            .err()
-            .map(|error| format!("pattern: not a regular expression: {error}"))
+        let wrong = whole(&self.pattern).err();
+        wrong
+            .map(|why| format!("pattern: {why}"))
             .into_iter()
             .collect()
     }

@@ -1,6 +1,6 @@
 //! `nonconforming-name`: a repository's name does not follow the convention.
 
-use regex_lite::Regex;
+use regex_lite::{Regex, RegexBuilder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -74,9 +74,9 @@ impl Rule for NonconformingName {
     }
 
     fn contradictions(&self) -> Vec<String> {
-        whole(&self.pattern)
-            .err()
-            .map(|error| format!("pattern: not a regular expression: {error}"))
+        let wrong = whole(&self.pattern).err();
+        wrong
+            .map(|why| format!("pattern: {why}"))
             .into_iter()
             .collect()
     }
@@ -91,11 +91,33 @@ impl Rule for NonconformingName {
     }
 }
 
+/// A longer pattern is no convention that people can follow. Its size in bytes is what it takes with all repetitions written
+/// out: `(a{99}){99}` is short, and matching costs time by its size and the text's length.
+const LONGEST_PATTERN: usize = 500;
+const LARGEST_PATTERN: usize = 32 * 1024;
+
 /// A pattern for the whole of a text, not for a part of it.
-pub(super) fn whole(pattern: &str) -> Result<Regex, regex_lite::Error> {
+///
+/// # Errors
+/// One line: it is none, or takes too much.
+pub(super) fn whole(pattern: &str) -> Result<Regex, String> {
+    let length = pattern.chars().count();
+    if length > LONGEST_PATTERN {
+        return Err(format!(
+            "it has {length} characters; the most is {LONGEST_PATTERN}"
+        ));
+    }
+    let read = |pattern: &str| {
+        RegexBuilder::new(pattern)
+            .size_limit(LARGEST_PATTERN)
+            .build()
+            .map_err(|error| {
+                format!("not a regular expression, or one that repeats too much: {error}")
+            })
+    };
     // Refuses `a)(b`, which would be right inside of other brackets.
-    Regex::new(pattern)?;
-    Regex::new(&format!("^(?:{pattern})$"))
+    read(pattern)?;
+    read(&format!("^(?:{pattern})$"))
 }
 
 fn example(convention: &str) -> String {
@@ -136,8 +158,20 @@ mod tests {
     }
 
     #[test]
+    fn a_long_convention_is_no_repetition_of_repetitions() {
+        let rule = NonconformingName {
+            pattern: "(team|unit)-[a-z][a-z0-9-]{1,62}(/[a-z0-9]+([._-][a-z0-9]+){0,4}){1,3}"
+                .to_owned(),
+            ..NonconformingName::default()
+        };
+        assert_eq!(rule.contradictions(), [""; 0]);
+        assert!(!found(&rule, "team-payments/api/base-image.v2"));
+    }
+
+    #[test]
     fn a_pattern_that_is_none_is_refused() {
-        for pattern in ["(", "a)(b"] {
+        let long = "a".repeat(501);
+        for pattern in ["(", "a)(b", "a{1000}{1000}", "((a?){300}){9}", &long] {
             let rule = NonconformingName {
                 pattern: pattern.to_owned(),
                 ..NonconformingName::default()
