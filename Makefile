@@ -52,7 +52,7 @@ REMAP := --remap-path-prefix=$(CURDIR)=/ecr-warden\x1f--remap-path-prefix=$(CARG
 CARGO_DENY := 0.20.2
 FUZZ ?= event
 
-.PHONY: help demo test check deny fuzz bench bench-peers package reproducible deploy audit clean
+.PHONY: help demo test check deny fuzz burst bench bench-peers package reproducible deploy audit clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,11 +80,16 @@ fuzz: ## Go on with hostile input until it breaks (FUZZ=event|policy|repository-
 	cargo +nightly fuzz run $(FUZZ) fuzz/corpus/$(FUZZ) \
 	    $(if $(filter event,$(FUZZ)),events,functions/core/tests/hostile/seeds/$(FUZZ)) -- -timeout=5 -rss_limit_mb=1024
 
+burst: package ## 10,000 events at once, ECR throttling (EVENTS=)
+	EVENTS=$(or $(EVENTS),10000) cargo test --package ecr-warden-tests --test e2e -- burst::a_burst --nocapture | grep -v '^{'
+
 bench: package ## Measure cold starts, sizes and audits
 	@for package in empty cli bench; do cargo build --quiet --release --package "ecr-warden-$$package"; done
 	@target/release/bench cold-start
 	@echo
 	@target/release/bench events
+	@echo
+	@target/release/bench instructions
 	@echo
 	@target/release/bench audit
 

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
@@ -62,8 +62,33 @@ struct Shared {
     routes: HashMap<String, u16>,
     /// By operation: how long a call of it takes more.
     delays: HashMap<String, Duration>,
+    /// When functions called ECR.
+    ecr_calls: Vec<Instant>,
+    /// What ECR takes of the account's calls.
+    ecr_limit: Option<Limit>,
     /// Prefixes of the registry's pull-through cache rules, which no local AWS knows.
     pull_through_caches: Vec<String>,
+}
+
+/// So many calls a second, and as many at once, as ECR throttles an account's.
+struct Limit {
+    per_second: f64,
+    left: f64,
+    at: Instant,
+}
+
+impl Limit {
+    fn lets_through(&mut self) -> bool {
+        let now = Instant::now();
+        let grown = now.duration_since(self.at).as_secs_f64() * self.per_second;
+        self.left = (self.left + grown).min(self.per_second);
+        self.at = now;
+        let lets = self.left >= 1.0;
+        if lets {
+            self.left -= 1.0;
+        }
+        lets
+    }
 }
 
 /// The proxy; it ends with the process.
@@ -133,6 +158,21 @@ impl Proxy {
         self.lock().delays.insert(operation.to_owned(), by);
     }
 
+    /// Throttles functions' calls of ECR beyond so many a second.
+    pub fn limit_ecr(&self, per_second: u32) {
+        self.lock().ecr_limit = Some(Limit {
+            per_second: f64::from(per_second),
+            left: f64::from(per_second),
+            at: Instant::now(),
+        });
+    }
+
+    /// When functions called ECR so far, in order.
+    #[must_use]
+    pub fn ecr_calls(&self) -> Vec<Instant> {
+        self.lock().ecr_calls.clone()
+    }
+
     /// What DescribePullThroughCacheRules answers from now on.
     pub fn set_pull_through_caches(&self, prefixes: &[&str]) {
         self.lock().pull_through_caches = prefixes.iter().map(|p| (*p).to_owned()).collect();
@@ -198,6 +238,16 @@ async fn handle(
             .find_map(|(_, plan)| plan(&call));
         let upstream = shared.routes.get(&call.operation).copied();
         let delay = shared.delays.get(&call.operation).copied();
+        let fault = if is_ecr(&head) {
+            shared.ecr_calls.push(Instant::now());
+            let throttled = shared
+                .ecr_limit
+                .as_mut()
+                .is_some_and(|limit| !limit.lets_through());
+            fault.or(throttled.then_some(Fault::Throttle))
+        } else {
+            fault
+        };
         (
             upstream.unwrap_or(shared.upstream),
             shared.parent,
@@ -342,6 +392,14 @@ impl Page {
         }
         Ok(Bytes::from(answer.to_string()))
     }
+}
+
+fn is_ecr(head: &hyper::http::request::Parts) -> bool {
+    let target = head
+        .headers
+        .get("x-amz-target")
+        .and_then(|target| target.to_str().ok());
+    target.is_some_and(|target| target.starts_with("AmazonEC2ContainerRegistry"))
 }
 
 fn call(head: &hyper::http::request::Parts, body: &Bytes) -> Call {

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::clients::{Clients, Regional};
 use crate::failure::Failure;
-use crate::load::{LoadError, Surroundings, bare, details, load_once};
+use crate::load::{LoadError, Surroundings, bare, calls_of_details, details, load_once};
 use crate::progress::{Pace, Progress};
 
 /// ECR's largest page.
@@ -91,6 +91,7 @@ pub(crate) async fn audit(
                 .to_owned(),
         ));
     }
+    clients.grant(policy.ecr_calls_per_second());
     let mut regions = if request.regions.is_empty() {
         vec![home.region.clone()]
     } else {
@@ -275,6 +276,8 @@ impl RegionAudit<'_> {
     ) -> Result<DescribeRepositoriesOutput, AuditError> {
         let mut tries = 0;
         loop {
+            // It waits for as long as it takes.
+            let _ = self.aws.turns.take(1, None).await;
             let answer = self
                 .aws
                 .ecr
@@ -309,6 +312,7 @@ async fn judge(aws: &Regional, policy: &Policy, one: &Waiting) -> Result<Seen, L
         ..
     } = one;
     let id = described.id.clone();
+    let _ = aws.turns.take(calls_of_details(reads), None).await;
     let mut repository = details(aws, &id, reads)
         .await
         .snapshot(aws, described.clone(), around)

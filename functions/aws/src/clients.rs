@@ -12,6 +12,8 @@ use aws_sdk_ecr::config::{BehaviorVersion, Region};
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_types::SdkConfig;
 
+use crate::quota::{PATIENCE, Paced, Quota, Turns};
+
 /// The roots that AWS's public endpoints are certified by (Amazon Trust Services). Parsing a system's whole trust
 /// store is two thirds of a cold start.
 const AMAZON_ROOTS: &[u8] = include_bytes!("amazon-roots.pem");
@@ -42,6 +44,7 @@ pub struct Clients {
     /// The account whose credentials these are; unknown outside a Lambda.
     own_account: Option<String>,
     by_region: Mutex<HashMap<String, Regional>>,
+    pub(crate) quota: Arc<Quota>,
 }
 
 /// The clients that repositories of one account and region are reached by.
@@ -51,6 +54,8 @@ pub struct Regional {
     /// Made when it is needed: most policies ask for no key, and a client costs a cold start some time.
     pub(crate) kms: Arc<OnceLock<aws_sdk_kms::Client>>,
     pub(crate) config: SdkConfig,
+    /// Of what the policy grants.
+    pub(crate) turns: Arc<Turns>,
 }
 
 impl Regional {
@@ -118,6 +123,7 @@ impl Clients {
             config,
             own_account,
             by_region: Mutex::default(),
+            quota: Arc::default(),
         }
     }
 
@@ -143,13 +149,25 @@ impl Clients {
                 .into_builder()
                 .region(Region::new(region.to_owned()))
                 .build();
+            let turns = Arc::new(Turns::new(Arc::clone(&self.quota), account, region));
             Regional {
-                ecr: aws_sdk_ecr::Client::new(&config),
+                ecr: paced(&config, Arc::clone(&turns)),
                 kms: Arc::default(),
                 config,
+                turns,
             }
         });
         Ok(regional.clone())
+    }
+
+    /// Keeps to so many calls of ECR a second from now on; `None`: to as many as ECR takes.
+    pub fn grant(&self, ecr_calls_per_second: Option<u32>) {
+        self.quota.grant(ecr_calls_per_second);
+    }
+
+    /// What is granted is granted to all who share this state table together.
+    pub fn share_turns(&self, table: String) {
+        self.quota.share(self.dynamodb(), table);
     }
 
     pub(crate) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
@@ -179,4 +197,21 @@ impl Clients {
     pub(crate) fn sns(&self) -> aws_sdk_sns::Client {
         aws_sdk_sns::Client::new(&self.config)
     }
+}
+
+/// A client whose calls take their turns. To wait for one is no time-out.
+fn paced(config: &SdkConfig, turns: Arc<Turns>) -> aws_sdk_ecr::Client {
+    let mut paced = aws_sdk_ecr::config::Builder::from(config);
+    if let Some(inner) = config.http_client() {
+        paced = paced.http_client(Paced { inner, turns });
+    }
+    let timeouts = config.timeout_config();
+    if let Some(attempt) = timeouts.and_then(TimeoutConfig::operation_attempt_timeout) {
+        let timeouts = timeouts.cloned().unwrap_or_else(TimeoutConfig::disabled);
+        let waiting = timeouts
+            .into_builder()
+            .operation_attempt_timeout(attempt + PATIENCE);
+        paced = paced.timeout_config(waiting.build());
+    }
+    aws_sdk_ecr::Client::from_conf(paced.build())
 }

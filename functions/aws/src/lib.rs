@@ -14,6 +14,7 @@ mod policy;
 mod profiles;
 mod progress;
 mod publish;
+mod quota;
 mod recreate;
 mod reports;
 mod revisit;

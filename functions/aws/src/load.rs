@@ -48,6 +48,24 @@ pub enum LoadError {
     Unreadable(String),
 }
 
+/// The calls of ECR that [`load_once`] makes at first, which are most of them.
+pub(crate) fn calls(reads: &Reads) -> u32 {
+    1 + calls_of_details(reads) + u32::from(reads.scanning) + u32::from(reads.pull_through)
+}
+
+/// The same of [`details`].
+pub(crate) fn calls_of_details(reads: &Reads) -> u32 {
+    let asked = [
+        reads.tags,
+        reads.policy,
+        reads.lifecycle,
+        reads.images,
+        reads.recent_tags,
+        reads.storage,
+    ];
+    asked.map(u32::from).iter().sum()
+}
+
 /// Reads a repository, with patience. `young`: it was created a moment ago, so that "no such repository" is not believed at once.
 pub(crate) async fn load(
     aws: &Regional,

@@ -16,11 +16,12 @@ use ecr_warden_core::repository::{
 use ecr_warden_core::state::Lease;
 
 use crate::apply::{NotApplied, apply};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use crate::clients::Clients;
 use crate::clients::Regional;
 use crate::load::{LoadError, load, load_once};
+use crate::quota::Turns;
 use crate::recreate::Attempt;
 use crate::state::State;
 
@@ -30,7 +31,9 @@ fn id() -> RepositoryId {
 
 fn aws(rules: &[&Rule]) -> Regional {
     let rules = rules.to_vec();
+    let turns = Arc::new(Turns::new(Arc::default(), "111122223333", "eu-central-1"));
     Regional {
+        turns,
         ecr: mock_client!(aws_sdk_ecr, RuleMode::MatchAny, rules.as_slice()),
         kms: OnceLock::from(mock_client!(aws_sdk_kms, RuleMode::MatchAny, [].as_slice())).into(),
         config: aws_types::SdkConfig::builder().build(),

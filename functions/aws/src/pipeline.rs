@@ -12,6 +12,7 @@ use ecr_warden_core::repository::{Push, RepositoryId};
 use ecr_warden_core::state::{Claim, Context, Lease, Result as RepairResult, settled};
 use futures_util::future::join_all;
 use serde_json::Value;
+use time::OffsetDateTime;
 use tokio::sync::Mutex;
 
 use crate::clients::{Clients, ConfigError, environment};
@@ -24,6 +25,10 @@ use crate::work::{Round, Work};
 
 /// A repository can be at odds with us a few times; then another event or the sweep goes on.
 const ROUNDS: usize = 4;
+
+/// What is put off because the share of ECR's calls is used up comes back after so many seconds, and up to so many more.
+const SOONEST: u32 = 5;
+const SPREAD: u32 = 30;
 
 /// The engine with its surroundings: what a function or a command sets up once.
 #[derive(Debug)]
@@ -101,8 +106,10 @@ impl Pipeline {
                     .map_err(|problems| ConfigError::Policy(problems.to_string()))?
             }
         };
+        let table = required("STATE_TABLE")?;
+        clients.share_turns(table.clone());
         Ok(Self {
-            state: State::new(&clients, required("STATE_TABLE")?),
+            state: State::new(&clients, table),
             sns: OnceLock::new(),
             topic_arn: required("ALERT_TOPIC_ARN")?,
             policy,
@@ -124,8 +131,51 @@ impl Pipeline {
     /// # Errors
     /// What a retry can mend.
     pub async fn run(&self, occurrence: &Occurrence) -> Result<Outcome, TryAgain> {
-        let (outcome, _) = self.look_at(occurrence, None).await?;
-        Ok(outcome)
+        self.clients.quota.take_refused();
+        match self.look_at(occurrence, None).await {
+            Ok((outcome, _)) => Ok(outcome),
+            // It would fail again and again while others use up the share, and end in the dead-letter queue.
+            Err(why) if self.clients.quota.take_refused() && self.revisits.is_some() => {
+                tracing::warn!(%why, "put off");
+                self.put_off_for_turns(occurrence)
+                    .await
+                    .map_err(|why| TryAgain {
+                        repository: occurrence.repository.arn(),
+                        why,
+                    })
+            }
+            Err(why) => Err(why),
+        }
+    }
+
+    /// Has an event come back when the share of ECR's calls may be free again. Many are put off at the same time, so they come
+    /// back at different ones.
+    pub(crate) async fn put_off_for_turns(
+        &self,
+        occurrence: &Occurrence,
+    ) -> Result<Outcome, String> {
+        let Some(revisits) = self
+            .revisits
+            .as_ref()
+            .filter(|_| !occurrence.event.is_null())
+        else {
+            return Err("the share of ECR's calls that the policy grants is used up".to_owned());
+        };
+        let spread = OffsetDateTime::now_utc().microsecond() % SPREAD;
+        let seconds = i64::from(SOONEST + spread);
+        revisits
+            .send(&occurrence.event, seconds)
+            .await
+            .map_err(|failure| format!("it could not be put off: {failure}"))?;
+        let reason = format!(
+            "the share of ECR's calls that the policy grants is used up: it is looked at in {seconds} seconds"
+        );
+        let cause = Some(occurrence.cause.as_str());
+        Ok(Outcome::ignored(
+            Some(&occurrence.repository),
+            cause,
+            reason,
+        ))
     }
 
     /// The same as part of a message about many, which says what is new.
@@ -176,6 +226,9 @@ impl Pipeline {
     /// The policy that is in force. People are told when the parameter that holds it stops, or begins again, to be right.
     pub(crate) async fn policy(&self, occurrence: &Occurrence) -> Result<Arc<Policy>, String> {
         let look = self.policy.look().await;
+        if let Ok(policy) = &look.policy {
+            self.clients.grant(policy.ecr_calls_per_second());
+        }
         if let Some(found) = &look.read {
             self.tell_of_policy(found, occurrence).await?;
         }

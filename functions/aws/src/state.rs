@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::clients::Clients;
 use crate::failure::Failure;
+use crate::quota::QUOTA;
 
 const RECREATE: &str = "recreate";
 const FINDING: &str = "finding#";
@@ -84,7 +85,9 @@ impl State {
                 .map_err(|error| Failure::of("dynamodb:Scan", &error))?;
             for item in page.items() {
                 let key = item.get("pk").and_then(|key| key.as_s().ok());
-                if let Some(arn) = key.filter(|key| !key.starts_with(POLICY)) {
+                if let Some(arn) =
+                    key.filter(|key| !key.starts_with(POLICY) && !key.starts_with(QUOTA))
+                {
                     read_item(item, all.entry(arn.clone()).or_default())?;
                 }
             }

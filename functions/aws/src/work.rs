@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use crate::apply::{NotApplied, apply};
 use crate::clients::Regional;
 use crate::failure::Failure;
-use crate::load::{LoadError, load};
+use crate::load::{LoadError, calls, load};
 use crate::pipeline::{News, Occurrence, Pipeline};
 use crate::recreate::{Attempt, End, Interruption};
 
@@ -32,6 +32,9 @@ const LEASE_GRACE: i64 = 30;
 /// How long a claim is tried beyond the SDK's own retries.
 const CLAIM_FOR: Duration = Duration::from_secs(10);
 const CLAIM_PAUSE: Duration = Duration::from_millis(200);
+
+/// How long an event waits for its turn with ECR. Less than a call that is made on the way: what was begun goes first.
+const TURN: Duration = Duration::from_secs(3);
 
 /// What one round came to.
 pub(crate) enum Round {
@@ -84,17 +87,34 @@ impl<'p> Work<'p> {
     pub(crate) async fn round(&mut self) -> Result<Round, String> {
         let now = OffsetDateTime::now_utc().unix_timestamp();
         let mut reads = self.policy.reads(self.id());
-        let first = load(&self.aws, self.id(), &reads, self.occurrence.young);
-        let (mut loaded, known) = if self.occurrence.pushed.is_some() {
+        let of_push = if self.occurrence.pushed.is_some() {
             // One round trip more where it is not fresh, so that ECR is not asked about each push of a burst.
             let known = self.known().await?;
             if let Some(round) = self.of_push_alone(known.as_ref().ok(), now).await? {
                 return Ok(round);
             }
-            (first.await, known)
+            Some(known)
         } else {
-            let (loaded, known) = tokio::join!(first, self.known());
-            (loaded, known?)
+            None
+        };
+        // A round trip of its own, and only where the policy grants a share.
+        if self
+            .aws
+            .turns
+            .take(calls(&reads), self.patience())
+            .await
+            .is_err()
+        {
+            let outcome = self.pipeline.put_off_for_turns(self.occurrence).await?;
+            return Ok(Round::Done(outcome, Vec::new()));
+        }
+        let first = load(&self.aws, self.id(), &reads, self.occurrence.young);
+        let (mut loaded, known) = match of_push {
+            Some(known) => (first.await, known),
+            None => {
+                let (loaded, known) = tokio::join!(first, self.known());
+                (loaded, known?)
+            }
         };
         if let Some((intent, lease)) = known.as_ref().ok().and_then(|known| known.intent.clone()) {
             if lease.held_against(&self.me, now) {
@@ -210,6 +230,11 @@ impl<'p> Work<'p> {
             self.vouch(repository.created_at, now).await;
         }
         Ok(round)
+    }
+
+    /// How long it waits for its turn: an event comes back by the queue, and a sweep has nothing to come back by.
+    fn patience(&self) -> Option<Duration> {
+        Some(TURN).filter(|_| !self.occurrence.event.is_null())
     }
 
     /// What the state table says; the inner error: it can't be told.

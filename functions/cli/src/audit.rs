@@ -112,6 +112,9 @@ impl AuditCommand {
         let (clients, caller) = Clients::of_profile(self.profile.as_deref(), first_region)
             .await
             .map_err(Failure::Aws)?;
+        if let (true, Some(table)) = (self.fix, &self.state_table) {
+            clients.share_turns(table.clone());
+        }
         let home = Home {
             account: caller.account.clone(),
             region: caller.region.clone(),

@@ -72,12 +72,57 @@ impl Lambda {
     }
 
     pub(crate) async fn start(&self, program: &Path, endpoint: &str) -> Result<Start, Problem> {
+        let mut command = self.function(with_aws_at(endpoint, program)?);
+        let began = Instant::now();
+        let mut child = command.spawn()?;
+        let answered = self.answered().await;
+        let peak_kib = child.id().map_or(0, peak);
+        child.kill().await?;
+        if !answered {
+            return Err(format!("{} does not answer", program.display()).into());
+        }
+        let seen = self.shared.seen.lock();
+        let seen = seen.unwrap_or_else(PoisonError::into_inner);
+        match (seen.next, seen.given, seen.answer) {
+            (Some(next), Some(given_at), Some(answer)) => Ok(Start {
+                began_at: began,
+                given_at,
+                to_next: next.duration_since(began),
+                to_answer: answer.duration_since(began),
+                peak_kib,
+            }),
+            _ => Err("the function answered what it was not asked".into()),
+        }
+    }
+
+    /// The same under another program, which is asked to end when the function has answered, and has then written something down.
+    pub(crate) async fn start_under(&self, command: Command) -> Result<(), Problem> {
+        let mut child = self.function(command).spawn()?;
+        let answered = self.answered().await;
+        let pid = child.id().unwrap_or_default().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status().await?;
+        child.wait().await?;
+        if answered {
+            Ok(())
+        } else {
+            Err("the function does not answer".into())
+        }
+    }
+
+    async fn answered(&self) -> bool {
+        let within = Duration::from_secs(60);
+        tokio::time::timeout(within, self.shared.answered.notified())
+            .await
+            .is_ok()
+    }
+
+    /// A function with the environment that Lambda gives it, of which nothing was seen yet.
+    fn function(&self, mut command: Command) -> Command {
         *self
             .shared
             .seen
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Seen::default();
-        let mut command = with_aws_at(endpoint, program)?;
         command
             .envs([
                 ("AWS_LAMBDA_RUNTIME_API", self.address.as_str()),
@@ -95,25 +140,7 @@ impl Lambda {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true);
-        let began = Instant::now();
-        let mut child = command.spawn()?;
-        let within = Duration::from_secs(60);
-        let answered = tokio::time::timeout(within, self.shared.answered.notified()).await;
-        let peak_kib = child.id().map_or(0, peak);
-        child.kill().await?;
-        answered.map_err(|_| format!("{} does not answer", program.display()))?;
-        let seen = self.shared.seen.lock();
-        let seen = seen.unwrap_or_else(PoisonError::into_inner);
-        match (seen.next, seen.given, seen.answer) {
-            (Some(next), Some(given_at), Some(answer)) => Ok(Start {
-                began_at: began,
-                given_at,
-                to_next: next.duration_since(began),
-                to_answer: answer.duration_since(began),
-                peak_kib,
-            }),
-            _ => Err("the function answered what it was not asked".into()),
-        }
+        command
     }
 }
 

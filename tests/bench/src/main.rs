@@ -1,4 +1,4 @@
-//! `bench cold-start|events|audit|peers`: what is measured is measured in one run and compared within it.
+//! `bench cold-start|events|instructions|audit|peers`: what is measured is measured in one run and compared within it.
 
 #![allow(
     clippy::print_stdout,
@@ -9,6 +9,7 @@
 mod audit;
 mod cold_start;
 mod events;
+mod instructions;
 mod lambda;
 mod peers;
 mod process;
@@ -29,9 +30,10 @@ async fn main() -> ExitCode {
     let result = match std::env::args().nth(1).as_deref() {
         Some("cold-start") => cold_start::run().await,
         Some("events") => events::run().await,
+        Some("instructions") => instructions::run().await,
         Some("audit") => audit::run().await,
         Some("peers") => peers::run().await,
-        _ => Err("usage: bench cold-start|events|audit|peers".into()),
+        _ => Err("usage: bench cold-start|events|instructions|audit|peers".into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

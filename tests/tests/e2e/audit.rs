@@ -173,6 +173,23 @@ async fn all_repositories_are_audited_as_an_independent_program_does() {
     assert_eq!(repositories as usize, MANY - MANY / 4);
 }
 
+/// The deployed schedule starts one: nothing else does here.
+#[tokio::test]
+async fn a_schedule_starts_sweeps() {
+    let world = World::own_with("SweepSchedule='rate(1 minute)'", |_| {});
+    let mut inbox = world.inbox("schedule").await;
+    let name = "shop/no-event-came";
+    world.create(name).await;
+    eventually("the sweep", Duration::from_secs(150), || async {
+        let mutability = world.mutability(name).await;
+        Ok((mutability == ImageTagMutability::Immutable).then_some(()))
+    })
+    .await
+    .unwrap();
+    let digest = inbox.wait_for("*").await.unwrap();
+    assert_eq!(digest["cause"], "sweep", "{digest}");
+}
+
 /// A sweep does what the events would have done, finishes what was cut short, and says it in one message.
 #[tokio::test]
 async fn a_sweep_repairs_and_tells_once() {

@@ -8,6 +8,7 @@ use ecr_warden_tests::clients::Clients;
 use ecr_warden_tests::inbox::Inbox;
 use ecr_warden_tests::local_aws::{ACCOUNT, LocalAws, REGION, Stack};
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 static SHARED: LazyLock<(LocalAws, Stack)> = LazyLock::new(|| {
     let local = LocalAws::start().expect("the local AWS starts");
@@ -120,6 +121,24 @@ impl World {
             }
         }
         last
+    }
+
+    /// Whether EventBridge would deliver it.
+    pub(crate) async fn is_matched_by_a_rule(&self, event: &Value) -> bool {
+        static PATTERNS: OnceCell<Vec<String>> = OnceCell::const_new();
+        let patterns = PATTERNS.get_or_init(async || {
+            let rules = self.clients.eventbridge.list_rules().send().await.unwrap();
+            let patterns = rules.rules().iter().filter_map(|rule| rule.event_pattern());
+            patterns.map(str::to_owned).collect()
+        });
+        for pattern in patterns.await {
+            let request = self.clients.eventbridge.test_event_pattern();
+            let request = request.event_pattern(pattern).event(event.to_string());
+            if request.send().await.unwrap().result() {
+                return true;
+            }
+        }
+        false
     }
 
     pub(crate) async fn set_timeout_of_auditor(&self, seconds: i32) {

@@ -27,6 +27,10 @@ pub(super) struct PolicyFile {
     /// reported, and left to people.
     #[serde(default)]
     pub(super) repair_limit: RepairLimit,
+    /// How many calls of ECR all functions together make in a second, in each account and region: their share of what ECR
+    /// takes from the account. Off without it: as many as ECR takes, and fewer when it throttles.
+    #[serde(default)]
+    pub(super) ecr_calls_per_second: Option<CallsPerSecond>,
     #[serde(default)]
     #[schemars(schema_with = "blocks_schema")]
     #[expect(
@@ -115,6 +119,28 @@ impl TryFrom<u64> for RepairLimit {
     }
 }
 
+/// A share of ECR's calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "u64")]
+#[schemars(transform = calls_schema)]
+pub(super) struct CallsPerSecond(pub(super) u32);
+
+/// Turns are taken one after the other from one item of the state table, which takes a thousand writes a second (DynamoDB, "Burst
+/// and adaptive capacity").
+const MOST_CALLS: u32 = 500;
+
+impl TryFrom<u64> for CallsPerSecond {
+    type Error = String;
+
+    fn try_from(calls: u64) -> Result<Self, String> {
+        u32::try_from(calls)
+            .ok()
+            .filter(|calls| (1..=MOST_CALLS).contains(calls))
+            .map(Self)
+            .ok_or_else(|| format!("ecr-calls-per-second is 1 to {MOST_CALLS}, not {calls}"))
+    }
+}
+
 #[derive(Deserialize, JsonSchema)]
 #[serde(try_from = "u64")]
 #[schemars(transform = version_schema)]
@@ -172,6 +198,10 @@ fn settle_schema(schema: &mut Schema) {
 fn repair_limit_schema(schema: &mut Schema) {
     *schema =
         json_schema!({ "type": "integer", "minimum": 1, "maximum": MOST_REPAIRS, "default": 3 });
+}
+
+fn calls_schema(schema: &mut Schema) {
+    *schema = json_schema!({ "type": "integer", "minimum": 1, "maximum": MOST_CALLS });
 }
 
 fn version_schema(schema: &mut Schema) {

@@ -44,6 +44,7 @@ pub struct Policy {
     mode: Mode,
     settle: Option<Settle>,
     repair_limit: usize,
+    ecr_calls_per_second: Option<u32>,
     rules: Blocks,
     overrides: Vec<(Match, Blocks)>,
     exemptions: Vec<Exemption>,
@@ -269,6 +270,7 @@ impl Policy {
                 mode: file.mode,
                 settle: file.settle,
                 repair_limit: file.repair_limit.0,
+                ecr_calls_per_second: file.ecr_calls_per_second.map(|calls| calls.0),
                 rules,
                 overrides: file
                     .overrides
@@ -295,6 +297,12 @@ impl Policy {
     #[must_use]
     pub fn settle(&self) -> Option<Settle> {
         self.settle
+    }
+
+    /// The share of ECR's calls that is granted, in each account and region; `None`: there is no limit.
+    #[must_use]
+    pub fn ecr_calls_per_second(&self) -> Option<u32> {
+        self.ecr_calls_per_second
     }
 
     /// How storage is priced.

@@ -27,6 +27,26 @@ fn problems(text: &str) -> Vec<String> {
 }
 
 #[test]
+fn a_share_of_calls_is_a_number_of_calls() {
+    let with = |calls: &str| {
+        Policy::parse(&format!(
+            "version: 1\nmode: enforce\necr-calls-per-second: {calls}\n"
+        ))
+    };
+    assert_eq!(with("20").unwrap().ecr_calls_per_second(), Some(20));
+    for wrong in ["0", "501", "-1", "1.5", "20%"] {
+        let problem = with(wrong).unwrap_err().to_string();
+        assert!(problem.starts_with("line 3, column 23:"), "{problem}");
+    }
+    assert!(
+        with("0")
+            .unwrap_err()
+            .to_string()
+            .contains("1 to 500, not 0")
+    );
+}
+
+#[test]
 fn the_example_is_right() {
     assert_eq!(problems(GOOD), Vec::<String>::new());
 }
