@@ -2,9 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use ecr_warden_aws::{AuditError, Home, Pipeline, Reports, SecurityHub, Sweep, environment};
+use ecr_warden_aws::{AuditError, Home, Pipeline, Reports, SecurityHub, Sweep, Swept, environment};
 use ecr_warden_core::audit::{Audit, Position, Request};
+use ecr_warden_core::metrics;
 use ecr_warden_core::policy::Mode;
+use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::trigger::message;
 use lambda_runtime::{Error, LambdaEvent, tracing};
 use serde_json::Value;
@@ -15,8 +17,11 @@ use tokio::time::Instant;
 /// The policy that this function is built with.
 const BUNDLED_POLICY: &str = include_str!("../../../infra/policy.yaml");
 
-/// A part of an invocation's time is for acting, telling and keeping the report: a third of it.
+/// The last third of an invocation's time is for acting, telling and keeping the report; half of that, for the latter two.
 const ACT: u32 = 3;
+const TELL: u32 = 6;
+/// So many repositories that were not judged are remembered from one part of a sweep to the next.
+const MOST_UNJUDGED: usize = 500;
 /// Lambda's limit is 6 MB; what is larger goes to the bucket.
 const LARGEST_ANSWER: usize = 5_000_000;
 
@@ -27,10 +32,13 @@ pub(crate) struct Auditor {
     /// Where it is to be told of what stands.
     security_hub: Option<SecurityHub>,
     home: Home,
+    /// Without it, there are no metrics.
+    metrics: Option<String>,
 }
 
 impl Auditor {
-    /// See [`Pipeline::from_lambda_environment`]; beside these, `REPORT_BUCKET`, and `SECURITY_HUB`, which may be `true`.
+    /// See [`Pipeline::from_lambda_environment`]; beside these, `REPORT_BUCKET`, `METRICS_NAMESPACE`, and `SECURITY_HUB`, which may
+    /// be `true`.
     pub(crate) fn from_environment() -> Result<Self, Error> {
         let required = |name: &str| {
             environment(name).ok_or_else(|| format!("the environment variable {name} is not set"))
@@ -49,6 +57,7 @@ impl Auditor {
             reports: pipeline.reports(required("REPORT_BUCKET")?),
             security_hub,
             home,
+            metrics: environment("METRICS_NAMESPACE"),
             pipeline,
         })
     }
@@ -72,6 +81,17 @@ impl Auditor {
             .unwrap_or_default();
         let began = OffsetDateTime::now_utc();
         let mut audit = self.run(&request, left, &request_id).await?;
+        if request.mode == Some(Mode::Enforce) {
+            self.measure(&audit);
+        }
+        if size(&audit) > LARGEST_ANSWER {
+            let at = began.format(&Rfc3339).unwrap_or_default();
+            let name = format!("{}/{request_id}", began.date());
+            audit.report = Some(self.reports.keep(&name, &audit, &at).await?);
+            audit.findings = None;
+            audit.costs = None;
+        }
+        // Last: were it before something that fails, a retry would have the rest done twice.
         if let (true, Some(next)) = (request.r#continue, &audit.next) {
             let rest = Request {
                 next: Some(next.clone()),
@@ -79,17 +99,23 @@ impl Auditor {
             };
             self.pipeline.put_off(&serde_json::to_value(&rest)?).await?;
         }
-        let size = serde_json::to_string(&audit).map_or(usize::MAX, |json| json.len());
-        if size > LARGEST_ANSWER {
-            let at = began.format(&Rfc3339).unwrap_or_default();
-            let name = format!("{}/{request_id}", began.date());
-            audit.report = Some(self.reports.keep(&name, &audit, &at).await?);
-            audit.findings = None;
-            audit.costs = None;
-        }
         let summary = serde_json::to_string(&audit.summary).unwrap_or_default();
         tracing::info!(summary, complete = audit.next.is_none(), "audited");
         Ok(audit)
+    }
+
+    /// CloudWatch reads metrics out of lines of the log that are just these.
+    #[expect(clippy::print_stdout, reason = "the log's own form would hide them")]
+    fn measure(&self, audit: &Audit) {
+        let Some(namespace) = &self.metrics else {
+            return;
+        };
+        let now = OffsetDateTime::now_utc()
+            .unix_timestamp()
+            .saturating_mul(1000);
+        for line in metrics::of_sweep(namespace, audit, now) {
+            println!("{line}");
+        }
     }
 
     async fn run(
@@ -108,12 +134,21 @@ impl Auditor {
                     home: &self.home,
                     request_id,
                     stop_looking,
+                    stop_acting: Instant::now() + left.saturating_sub(left / TELL),
                     ends_at: now.saturating_add(seconds),
                 };
                 let mut audit = Audit::default();
-                let mut each = |id: &_, verdicts: &[_]| audit.add(id, verdicts);
+                let mut unjudged = Vec::new();
+                let mut each = |id: &RepositoryId, swept: Swept<'_>| match swept {
+                    Swept::Judged(verdicts) => audit.add(id, verdicts),
+                    Swept::Gone => {}
+                    Swept::Unjudged(why) => {
+                        unjudged.push(id.arn());
+                        audit.add_unjudged(id, why);
+                    }
+                };
                 let stopped = self.pipeline.sweep(&sweep, &mut each).await?;
-                let stopped = self.import(request, &audit, stopped, now).await;
+                let stopped = self.import(request, &audit, unjudged, stopped, now).await;
                 audit.next = stopped.as_ref().map(Position::write);
                 audit.sort();
                 Ok(audit)
@@ -133,16 +168,23 @@ impl Auditor {
         &self,
         request: &Request,
         audit: &Audit,
+        mut unjudged: Vec<String>,
         stopped: Option<Position>,
         now: i64,
     ) -> Option<Position> {
         let Some(hub) = &self.security_hub else {
             return stopped;
         };
-        let since = match &request.next {
-            None => Some(now),
-            Some(next) => Position::read(next).ok().and_then(|p| p.imported_since),
-        };
+        let mut since = Some(now);
+        if let Some(next) = &request.next {
+            let before = Position::read(next).unwrap_or_default();
+            since = before.imported_since;
+            unjudged.extend(before.unjudged);
+        }
+        // What can't be remembered must not be taken for mended.
+        if unjudged.len() > MOST_UNJUDGED {
+            since = None;
+        }
         let later = OffsetDateTime::now_utc().unix_timestamp();
         let mut result = hub
             .import(audit.findings.as_deref().unwrap_or_default(), later)
@@ -154,7 +196,7 @@ impl Auditor {
             } else {
                 &request.regions
             };
-            result = hub.archive(request, regions, since, later).await;
+            result = hub.archive(request, regions, since, later, &unjudged).await;
         }
         if let Err(why) = &result {
             tracing::error!(
@@ -165,7 +207,28 @@ impl Auditor {
         }
         stopped.map(|position| Position {
             imported_since: since.filter(|_| result.is_ok()),
+            unjudged: if since.is_some() {
+                unjudged
+            } else {
+                Vec::new()
+            },
             ..position
         })
     }
+}
+
+/// Of the answer, in bytes, without writing it down.
+fn size(audit: &Audit) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 = self.0.saturating_add(bytes.len());
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    serde_json::to_writer(&mut count, audit).map_or(usize::MAX, |()| count.0)
 }

@@ -63,7 +63,8 @@ pub struct Home {
     pub region: String,
 }
 
-/// Audits everything that is asked for, and hands over each repository once. `Some`: it stopped at the deadline, there.
+/// Audits everything that is asked for, and hands over each repository once. `Some`: it stopped at the deadline, or because it
+/// was `enough`, there.
 ///
 /// # Errors
 /// The request can't be met, or the repositories can't be listed.
@@ -73,6 +74,7 @@ pub(crate) async fn audit(
     request: &Request,
     home: &Home,
     deadline: Option<Instant>,
+    enough: &(dyn Fn() -> bool + Sync),
     each: &mut (dyn FnMut(Seen) + Send),
 ) -> Result<Option<Position>, AuditError> {
     if let Some(other) = request
@@ -103,6 +105,9 @@ pub(crate) async fn audit(
         Some(text) => Position::read(text).map_err(AuditError::Request)?,
         None => Position::default(),
     };
+    if position.listed {
+        return Ok(None);
+    }
     for region in regions {
         // An earlier part has done these.
         if region < position.region {
@@ -125,6 +130,7 @@ pub(crate) async fn audit(
             account: &home.account,
             region,
             deadline,
+            enough,
         };
         if let Some(stopped) = of_region.run(start, each).await? {
             return Ok(Some(stopped));
@@ -140,6 +146,7 @@ struct RegionAudit<'a> {
     account: &'a str,
     region: String,
     deadline: Option<Instant>,
+    enough: &'a (dyn Fn() -> bool + Sync),
 }
 
 /// A page, and what its repositories and those before have in common.
@@ -155,6 +162,7 @@ struct Waiting {
     reads: Reads,
     around: Arc<Surroundings>,
     tries: usize,
+    not_before: Option<Instant>,
 }
 
 impl RegionAudit<'_> {
@@ -167,6 +175,7 @@ impl RegionAudit<'_> {
         let mut progress = Progress::from(start);
         let mut pace = Pace::default();
         let mut around = Arc::default();
+        let mut throttled_at = None;
         let mut waiting: VecDeque<Waiting> = VecDeque::new();
         let (mut listing, mut running) = (FuturesUnordered::new(), FuturesUnordered::new());
         loop {
@@ -183,6 +192,9 @@ impl RegionAudit<'_> {
                     break;
                 };
                 running.push(async move {
+                    if let Some(until) = one.not_before {
+                        tokio::time::sleep_until(until).await;
+                    }
                     let seen = judge(&self.aws, self.policy, &one).await;
                     (one, seen)
                 });
@@ -197,7 +209,7 @@ impl RegionAudit<'_> {
                     for (described, reads) in repositories {
                         if left.contains(&described.id.name) {
                             let around = Arc::clone(&around);
-                            waiting.push_back(Waiting { described, reads, around, tries: 0 });
+                            waiting.push_back(Waiting { described, reads, around, tries: 0, not_before: None });
                         }
                     }
                     continue;
@@ -206,10 +218,15 @@ impl RegionAudit<'_> {
             };
             let seen = match seen {
                 Err(LoadError::Unavailable(_)) if one.tries < TRIES => {
-                    pace.was_throttled();
+                    let now = Instant::now();
+                    // What was under way when it was throttled first is throttled, too, and says nothing new.
+                    if throttled_at.is_none_or(|at: Instant| now.duration_since(at) > PAUSE) {
+                        pace.was_throttled();
+                        throttled_at = Some(now);
+                    }
                     one.tries = one.tries.saturating_add(1);
+                    one.not_before = Some(now + PAUSE);
                     waiting.push_back(one);
-                    tokio::time::sleep(PAUSE).await;
                     continue;
                 }
                 // It was deleted since it was listed.
@@ -230,8 +247,8 @@ impl RegionAudit<'_> {
     }
 
     fn is_over(&self) -> bool {
-        self.deadline
-            .is_some_and(|deadline| Instant::now() >= deadline)
+        let late = |deadline| Instant::now() >= deadline;
+        self.deadline.is_some_and(late) || (self.enough)()
     }
 
     /// A page as far as it is asked for, with what its repositories have in common read, too.

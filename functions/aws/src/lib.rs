@@ -39,7 +39,7 @@ pub use rollback::{NotRolledBack, changes, repair, resume, roll_back};
 pub use security_hub::SecurityHub;
 pub use state::State;
 pub use survey::survey;
-pub use sweep::Sweep;
+pub use sweep::{Sweep, Swept};
 pub use webhook::{Posted, Webhook};
 
 #[cfg(test)]

@@ -183,9 +183,8 @@ impl Pipeline {
         &self,
         occurrence: &Occurrence,
         news: &Mutex<Vec<News>>,
-    ) -> Result<Vec<Verdict>, TryAgain> {
-        let (_, verdicts) = self.look_at(occurrence, Some(news)).await?;
-        Ok(verdicts)
+    ) -> Result<(Outcome, Vec<Verdict>), TryAgain> {
+        self.look_at(occurrence, Some(news)).await
     }
 
     async fn look_at(

@@ -126,7 +126,7 @@ impl Progress {
             region: region.to_owned(),
             page,
             done: done.chain(self.before).collect(),
-            imported_since: None,
+            ..Position::default()
         })
     }
 }

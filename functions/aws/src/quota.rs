@@ -29,7 +29,7 @@ use aws_smithy_types::retry::ErrorKind;
 use tokio::time::timeout;
 
 /// The partition key of a registry's turns, before account and region.
-pub(crate) const QUOTA: &str = "quota#";
+const QUOTA: &str = "quota#";
 const SORT: &str = "ecr";
 
 /// A call that nobody took a turn for in advance waits so long for one; then the SDK backs off, as if ECR had throttled it.

@@ -29,12 +29,18 @@ impl Reports {
     /// One line.
     pub async fn keep(&self, name: &str, audit: &Audit, at: &str) -> Result<Locations, String> {
         let forms = [
-            ("json", "application/json", report::json(audit)),
-            ("csv", "text/csv", report::csv(audit)),
-            ("html", "text/html; charset=utf-8", report::html(audit, at)?),
+            ("json", "application/json"),
+            ("csv", "text/csv"),
+            ("html", "text/html; charset=utf-8"),
         ];
         let mut kept = Vec::new();
-        for (form, kind, text) in forms {
+        for (form, kind) in forms {
+            // One after the other: each can be tens of megabytes.
+            let text = match form {
+                "json" => report::json(audit),
+                "csv" => report::csv(audit),
+                _ => report::html(audit, at)?,
+            };
             let key = format!("{name}.{form}");
             self.s3
                 .put_object()

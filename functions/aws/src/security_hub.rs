@@ -79,12 +79,15 @@ impl SecurityHub {
         regions: &[String],
         before: i64,
         now: i64,
+        unjudged: &[String],
     ) -> Result<(), String> {
         let now = rfc3339(now).unwrap_or_default();
         let mut failed = Failed::default();
         for region in regions {
             let stale = self.stale(region, before).await?;
-            let covers = |id: &RepositoryId| request.covers(id) && id.region == *region;
+            let covers = |id: &RepositoryId| {
+                request.covers(id) && id.region == *region && !unjudged.contains(&id.arn())
+            };
             let away = stale
                 .iter()
                 .filter_map(|finding| archived(finding, &covers, &now))
@@ -430,7 +433,10 @@ mod tests {
                 200,
                 json!({ "Findings": [at(1, "2026-01-01T00:00:00.000Z")], "NextToken": "more" }),
             ),
-            (200, json!({ "Findings": [at(2, "2026-03-01T00:00:00Z")] })),
+            (
+                200,
+                json!({ "Findings": [at(2, "2026-03-01T00:00:00Z"), at(3, "2026-01-01T00:00:00.000Z")] }),
+            ),
             (
                 200,
                 json!({ "SuccessCount": 1, "FailedCount": 0, "FailedFindings": [] }),
@@ -440,7 +446,9 @@ mod tests {
         // 2026-02-01.
         let before = 1_769_904_000;
         let region = ["us-east-1".to_owned()];
-        hub.archive(&Request::default(), &region, before, before)
+        // The third could not be judged: it may stand still.
+        let unjudged = [finding(3).repository];
+        hub.archive(&Request::default(), &region, before, before, &unjudged)
             .await
             .unwrap();
         let asked = asked.lock().unwrap();

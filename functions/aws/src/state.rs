@@ -16,7 +16,6 @@ use serde::Serialize;
 
 use crate::clients::Clients;
 use crate::failure::Failure;
-use crate::quota::QUOTA;
 
 const RECREATE: &str = "recreate";
 const FINDING: &str = "finding#";
@@ -69,9 +68,9 @@ impl State {
         }
     }
 
-    /// Everything about every repository, by ARN.
-    pub(crate) async fn scan(&self) -> Result<BTreeMap<String, Known>, Failure> {
-        let mut all: BTreeMap<String, Known> = BTreeMap::new();
+    /// The repositories about which there is anything, by ARN, and whether they are being recreated.
+    pub(crate) async fn on_record(&self) -> Result<BTreeMap<String, bool>, Failure> {
+        let mut all = BTreeMap::new();
         let mut start = None;
         loop {
             let page = self
@@ -79,16 +78,17 @@ impl State {
                 .scan()
                 .table_name(&self.table)
                 .consistent_read(true)
+                // Only the keys: the items of a large registry have no room in a function.
+                .projection_expression("pk, sk")
                 .set_exclusive_start_key(start)
                 .send()
                 .await
                 .map_err(|error| Failure::of("dynamodb:Scan", &error))?;
             for item in page.items() {
-                let key = item.get("pk").and_then(|key| key.as_s().ok());
-                if let Some(arn) =
-                    key.filter(|key| !key.starts_with(POLICY) && !key.starts_with(QUOTA))
-                {
-                    read_item(item, all.entry(arn.clone()).or_default())?;
+                let of = |name| item.get(name).and_then(|key| key.as_s().ok());
+                if let Some(arn) = of("pk").filter(|key| key.starts_with("arn:")) {
+                    let recreated = of("sk").is_some_and(|kind| kind == RECREATE);
+                    *all.entry(arn.clone()).or_default() |= recreated;
                 }
             }
             start = page.last_evaluated_key;

@@ -29,16 +29,25 @@ pub async fn survey(
 ) -> Result<Audit, AuditError> {
     let now = OffsetDateTime::now_utc().unix_timestamp();
     let mut answer = Audit::default();
-    let stopped = audit(clients, policy, request, home, deadline, &mut |seen| {
-        each(&seen);
-        if let (true, Seen::Judged(judged)) = (request.cost, &seen)
-            && let Some(cost) = cost(&judged.repository, &judged.policy, now)
-        {
-            answer.add_cost(cost);
-        }
-        let (id, verdicts) = report(seen, now);
-        answer.add(&id, &verdicts);
-    })
+    let all = || false;
+    let stopped = audit(
+        clients,
+        policy,
+        request,
+        home,
+        deadline,
+        &all,
+        &mut |seen| {
+            each(&seen);
+            if let (true, Seen::Judged(judged)) = (request.cost, &seen)
+                && let Some(cost) = cost(&judged.repository, &judged.policy, now)
+            {
+                answer.add_cost(cost);
+            }
+            let (id, verdicts) = report(seen, now);
+            answer.add(&id, &verdicts);
+        },
+    )
     .await?;
     if request.next.is_none() {
         answer.deduct(

@@ -1,10 +1,11 @@
 //! An audit that acts: it repairs what the policy lets it, and says everything in one message.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ecr_warden_core::alert::{Alert, Occasion};
 use ecr_warden_core::audit::{Audit, Position, Request};
-use ecr_warden_core::outcome::Verdict;
+use ecr_warden_core::outcome::{Outcome, Verdict};
 use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::state::{Context, Known, Lease, claims};
 use ecr_warden_core::{outcome, plan};
@@ -19,9 +20,24 @@ use crate::pipeline::{News, Occurrence, Pipeline};
 use crate::reports::Reports;
 use crate::security_hub::SecurityHub;
 use crate::survey::survey;
+use crate::work::GONE;
 
 /// Repositories that are repaired side by side.
 const AT_ONCE: usize = 4;
+/// Records that are read or written side by side.
+const READ_AT_ONCE: usize = 16;
+/// Repositories that are looked at before what there is to do about them is done.
+const AT_A_TURN: usize = 500;
+
+/// What became of a repository in a sweep.
+#[derive(Clone, Copy, Debug)]
+pub enum Swept<'v> {
+    Judged(&'v [Verdict]),
+    /// It was deleted since it was listed.
+    Gone,
+    /// This time it could not be, for this reason.
+    Unjudged(&'v str),
+}
 
 /// When and for whom a sweep runs.
 #[derive(Clone, Debug)]
@@ -32,6 +48,8 @@ pub struct Sweep<'s> {
     pub request_id: &'s str,
     /// When to stop looking, so that there is time to act and to tell.
     pub stop_looking: Instant,
+    /// When to begin nothing more, so that there is time to tell.
+    pub stop_acting: Instant,
     /// Seconds since the epoch at which the invocation is ended.
     pub ends_at: i64,
 }
@@ -79,22 +97,24 @@ impl Pipeline {
     }
 
     /// Looks at everything that is asked for, does what the policy says, and hands over each repository once with what became
-    /// of its findings. `Some`: it stopped before its end, there.
+    /// of it. `Some`: it stopped before its end, there.
+    ///
+    /// It goes on in turns: so many are looked at, then acted on, so that neither memory nor what is done and not yet told grows
+    /// with the registry.
     ///
     /// # Errors
     /// The request can't be met, or nothing can be read or told.
     pub async fn sweep(
         &self,
         sweep: &Sweep<'_>,
-        each: &mut (dyn FnMut(&RepositoryId, &[Verdict]) + Send),
+        each: &mut (dyn FnMut(&RepositoryId, Swept<'_>) + Send),
     ) -> Result<Option<Position>, AuditError> {
         if sweep.request.cost {
             return Err(AuditError::Request(
                 "`cost` goes with `mode: monitor`: ask for it in an audit of its own".to_owned(),
             ));
         }
-        let now = OffsetDateTime::now_utc();
-        let occurred_at = now
+        let occurred_at = OffsetDateTime::now_utc()
             .format(&time::format_description::well_known::Rfc3339)
             .unwrap_or_default();
         let occurrence = |id: RepositoryId| Occurrence {
@@ -117,69 +137,161 @@ impl Pipeline {
             .policy(&occurrence(home))
             .await
             .map_err(AuditError::Aws)?;
-        let mut known = self.state.scan().await.map_err(|failure| {
+        let on_record = self.state.on_record().await.map_err(|failure| {
             AuditError::Aws(format!("the state table can't be read: {failure}"))
         })?;
-        // What is being recreated may be on no list: it is finished first, and once.
-        let mut to_do: Vec<RepositoryId> = Vec::new();
-        if sweep.request.next.is_none() {
-            let interrupted = known.iter().filter(|(_, known)| known.intent.is_some());
-            to_do.extend(
-                interrupted
-                    .filter_map(|(arn, _)| RepositoryId::from_arn(arn))
-                    .filter(|id| sweep.request.covers(id)),
-            );
-        }
-        let me = Lease {
-            owner: sweep.request_id.to_owned(),
-            until: sweep.ends_at,
+        let of_arns = |arns: &mut dyn Iterator<Item = &String>| -> Vec<RepositoryId> {
+            arns.filter_map(|arn| RepositoryId::from_arn(arn))
+                .filter(|id| sweep.request.covers(id))
+                .collect()
         };
-        let stopped = audit(
-            &self.clients,
-            &policy,
-            sweep.request,
-            sweep.home,
-            Some(sweep.stop_looking),
-            &mut |seen| {
-                let judged = match seen {
-                    Seen::Judged(judged) => *judged,
-                    // It is told of as an event of it would be.
-                    Seen::Unjudged { id, .. } => {
-                        to_do.push(id);
-                        return;
-                    }
-                };
-                let id = judged.repository.id.clone();
-                let known = known.remove(&id.arn()).unwrap_or_default();
-                if known.intent.is_some() {
-                    // It is among those to do already, or another one's business.
-                    return;
-                }
-                match settled_verdicts(judged, &known, &me, now.unix_timestamp()) {
-                    Some(verdicts) => each(&id, &verdicts),
-                    None => to_do.push(id),
-                }
-            },
-        )
-        .await?;
+        let mut request = sweep.request.clone();
+        let mut to_do = match &request.next {
+            // What is being recreated may be on no list: it is finished first, and once.
+            None => of_arns(
+                &mut on_record
+                    .iter()
+                    .filter(|(_, open)| **open)
+                    .map(|(arn, _)| arn),
+            ),
+            Some(next) => {
+                let position = Position::read(next).map_err(AuditError::Request)?;
+                of_arns(&mut position.left.iter())
+            }
+        };
+        let mut taken_up: BTreeSet<String> = to_do.iter().map(RepositoryId::arn).collect();
         let news = Mutex::new(Vec::new());
+        let stopped = loop {
+            let mut looked_at = Vec::new();
+            let waiting = AtomicUsize::new(to_do.len());
+            let enough = || waiting.load(Ordering::Relaxed) >= AT_A_TURN;
+            let stopped = audit(
+                &self.clients,
+                &policy,
+                &request,
+                sweep.home,
+                Some(sweep.stop_looking),
+                &enough,
+                &mut |seen| {
+                    let judged = match seen {
+                        Seen::Judged(judged) => *judged,
+                        // It is told of as an event of it would be.
+                        Seen::Unjudged { id, .. } => {
+                            waiting.fetch_add(1, Ordering::Relaxed);
+                            to_do.push(id);
+                            return;
+                        }
+                    };
+                    let arn = judged.repository.id.arn();
+                    match on_record.get(&arn) {
+                        Some(true) if taken_up.contains(&arn) => {}
+                        Some(true) => to_do.push(judged.repository.id),
+                        Some(false) => looked_at.push(judged),
+                        None => match settled_verdicts(&judged, &Known::default(), sweep) {
+                            Some(verdicts) => {
+                                each(&judged.repository.id, Swept::Judged(&verdicts));
+                                return;
+                            }
+                            None => to_do.push(judged.repository.id),
+                        },
+                    }
+                    waiting.fetch_add(1, Ordering::Relaxed);
+                },
+            )
+            .await?;
+            to_do.extend(self.compare_with_records(sweep, looked_at, each).await);
+            taken_up.extend(to_do.iter().map(RepositoryId::arn));
+            let left = self
+                .act(sweep, std::mem::take(&mut to_do), &occurrence, &news, each)
+                .await;
+            match stopped {
+                Some(position) if left.is_empty() && Instant::now() < sweep.stop_looking => {
+                    request.next = Some(position.write());
+                }
+                None if left.is_empty() => break None,
+                stopped => {
+                    let position = stopped.unwrap_or_else(|| Position {
+                        listed: true,
+                        ..Position::default()
+                    });
+                    let left = left.iter().map(RepositoryId::arn).collect();
+                    break Some(Position { left, ..position });
+                }
+            }
+        };
+        self.tell_all(sweep, &occurred_at, news.into_inner())
+            .await?;
+        Ok(stopped)
+    }
+
+    /// Hands over those of which everything is told; answers the others.
+    async fn compare_with_records(
+        &self,
+        sweep: &Sweep<'_>,
+        looked_at: Vec<Judged>,
+        each: &mut (dyn FnMut(&RepositoryId, Swept<'_>) + Send),
+    ) -> Vec<RepositoryId> {
+        let mut to_do = Vec::new();
+        let mut running = stream::iter(looked_at)
+            .map(|judged| async move {
+                // What can't be read now is read again on the way.
+                let known = self.state.load(&judged.repository.id).await.ok();
+                let verdicts = known.and_then(|known| settled_verdicts(&judged, &known, sweep));
+                (judged.repository.id, verdicts)
+            })
+            .buffer_unordered(READ_AT_ONCE);
+        while let Some((id, verdicts)) = running.next().await {
+            match verdicts {
+                Some(verdicts) => each(&id, Swept::Judged(&verdicts)),
+                None => to_do.push(id),
+            }
+        }
+        to_do
+    }
+
+    /// Sends each through the pipeline; answers those that there was no time for.
+    async fn act(
+        &self,
+        sweep: &Sweep<'_>,
+        to_do: Vec<RepositoryId>,
+        occurrence: &(dyn Fn(RepositoryId) -> Occurrence + Sync),
+        news: &Mutex<Vec<News>>,
+        each: &mut (dyn FnMut(&RepositoryId, Swept<'_>) + Send),
+    ) -> Vec<RepositoryId> {
+        let mut left = Vec::new();
         let mut running = stream::iter(to_do)
-            .map(|id| {
-                let (occurrence, news) = (occurrence(id.clone()), &news);
-                async move { (id, self.run_quietly(&occurrence, news).await) }
+            .map(|id| async move {
+                if Instant::now() >= sweep.stop_acting {
+                    return (id, None);
+                }
+                let result = self.run_quietly(&occurrence(id.clone()), news).await;
+                (id, Some(result))
             })
             .buffer_unordered(AT_ONCE);
         while let Some((id, result)) = running.next().await {
             match result {
-                Ok(verdicts) => each(&id, &verdicts),
-                // The next sweep tries again, and so does its next event.
-                Err(error) => tracing::warn!(%error, "left for the next sweep"),
+                None => left.push(id),
+                Some(Ok((
+                    Outcome {
+                        ignored: Some(why), ..
+                    },
+                    _,
+                ))) => {
+                    if why == GONE {
+                        each(&id, Swept::Gone);
+                    } else {
+                        each(&id, Swept::Unjudged(&why));
+                    }
+                }
+                Some(Ok((_, verdicts))) => each(&id, Swept::Judged(&verdicts)),
+                // Its next event or the next sweep tries again.
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "left for the next sweep");
+                    each(&id, Swept::Unjudged(&error.to_string()));
+                }
             }
         }
-        drop(running);
-        self.tell_all(sweep, &occurred_at, news.into_inner())
-            .await?;
-        Ok(stopped)
+        left
     }
 
     /// One message about all that is new; then it is written down.
@@ -203,35 +315,40 @@ impl Pipeline {
         if let Some(alert) = Alert::digest(account, region, &occasion, &told) {
             self.publish(&alert).await.map_err(AuditError::Aws)?;
         }
-        for news in &news {
-            self.settle_news(news).await;
-        }
+        stream::iter(&news)
+            .for_each_concurrent(READ_AT_ONCE, |news| self.settle_news(news))
+            .await;
         Ok(())
     }
 }
 
 /// What there is to say of a repository about which there is nothing to do: `None`, there is.
-fn settled_verdicts(judged: Judged, known: &Known, me: &Lease, now: i64) -> Option<Vec<Verdict>> {
+fn settled_verdicts(judged: &Judged, known: &Known, sweep: &Sweep<'_>) -> Option<Vec<Verdict>> {
     let Judged {
         repository,
         policy,
         findings,
     } = judged;
+    let me = Lease {
+        owner: sweep.request_id.to_owned(),
+        until: sweep.ends_at,
+    };
+    let now = OffsetDateTime::now_utc().unix_timestamp();
     let context = Context {
-        me,
+        me: &me,
         now,
         cause: "sweep",
         actor: None,
         created_at: repository.created_at,
     };
-    let plan = plan::plan(&policy, &repository, findings, Ok(known), &context);
+    let plan = plan::plan(policy, repository, findings.clone(), Ok(known), &context);
     let to_say = claims(known, &plan, &context);
     if known.quarantined() || !to_say.is_empty() || plan.recreation().is_some() {
         return None;
     }
     let nothing = BTreeMap::new();
     Some(outcome::verdicts(
-        &policy,
+        policy,
         &repository.id,
         &plan,
         &[],

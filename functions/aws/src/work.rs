@@ -36,6 +36,9 @@ const CLAIM_PAUSE: Duration = Duration::from_millis(200);
 /// How long an event waits for its turn with ECR. Less than a call that is made on the way: what was begun goes first.
 const TURN: Duration = Duration::from_secs(3);
 
+/// Why a repository is ignored that is not there.
+pub(crate) const GONE: &str = "the repository is gone";
+
 /// What one round came to.
 pub(crate) enum Round {
     Done(Outcome, Vec<Verdict>),
@@ -154,7 +157,7 @@ impl<'p> Work<'p> {
             Err(LoadError::Gone) => {
                 // Ours may be to bring it back: that must not be taken for nothing to do.
                 return match known {
-                    Ok(_) => Ok(self.ignored("the repository is gone")),
+                    Ok(_) => Ok(self.ignored(GONE)),
                     Err(why) => Err(format!(
                         "the repository is gone, and whether it is being recreated can't be told: {why}"
                     )),

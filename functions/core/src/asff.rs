@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::audit::AuditFinding;
+use crate::audit::{AuditFinding, UNJUDGED};
 use crate::finding::{Severity, Status};
 use crate::repository::{RepositoryId, partition};
 use crate::rules::entry;
@@ -31,6 +31,9 @@ pub fn active(finding: &AuditFinding, now: &str) -> Option<Value> {
         finding.status,
         Status::Open | Status::Withheld | Status::Failed
     ) {
+        return None;
+    }
+    if finding.rule == UNJUDGED {
         return None;
     }
     let id = RepositoryId::from_arn(&finding.repository)?;

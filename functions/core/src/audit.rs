@@ -10,6 +10,12 @@ use crate::policy::{Glob, Mode};
 use crate::repository::RepositoryId;
 use crate::storage::{StorageCost, cents};
 
+/// Advice is most of a finding's size. Of more than this, nobody reads it one by one, and a function has no room for it.
+const MOST_ADVISED: usize = 5000;
+
+/// Stands in the place of a rule where a repository was not judged.
+pub const UNJUDGED: &str = "not-judged";
+
 /// What to audit. Everything is optional.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -45,6 +51,15 @@ pub struct Position {
     pub page: Option<String>,
     /// What of that page was audited already.
     pub done: Vec<String>,
+    /// ARNs of what was looked at and is still to be acted on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<String>,
+    /// Everything was listed: only `left` remains.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub listed: bool,
+    /// ARNs of what could not be judged, so that Security Hub keeps what it knows of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unjudged: Vec<String>,
     /// When the first part began, in seconds since the epoch, as long as Security Hub has taken what was found since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported_since: Option<i64>,
@@ -87,6 +102,8 @@ pub struct Summary {
     pub repositories: usize,
     /// Without a finding that stands; what is exempt may.
     pub compliant: usize,
+    /// Could not be judged this time: neither compliant nor with a finding of its own.
+    pub unjudged: usize,
     /// By rule; what is exempt does not count.
     pub findings: BTreeMap<String, usize>,
     /// Only where it was asked for. What is free is taken off the first part of an audit.
@@ -149,6 +166,7 @@ impl Audit {
                 *count = count.saturating_add(1);
             }
             if let Some(findings) = &mut self.findings {
+                let advised = findings.len() < MOST_ADVISED;
                 findings.push(AuditFinding {
                     repository: id.arn(),
                     rule: verdict.rule.clone(),
@@ -156,9 +174,26 @@ impl Audit {
                     status: verdict.status,
                     detail: verdict.detail.clone(),
                     to_do: verdict.to_do.clone(),
-                    advice: verdict.advice.clone(),
+                    advice: verdict.advice.clone().filter(|_| advised),
                 });
             }
+        }
+    }
+
+    /// Adds a repository that could not be judged, and why.
+    pub fn add_unjudged(&mut self, id: &RepositoryId, why: &str) {
+        self.summary.repositories = self.summary.repositories.saturating_add(1);
+        self.summary.unjudged = self.summary.unjudged.saturating_add(1);
+        if let Some(findings) = &mut self.findings {
+            findings.push(AuditFinding {
+                repository: id.arn(),
+                rule: UNJUDGED.to_owned(),
+                severity: Severity::Informational,
+                status: Status::Open,
+                detail: format!("the repository was not judged this time: {why}"),
+                to_do: "its next event or the next sweep looks at it again".to_owned(),
+                advice: None,
+            });
         }
     }
 
@@ -223,6 +258,16 @@ mod tests {
         let summary = &audit.summary;
         assert_eq!((summary.repositories, summary.compliant), (3, 2));
         assert_eq!(summary.findings["mutable-tags"], 1);
+        audit.add_unjudged(&id("shop/d"), "it is throttled");
+        let summary = &audit.summary;
+        assert_eq!(
+            (summary.repositories, summary.compliant, summary.unjudged),
+            (4, 2, 1)
+        );
+        assert_eq!(
+            audit.findings.as_mut().and_then(Vec::pop).unwrap().rule,
+            UNJUDGED
+        );
         let json = serde_json::to_value(&audit).unwrap();
         assert_eq!(json["schema"], "ecr-warden.audit/1");
         assert_eq!(json["next"], serde_json::Value::Null);
@@ -274,6 +319,7 @@ mod tests {
             page: Some("t".to_owned()),
             done: vec!["shop/a".to_owned()],
             imported_since: Some(7),
+            ..Position::default()
         };
         assert_eq!(Position::read(&position.write()), Ok(position));
     }

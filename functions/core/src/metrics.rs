@@ -1,9 +1,12 @@
 //! What happened to an event as metrics, in CloudWatch's embedded metric format: lines of the log, no calls.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::audit::Audit;
 use crate::finding::Status;
 use crate::outcome::Outcome;
 
@@ -54,6 +57,43 @@ pub fn of_event(namespace: &str, outcome: &Outcome, occurred_at: &str, now: i64)
     lines
 }
 
+/// The lines for a part of a sweep. `Standing` is what stands, by rule; the parts of one sweep add up.
+#[must_use]
+pub fn of_sweep(namespace: &str, audit: &Audit, now: i64) -> Vec<Value> {
+    let findings = audit.findings.as_deref().unwrap_or_default();
+    let count = |status: Status| findings.iter().filter(|f| f.status == status).count();
+    let summary = &audit.summary;
+    let mut lines = vec![line(
+        namespace,
+        now,
+        &[],
+        vec![
+            ("Swept", "Count", json!(summary.repositories)),
+            ("Unjudged", "Count", json!(summary.unjudged)),
+            ("Repairs", "Count", json!(count(Status::Fixed))),
+            ("Failures", "Count", json!(count(Status::Failed))),
+        ],
+    )];
+    let mut standing = BTreeMap::<&str, usize>::new();
+    for finding in findings {
+        let stands = matches!(
+            finding.status,
+            Status::Open | Status::Withheld | Status::Failed
+        );
+        let count = standing.entry(&finding.rule).or_default();
+        *count = count.saturating_add(usize::from(stands));
+    }
+    lines.extend(standing.into_iter().map(|(rule, count)| {
+        line(
+            namespace,
+            now,
+            &[("Rule", rule)],
+            vec![("Standing", "Count", json!(count))],
+        )
+    }));
+    lines
+}
+
 fn line(
     namespace: &str,
     now: i64,
@@ -88,6 +128,46 @@ mod tests {
     use crate::finding::Severity;
     use crate::outcome::Verdict;
     use crate::repository::{RepositoryId, TagMutability};
+
+    #[test]
+    fn a_sweep_says_what_stands() {
+        let id = RepositoryId::new("123456789012", "eu-central-1", "shop/api").unwrap();
+        let mut audit = Audit::default();
+        let verdict = |status| Verdict {
+            rule: "mutable-tags".to_owned(),
+            severity: Severity::Medium,
+            status,
+            detail: String::new(),
+            to_do: String::new(),
+            advice: None,
+            since: None,
+            action: None,
+            news: true,
+        };
+        for status in [
+            Status::Fixed,
+            Status::Open,
+            Status::Exempt,
+            Status::Withheld,
+        ] {
+            audit.add(&id, &[verdict(status)]);
+        }
+        audit.add_unjudged(&id, "x");
+        let lines = of_sweep("ecr-warden/x", &audit, 7);
+        assert_eq!(
+            (
+                &lines[0]["Swept"],
+                &lines[0]["Repairs"],
+                &lines[0]["Unjudged"]
+            ),
+            (&json!(5), &json!(1), &json!(1))
+        );
+        assert_eq!(
+            (&lines[1]["Rule"], &lines[1]["Standing"]),
+            (&json!("mutable-tags"), &json!(2))
+        );
+        assert_eq!(lines[2]["Rule"], "not-judged");
+    }
 
     #[test]
     fn a_repair_is_counted_and_timed() {

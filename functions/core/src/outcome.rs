@@ -142,7 +142,7 @@ pub struct Outcome {
     repository: Option<String>,
     cause: Option<String>,
     /// Why nothing was looked at, `null` where it was.
-    pub(crate) ignored: Option<String>,
+    pub ignored: Option<String>,
     pub(crate) findings: Vec<OutcomeFinding>,
     pub(crate) actions: Vec<OutcomeAction>,
 }

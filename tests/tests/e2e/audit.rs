@@ -190,6 +190,49 @@ async fn a_schedule_starts_sweeps() {
     assert_eq!(digest["cause"], "sweep", "{digest}");
 }
 
+/// There is more to repair than an invocation has time for: it stops, tells what it did, and the rest goes on from there.
+#[tokio::test]
+async fn a_sweep_stops_in_time_and_goes_on() {
+    const FAULTY: usize = 200;
+    let world = World::own();
+    world
+        .set_policy("version: 1\nmode: enforce\nrules: { mutable-tags: {} }\n")
+        .await;
+    let mut inbox = world.inbox("long-sweep").await;
+    let name = |n| format!("shop/late{n:03}");
+    stream::iter(0..FAULTY)
+        .for_each_concurrent(16, async |n| drop(world.create(&name(n)).await))
+        .await;
+    world.set_timeout_of_auditor(12).await;
+    let proxy = &world.local.proxy;
+    proxy.delay("PutImageTagMutability", Duration::from_millis(500));
+    let (mut next, mut repositories, mut parts) = (Value::Null, 0, 0);
+    loop {
+        let mut request = json!({ "mode": "enforce" });
+        if !next.is_null() {
+            request["next"] = next.clone();
+        }
+        let auditor = &world.stack.auditor;
+        let part = world.invoke_function(auditor, &request).await.unwrap();
+        repositories += part["summary"]["repositories"].as_u64().unwrap();
+        assert_eq!(part["summary"]["unjudged"], 0, "{part}");
+        parts += 1;
+        next = part["next"].clone();
+        if next.is_null() {
+            break;
+        }
+        assert!(parts < 50, "it does not end");
+    }
+    assert!(parts > 1, "there was time for everything");
+    assert_eq!(repositories, 200, "each once");
+    for n in 0..FAULTY {
+        let mutability = world.mutability(&name(n)).await;
+        assert_eq!(mutability, ImageTagMutability::Immutable, "{n}");
+    }
+    let digests = inbox.alerts_of_arn("repository/*").await.unwrap();
+    assert_eq!(digests.len(), parts, "one for each part");
+}
+
 /// A sweep does what the events would have done, finishes what was cut short, and says it in one message.
 #[tokio::test]
 async fn a_sweep_repairs_and_tells_once() {
