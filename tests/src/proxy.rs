@@ -36,6 +36,10 @@ pub enum Fault {
     Cut,
     /// It takes so much longer.
     Delay(Duration),
+    /// AWS acts at once, and the answer comes when nobody waits for it any more: the SDK gives up an attempt after six seconds.
+    Late,
+    /// The call waits, and the plan is asked again in a moment: something else is to happen first.
+    Hold,
     /// AWS acts, and the function is killed before it hears of it.
     Kill,
 }
@@ -46,7 +50,14 @@ pub struct Call {
     /// `PutImageTagMutability`, `Publish`…
     pub operation: String,
     pub body: String,
+    /// Which invocation made it: X-Ray's trace. Empty where the function is not traced.
+    pub invocation: String,
 }
+
+/// Longer than an attempt of the SDK.
+const LATE: Duration = Duration::from_millis(6500);
+/// How soon a call that waits is asked about again.
+const HELD: Duration = Duration::from_millis(5);
 
 type Planned = Box<dyn FnMut(&Call) -> Option<Fault> + Send>;
 
@@ -56,6 +67,10 @@ struct Shared {
     /// The process whose children are the functions.
     parent: u32,
     calls: Vec<Call>,
+    /// What AWS may not have acted on yet, by number.
+    under_way: HashMap<u64, Call>,
+    /// How many there were.
+    numbered: u64,
     /// By a text that the bodies of the calls in question contain.
     plans: HashMap<String, Planned>,
     /// By operation: a port to send it to instead.
@@ -146,6 +161,19 @@ impl Proxy {
         shared.calls.iter().filter(about_it).cloned().collect()
     }
 
+    /// Whether AWS has acted on all calls so far whose bodies contain the text.
+    #[must_use]
+    pub fn is_at_rest(&self, about: &str) -> bool {
+        let shared = self.lock();
+        let mut under_way = shared.under_way.values();
+        !under_way.any(|call| call.body.contains(about))
+    }
+
+    /// Forgets the calls whose bodies contain the text: a long run has many.
+    pub fn forget(&self, about: &str) {
+        self.lock().calls.retain(|call| !call.body.contains(about));
+    }
+
     /// All calls so far.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -182,27 +210,28 @@ async fn serve(listener: std::net::TcpListener, shared: Arc<Mutex<Shared>>) {
 async fn handle(
     request: Request<Incoming>,
     peer: SocketAddr,
-    shared: &Mutex<Shared>,
+    shared: &Arc<Mutex<Shared>>,
     client: &Client<HttpConnector, Full<Bytes>>,
 ) -> Result<Response<Full<Bytes>>, Problem> {
     let (mut head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     let call = call(&head, &body);
-    let (upstream, parent, fault, delay) = {
-        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.calls.push(call.clone());
-        let fault = shared
-            .plans
-            .iter_mut()
-            .filter(|(about, _)| call.body.contains(about.as_str()))
-            .find_map(|(_, plan)| plan(&call));
-        let upstream = shared.routes.get(&call.operation).copied();
-        let delay = shared.delays.get(&call.operation).copied();
+    let mut fault = decide(shared, &call);
+    while fault == Some(Fault::Hold) {
+        tokio::time::sleep(HELD).await;
+        fault = decide(shared, &call);
+    }
+    let (upstream, parent, delay, acted) = {
+        // In the order in which they go on.
+        let mut locked = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        locked.calls.push(call.clone());
+        let upstream = locked.routes.get(&call.operation).copied();
+        let delay = locked.delays.get(&call.operation).copied();
         (
-            upstream.unwrap_or(shared.upstream),
-            shared.parent,
-            fault,
+            upstream.unwrap_or(locked.upstream),
+            locked.parent,
             delay,
+            UnderWay::begin(&mut locked, shared, &call),
         )
     };
     if let Some(delay) = delay {
@@ -217,7 +246,7 @@ async fn handle(
         }
         Some(Fault::Cut) => return Err("cut".into()),
         Some(Fault::Delay(by)) => tokio::time::sleep(by).await,
-        Some(Fault::DropAnswer | Fault::Kill) | None => {}
+        Some(Fault::DropAnswer | Fault::Kill | Fault::Late | Fault::Hold) | None => {}
     }
     if call.operation == "DescribePullThroughCacheRules" {
         let shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
@@ -235,9 +264,14 @@ async fn handle(
         .map_or("/", |path| path.as_str())
         .to_owned();
     head.uri = format!("http://127.0.0.1:{upstream}{path}").parse()?;
-    let answer = client
-        .request(Request::from_parts(head, Full::new(body)))
-        .await?;
+    // A task of its own: what has reached AWS is acted on, though its caller dies meanwhile.
+    let sent = client.request(Request::from_parts(head, Full::new(body)));
+    let answer = tokio::spawn(async move {
+        let answer = sent.await;
+        drop(acted);
+        answer
+    });
+    let answer = answer.await??;
     let (mut head, body) = answer.into_parts();
     let mut body = body.collect().await?.to_bytes();
     // The caller's own request says whether it may; ministack answers it with less than there is.
@@ -252,8 +286,46 @@ async fn handle(
             Err("killed".into())
         }
         Some(Fault::DropAnswer) => Err("dropped".into()),
+        Some(Fault::Late) => {
+            tokio::time::sleep(LATE).await;
+            Err("late".into())
+        }
         _ => Ok(Response::from_parts(head, Full::new(body))),
     }
+}
+
+/// A call that AWS may not have acted on; it has, or never will, when this is dropped.
+struct UnderWay {
+    shared: Arc<Mutex<Shared>>,
+    number: u64,
+}
+
+impl UnderWay {
+    fn begin(locked: &mut Shared, shared: &Arc<Mutex<Shared>>, call: &Call) -> Self {
+        locked.numbered = locked.numbered.wrapping_add(1);
+        let number = locked.numbered;
+        locked.under_way.insert(number, call.clone());
+        Self {
+            shared: Arc::clone(shared),
+            number,
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.under_way.remove(&self.number);
+    }
+}
+
+/// What is planned for a call.
+fn decide(shared: &Mutex<Shared>, call: &Call) -> Option<Fault> {
+    let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+    let plans = shared.plans.iter_mut();
+    plans
+        .filter(|(about, _)| call.body.contains(about.as_str()))
+        .find_map(|(_, plan)| plan(call))
 }
 
 /// All repositories, as the account's root may ask.
@@ -359,8 +431,11 @@ fn call(head: &hyper::http::request::Parts, body: &Bytes) -> Call {
             .unwrap_or(head.uri.path())
             .to_owned(),
     };
+    let trace = head.headers.get("x-amzn-trace-id");
+    let trace = trace.and_then(|trace| trace.to_str().ok());
     Call {
         operation,
+        invocation: trace.unwrap_or_default().to_owned(),
         body: text.replace("%2F", "/").replace("%3A", ":"),
     }
 }
@@ -372,9 +447,10 @@ fn error(status: StatusCode, code: &str) -> Response<Full<Bytes>> {
     response
 }
 
-/// Kills the function whose end of a connection has this port. Only children of the local AWS are looked at.
+/// Kills the function whose end of a connection has this port. Only children of the local AWS are looked at. A function works on
+/// one event at a time, and while it waits for an answer that is the event that the call is about.
 fn kill_owner_of(port: u16, parent: u32) {
-    let Ok(processes) = std::fs::read_dir("/proc") else {
+    let (Some(socket), Ok(processes)) = (socket_of(port), std::fs::read_dir("/proc")) else {
         return;
     };
     for process in processes.flatten() {
@@ -385,10 +461,11 @@ fn kill_owner_of(port: u16, parent: u32) {
         else {
             continue;
         };
-        if parent_of(pid) == Some(parent) && has_connection_from(pid, port) {
+        if parent_of(pid) == Some(parent) && has_open(pid, &socket) {
             let _ = std::process::Command::new("kill")
                 .args(["-9", &pid.to_string()])
                 .status();
+            return;
         }
     }
 }
@@ -399,22 +476,20 @@ fn parent_of(pid: u32) -> Option<u32> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
-fn has_connection_from(pid: u32, port: u16) -> bool {
-    let table = std::fs::read_to_string(format!("/proc/{pid}/net/tcp")).unwrap_or_default();
-    let local = format!("0100007F:{port:04X}");
-    let inodes: Vec<String> = table
-        .lines()
-        .filter_map(|line| {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            (fields.get(1) == Some(&local.as_str()))
-                .then(|| format!("socket:[{}]", fields.get(9).unwrap_or(&"")))
-        })
-        .collect();
+/// The end of a connection that has this port, as the list of a process's open files names it.
+fn socket_of(port: u16) -> Option<String> {
+    let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
+    let local = format!(": 0100007F:{port:04X} ");
+    let line = table.lines().find(|line| line.contains(&local))?;
+    let inode = line.split_whitespace().nth(9)?;
+    Some(format!("socket:[{inode}]"))
+}
+
+fn has_open(pid: u32, socket: &str) -> bool {
     let Ok(files) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
         return false;
     };
-    files.flatten().any(|file| {
-        std::fs::read_link(file.path())
-            .is_ok_and(|link| inodes.iter().any(|inode| link.to_str() == Some(inode)))
-    })
+    files
+        .flatten()
+        .any(|file| std::fs::read_link(file.path()).is_ok_and(|link| link.to_str() == Some(socket)))
 }
