@@ -189,6 +189,7 @@ async fn serve(listener: std::net::TcpListener, shared: Arc<Mutex<Shared>>) {
     let Ok(listener) = TcpListener::from_std(listener) else {
         return;
     };
+    let own = listener.local_addr().map_or(0, |address| address.port());
     let client: Client<HttpConnector, Full<Bytes>> = Client::builder(TokioExecutor::new())
         .pool_max_idle_per_host(64)
         .build_http();
@@ -198,7 +199,8 @@ async fn serve(listener: std::net::TcpListener, shared: Arc<Mutex<Shared>>) {
         };
         let (shared, client) = (Arc::clone(&shared), client.clone());
         tokio::spawn(async move {
-            let service = service_fn(|request| handle(request, peer, &shared, &client));
+            let service =
+                service_fn(|request| handle(request, (peer.port(), own), &shared, &client));
             // A closed connection is one of the things that happen here.
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
@@ -209,7 +211,7 @@ async fn serve(listener: std::net::TcpListener, shared: Arc<Mutex<Shared>>) {
 
 async fn handle(
     request: Request<Incoming>,
-    peer: SocketAddr,
+    (from, to): (u16, u16),
     shared: &Arc<Mutex<Shared>>,
     client: &Client<HttpConnector, Full<Bytes>>,
 ) -> Result<Response<Full<Bytes>>, Problem> {
@@ -282,7 +284,7 @@ async fn handle(
     }
     match fault {
         Some(Fault::Kill) => {
-            kill_owner_of(peer.port(), parent);
+            kill_owner_of(from, to, parent);
             Err("killed".into())
         }
         Some(Fault::DropAnswer) => Err("dropped".into()),
@@ -449,8 +451,8 @@ fn error(status: StatusCode, code: &str) -> Response<Full<Bytes>> {
 
 /// Kills the function whose end of a connection has this port. Only children of the local AWS are looked at. A function works on
 /// one event at a time, and while it waits for an answer that is the event that the call is about.
-fn kill_owner_of(port: u16, parent: u32) {
-    let (Some(socket), Ok(processes)) = (socket_of(port), std::fs::read_dir("/proc")) else {
+fn kill_owner_of(port: u16, to: u16, parent: u32) {
+    let (Some(socket), Ok(processes)) = (socket_of(port, to), std::fs::read_dir("/proc")) else {
         return;
     };
     for process in processes.flatten() {
@@ -476,11 +478,12 @@ fn parent_of(pid: u32) -> Option<u32> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// The end of a connection that has this port, as the list of a process's open files names it.
-fn socket_of(port: u16) -> Option<String> {
+/// The end of a connection that goes from this port to that one, as the list of a process's open files names it. Connections
+/// to others may go from the same port.
+fn socket_of(port: u16, to: u16) -> Option<String> {
     let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
-    let local = format!(": 0100007F:{port:04X} ");
-    let line = table.lines().find(|line| line.contains(&local))?;
+    let ends = format!(": 0100007F:{port:04X} 0100007F:{to:04X} ");
+    let line = table.lines().find(|line| line.contains(&ends))?;
     let inode = line.split_whitespace().nth(9)?;
     Some(format!("socket:[{inode}]"))
 }
