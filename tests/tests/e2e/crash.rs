@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ecr_warden_tests::inbox::Inbox;
-use ecr_warden_tests::local_aws::{LocalAws, Stack};
 use ecr_warden_tests::proxy::Fault;
 use futures_util::stream::{self, StreamExt};
 use serde_json::Value;
@@ -34,21 +33,20 @@ pub(crate) const FAULTS: [Fault; 7] = [
 ];
 
 /// One of its own for all scenarios: each has its own repositories and its part of the policy.
-pub(crate) async fn world() -> World {
-    static WORLD: OnceCell<(&'static LocalAws, &'static Stack)> = OnceCell::const_new();
-    let (local, stack) = WORLD
-        .get_or_init(async || {
-            let world = World::own();
-            world.set_policy(scenarios::POLICY).await;
-            world.trace().await;
-            (world.local, world.stack)
-        })
-        .await;
-    World {
-        local,
-        stack,
-        clients: local.clients(),
-    }
+async fn world() -> World {
+    static WORLD: OnceCell<World> = OnceCell::const_new();
+    traced(&WORLD, scenarios::POLICY).await
+}
+
+/// A local AWS for some tests, with a policy, where each call says which invocation made it.
+pub(crate) async fn traced(world: &'static OnceCell<World>, policy: &str) -> World {
+    let begin = async || {
+        let world = World::own();
+        world.set_policy(policy).await;
+        world.trace().await;
+        world
+    };
+    world.get_or_init(begin).await.again()
 }
 
 /// What a failing call came to.

@@ -77,6 +77,14 @@ impl World {
         }
     }
 
+    /// The same for another test: connections belong to the test that opens them.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            clients: self.local.clients(),
+            ..*self
+        }
+    }
+
     pub(crate) async fn inbox(&self, name: &str) -> Inbox {
         Inbox::open(&self.clients, &self.stack.topic_arn, name)
             .await
