@@ -42,4 +42,6 @@ pub use sweep::Sweep;
 pub use webhook::{Posted, Webhook};
 
 #[cfg(test)]
+mod crossed;
+#[cfg(test)]
 mod mocked;

@@ -171,19 +171,12 @@ async fn whatever_fails_in(world: &World, scenario: Scenario) {
         due.map(move |fault| (nth, FAULTS[fault]))
     });
     let due: Vec<(usize, Fault)> = due.collect();
-    let began = std::time::Instant::now();
     let tries = due.iter();
     let tries = tries.map(|(nth, fault)| fail_at(world, scenario, *fault, *nth, &inbox));
     let tried: Vec<Tried> = stream::iter(tries)
         .buffer_unordered(SIDE_BY_SIDE)
         .collect()
         .await;
-    eprintln!(
-        "{scenario:?} {} calls, {} tries, {:?}",
-        calls.len(),
-        due.len(),
-        began.elapsed()
-    );
     let missed = tried.iter().filter(|one| !one.hit).count();
     let wrong: Vec<String> = tried.into_iter().filter_map(|one| one.wrong).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

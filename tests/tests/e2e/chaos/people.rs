@@ -27,6 +27,8 @@ pub(crate) struct Made {
     pub(crate) change: Change,
     /// How many calls about the repository had gone to AWS before.
     pub(crate) after: usize,
+    /// The rule that has nothing to object to any more.
+    pub(crate) cures: Option<&'static str>,
 }
 
 impl Change {
@@ -53,6 +55,7 @@ impl Change {
     pub(crate) async fn make(self, world: &World, name: &str) -> Option<Made> {
         let after = world.local.proxy.calls(name).len();
         let ecr = &world.clients.ecr;
+        let mut cures = (self == Self::Lifecycle).then_some("no-lifecycle-policy");
         let made = match self {
             Self::Tag => {
                 let request = ecr.tag_resource().resource_arn(arn(name));
@@ -69,25 +72,26 @@ impl Change {
                 let request = request.lifecycle_policy_text(LIFECYCLE);
                 request.send().await.ok().map(|_| ())
             }
-            Self::Statement => self.add_statement(world, name).await,
+            Self::Statement => {
+                let found = look(world, name).await?;
+                // People add to what they see, and while it is being made again they see nothing.
+                let policy = match found.policy.strip_suffix("]}") {
+                    Some(before) => format!("{before},{OF_SOMEBODY}]}}"),
+                    None => {
+                        cures = Some("public-access");
+                        policy_of(&format!("{OWN},{OF_SOMEBODY}"))
+                    }
+                };
+                let request = ecr.set_repository_policy().repository_name(name);
+                request.policy_text(policy).send().await.ok().map(|_| ())
+            }
             Self::Push => push(world, name).await,
         };
         made.map(|()| Made {
             change: self,
             after,
+            cures,
         })
-    }
-
-    async fn add_statement(self, world: &World, name: &str) -> Option<()> {
-        let found = look(world, name).await?;
-        // People add to what they see, and see at times nothing.
-        let policy = match found.policy.strip_suffix("]}") {
-            Some(before) => format!("{before},{OF_SOMEBODY}]}}"),
-            None => policy_of(&format!("{OWN},{OF_SOMEBODY}")),
-        };
-        let request = world.clients.ecr.set_repository_policy();
-        let request = request.repository_name(name).policy_text(policy);
-        request.send().await.ok().map(|_| ())
     }
 
     /// By which calls the function sees it, and by which it may overwrite it.
@@ -139,7 +143,7 @@ impl Made {
         writes.any(|(at, write)| {
             let before = calls.iter().take(at).enumerate();
             let own = before.filter(|(_, call)| call.invocation == write.invocation);
-            let last = own.filter(|(_, call)| call.operation == seen).last();
+            let last = own.filter(|(_, call)| call.operation == seen).next_back();
             last.is_some_and(|(read, _)| read < self.after)
         })
     }

@@ -166,10 +166,8 @@ impl Scenario {
         if self == Self::Settling {
             // What fails for good is the sweep's.
             let _ = eventually("its return", COMES_BACK_WITHIN, || async {
-                let is_done = world.mutability(name).await == ImageTagMutability::Immutable;
-                let waits = world.state(name).await;
-                let is_told = !waits.iter().any(|kind| kind.starts_with("finding#"));
-                Ok((is_done && is_told).then_some(()))
+                let settled = world.state(name).await == ["fix#mutable-tags"];
+                Ok(settled.then_some(()))
             })
             .await;
         }
