@@ -142,8 +142,8 @@ impl Made {
         let mut writes = later.filter(|(_, call)| overwritten.contains(&call.operation.as_str()));
         writes.any(|(at, write)| {
             let before = calls.iter().take(at).enumerate();
-            let own = before.filter(|(_, call)| call.invocation == write.invocation);
-            let last = own.filter(|(_, call)| call.operation == seen).next_back();
+            let mut own = before.filter(|(_, call)| call.invocation == write.invocation);
+            let last = own.rfind(|(_, call)| call.operation == seen);
             last.is_some_and(|(read, _)| read < self.after)
         })
     }

@@ -89,33 +89,37 @@ async fn a_repair_of_the_registrys_scanning() {
         )
         .await;
     let inbox = Mutex::new(world.inbox("crash-registry").await);
-    let unclaimed = |call: &Call| call.operation != "Publish";
-    each(&world, &quick(), unclaimed, async |name| {
-        let basic = registry.put_registry_scanning_configuration();
-        let basic = basic.scan_type(ScanType::Basic).set_rules(Some(Vec::new()));
-        basic.send().await.unwrap();
-        world.create(name).await;
-        let event = call("CreateRepository", name);
-        let _ = world.deliver_as(&format!("event-{name}"), &event).await;
-        world.local.proxy.calm("");
-        world.let_leases_run_out(name).await;
-        Scenario::Several.sweep(&world, name).await;
-        let found = registry.get_registry_scanning_configuration();
-        let found = found.send().await.unwrap().scanning_configuration.unwrap();
-        let mut wrong = Vec::new();
-        if found.rules().is_empty() {
-            wrong.push(format!("{found:?}"));
-        }
-        if !told(name, &inbox)
-            .await
-            .contains(&"no-scan-on-push".to_owned())
-        {
-            wrong.push("nobody was told".to_owned());
-        }
-        inbox.lock().await.take().await.unwrap();
-        world.forget(name).await;
-        wrong
-    })
+    each(
+        &world,
+        &quick(),
+        |_| true,
+        async |name| {
+            let basic = registry.put_registry_scanning_configuration();
+            let basic = basic.scan_type(ScanType::Basic).set_rules(Some(Vec::new()));
+            basic.send().await.unwrap();
+            world.create(name).await;
+            let event = call("CreateRepository", name);
+            let _ = world.deliver_as(&format!("event-{name}"), &event).await;
+            world.local.proxy.calm("");
+            world.let_leases_run_out(name).await;
+            Scenario::Several.sweep(&world, name).await;
+            let found = registry.get_registry_scanning_configuration();
+            let found = found.send().await.unwrap().scanning_configuration.unwrap();
+            let mut wrong = Vec::new();
+            if found.rules().is_empty() {
+                wrong.push(format!("{found:?}"));
+            }
+            if !told(name, &inbox)
+                .await
+                .contains(&"no-scan-on-push".to_owned())
+            {
+                wrong.push("nobody was told".to_owned());
+            }
+            inbox.lock().await.take().await.unwrap();
+            world.forget(name).await;
+            wrong
+        },
+    )
     .await;
 }
 
