@@ -102,9 +102,10 @@ impl Life {
             }
             calls += 1;
             let fault = chance.once_in(rarity).then(|| chance.fault());
+            // What is delayed has not arrived when its caller dies meanwhile.
             let acts = !matches!(
                 fault,
-                Some(Fault::Throttle | Fault::ServerError | Fault::Cut)
+                Some(Fault::Throttle | Fault::ServerError | Fault::Cut | Fault::Delay(_))
             );
             let unclaimed = claims.may_be_unclaimed(call, acts);
             let spared = unclaimed || (!alone && claims.is_telling(call));
