@@ -78,6 +78,26 @@ impl Inbox {
     /// # Errors
     /// As above.
     pub async fn alerts_of_arn(&mut self, ending: &str) -> Result<Vec<Value>, Problem> {
+        self.receive().await?;
+        let is_of = |alert: &&Value| {
+            alert
+                .pointer("/repository")
+                .and_then(Value::as_str)
+                .is_some_and(|arn| arn.ends_with(ending))
+        };
+        Ok(self.alerts.iter().filter(is_of).cloned().collect())
+    }
+
+    /// Takes out all alerts that have come since this was asked last.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn take(&mut self) -> Result<Vec<Value>, Problem> {
+        self.receive().await?;
+        Ok(std::mem::take(&mut self.alerts))
+    }
+
+    async fn receive(&mut self) -> Result<(), Problem> {
         loop {
             let page = self
                 .clients
@@ -88,7 +108,7 @@ impl Inbox {
                 .send()
                 .await?;
             if page.messages().is_empty() {
-                break;
+                return Ok(());
             }
             for message in page.messages() {
                 let envelope: Value = serde_json::from_str(message.body().unwrap_or_default())?;
@@ -110,13 +130,6 @@ impl Inbox {
                     .await?;
             }
         }
-        let is_of = |alert: &&Value| {
-            alert
-                .pointer("/repository")
-                .and_then(Value::as_str)
-                .is_some_and(|arn| arn.ends_with(ending))
-        };
-        Ok(self.alerts.iter().filter(is_of).cloned().collect())
     }
 
     /// Waits for an alert of a repository.

@@ -7,6 +7,7 @@ pub mod inbox;
 pub mod local_aws;
 pub mod moto;
 pub mod oci;
+mod processes;
 pub mod proxy;
 pub mod relay;
 pub mod samples;

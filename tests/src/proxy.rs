@@ -22,6 +22,7 @@ use tokio::net::TcpListener;
 
 use crate::Problem;
 use crate::local_aws::REGION;
+use crate::processes::kill_owner_of;
 
 /// What happens to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,10 @@ pub enum Fault {
     Cut,
     /// It takes so much longer.
     Delay(Duration),
+    /// AWS acts at once, and the answer comes when nobody waits for it any more: the SDK gives up an attempt after six seconds.
+    Late,
+    /// The call waits, and the plan is asked again in a moment: something else is to happen first.
+    Hold,
     /// AWS acts, and the function is killed before it hears of it.
     Kill,
 }
@@ -46,7 +51,14 @@ pub struct Call {
     /// `PutImageTagMutability`, `Publish`…
     pub operation: String,
     pub body: String,
+    /// Which invocation made it: X-Ray's trace. Empty where the function is not traced.
+    pub invocation: String,
 }
+
+/// Longer than an attempt of the SDK.
+const LATE: Duration = Duration::from_millis(6500);
+/// How soon a call that waits is asked about again.
+const HELD: Duration = Duration::from_millis(5);
 
 type Planned = Box<dyn FnMut(&Call) -> Option<Fault> + Send>;
 
@@ -56,6 +68,10 @@ struct Shared {
     /// The process whose children are the functions.
     parent: u32,
     calls: Vec<Call>,
+    /// What AWS may not have acted on yet, by number.
+    under_way: HashMap<u64, Call>,
+    /// How many there were.
+    numbered: u64,
     /// By a text that the bodies of the calls in question contain.
     plans: HashMap<String, Planned>,
     /// By operation: a port to send it to instead.
@@ -186,6 +202,19 @@ impl Proxy {
         shared.calls.iter().filter(about_it).cloned().collect()
     }
 
+    /// Whether AWS has acted on all calls so far whose bodies contain the text.
+    #[must_use]
+    pub fn is_at_rest(&self, about: &str) -> bool {
+        let shared = self.lock();
+        let mut under_way = shared.under_way.values();
+        !under_way.any(|call| call.body.contains(about))
+    }
+
+    /// Forgets the calls whose bodies contain the text: a long run has many.
+    pub fn forget(&self, about: &str) {
+        self.lock().calls.retain(|call| !call.body.contains(about));
+    }
+
     /// All calls so far.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -201,6 +230,7 @@ async fn serve(listener: std::net::TcpListener, shared: Arc<Mutex<Shared>>) {
     let Ok(listener) = TcpListener::from_std(listener) else {
         return;
     };
+    let own = listener.local_addr().map_or(0, |address| address.port());
     let client: Client<HttpConnector, Full<Bytes>> = Client::builder(TokioExecutor::new())
         .pool_max_idle_per_host(64)
         .build_http();
@@ -210,7 +240,8 @@ async fn serve(listener: std::net::TcpListener, shared: Arc<Mutex<Shared>>) {
         };
         let (shared, client) = (Arc::clone(&shared), client.clone());
         tokio::spawn(async move {
-            let service = service_fn(|request| handle(request, peer, &shared, &client));
+            let service =
+                service_fn(|request| handle(request, (peer.port(), own), &shared, &client));
             // A closed connection is one of the things that happen here.
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
@@ -221,38 +252,36 @@ async fn serve(listener: std::net::TcpListener, shared: Arc<Mutex<Shared>>) {
 
 async fn handle(
     request: Request<Incoming>,
-    peer: SocketAddr,
-    shared: &Mutex<Shared>,
+    (from, to): (u16, u16),
+    shared: &Arc<Mutex<Shared>>,
     client: &Client<HttpConnector, Full<Bytes>>,
 ) -> Result<Response<Full<Bytes>>, Problem> {
     let (mut head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     let call = call(&head, &body);
-    let (upstream, parent, fault, delay) = {
-        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.calls.push(call.clone());
-        let fault = shared
-            .plans
-            .iter_mut()
-            .filter(|(about, _)| call.body.contains(about.as_str()))
-            .find_map(|(_, plan)| plan(&call));
-        let upstream = shared.routes.get(&call.operation).copied();
-        let delay = shared.delays.get(&call.operation).copied();
-        let fault = if is_ecr(&head) {
-            shared.ecr_calls.push(Instant::now());
-            let throttled = shared
-                .ecr_limit
-                .as_mut()
-                .is_some_and(|limit| !limit.lets_through());
-            fault.or(throttled.then_some(Fault::Throttle))
-        } else {
-            fault
-        };
+    let mut fault = decide(shared, &call);
+    while fault == Some(Fault::Hold) {
+        tokio::time::sleep(HELD).await;
+        fault = decide(shared, &call);
+    }
+    let (upstream, parent, delay, acted) = {
+        // In the order in which they go on.
+        let mut locked = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        locked.calls.push(call.clone());
+        let upstream = locked.routes.get(&call.operation).copied();
+        let delay = locked.delays.get(&call.operation).copied();
+        if is_ecr(&head) {
+            locked.ecr_calls.push(Instant::now());
+            let limit = locked.ecr_limit.as_mut();
+            if limit.is_some_and(|limit| !limit.lets_through()) {
+                fault = fault.or(Some(Fault::Throttle));
+            }
+        }
         (
-            upstream.unwrap_or(shared.upstream),
-            shared.parent,
-            fault,
+            upstream.unwrap_or(locked.upstream),
+            locked.parent,
             delay,
+            UnderWay::begin(&mut locked, shared, &call),
         )
     };
     if let Some(delay) = delay {
@@ -267,7 +296,7 @@ async fn handle(
         }
         Some(Fault::Cut) => return Err("cut".into()),
         Some(Fault::Delay(by)) => tokio::time::sleep(by).await,
-        Some(Fault::DropAnswer | Fault::Kill) | None => {}
+        Some(Fault::DropAnswer | Fault::Kill | Fault::Late | Fault::Hold) | None => {}
     }
     if call.operation == "DescribePullThroughCacheRules" {
         let shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
@@ -285,9 +314,14 @@ async fn handle(
         .map_or("/", |path| path.as_str())
         .to_owned();
     head.uri = format!("http://127.0.0.1:{upstream}{path}").parse()?;
-    let answer = client
-        .request(Request::from_parts(head, Full::new(body)))
-        .await?;
+    // A task of its own: what has reached AWS is acted on, though its caller dies meanwhile.
+    let sent = client.request(Request::from_parts(head, Full::new(body)));
+    let answer = tokio::spawn(async move {
+        let answer = sent.await;
+        drop(acted);
+        answer
+    });
+    let answer = answer.await??;
     let (mut head, body) = answer.into_parts();
     let mut body = body.collect().await?.to_bytes();
     // The caller's own request says whether it may; ministack answers it with less than there is.
@@ -298,12 +332,50 @@ async fn handle(
     }
     match fault {
         Some(Fault::Kill) => {
-            kill_owner_of(peer.port(), parent);
+            kill_owner_of(from, to, parent);
             Err("killed".into())
         }
         Some(Fault::DropAnswer) => Err("dropped".into()),
+        Some(Fault::Late) => {
+            tokio::time::sleep(LATE).await;
+            Err("late".into())
+        }
         _ => Ok(Response::from_parts(head, Full::new(body))),
     }
+}
+
+/// A call that AWS may not have acted on; it has, or never will, when this is dropped.
+struct UnderWay {
+    shared: Arc<Mutex<Shared>>,
+    number: u64,
+}
+
+impl UnderWay {
+    fn begin(locked: &mut Shared, shared: &Arc<Mutex<Shared>>, call: &Call) -> Self {
+        locked.numbered = locked.numbered.wrapping_add(1);
+        let number = locked.numbered;
+        locked.under_way.insert(number, call.clone());
+        Self {
+            shared: Arc::clone(shared),
+            number,
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.under_way.remove(&self.number);
+    }
+}
+
+/// What is planned for a call.
+fn decide(shared: &Mutex<Shared>, call: &Call) -> Option<Fault> {
+    let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+    let plans = shared.plans.iter_mut();
+    plans
+        .filter(|(about, _)| call.body.contains(about.as_str()))
+        .find_map(|(_, plan)| plan(call))
 }
 
 /// All repositories, as the account's root may ask.
@@ -417,8 +489,11 @@ fn call(head: &hyper::http::request::Parts, body: &Bytes) -> Call {
             .unwrap_or(head.uri.path())
             .to_owned(),
     };
+    let trace = head.headers.get("x-amzn-trace-id");
+    let trace = trace.and_then(|trace| trace.to_str().ok());
     Call {
         operation,
+        invocation: trace.unwrap_or_default().to_owned(),
         body: text.replace("%2F", "/").replace("%3A", ":"),
     }
 }
@@ -428,51 +503,4 @@ fn error(status: StatusCode, code: &str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     response
-}
-
-/// Kills the function whose end of a connection has this port. Only children of the local AWS are looked at.
-fn kill_owner_of(port: u16, parent: u32) {
-    let Ok(processes) = std::fs::read_dir("/proc") else {
-        return;
-    };
-    for process in processes.flatten() {
-        let Some(pid) = process
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<u32>().ok())
-        else {
-            continue;
-        };
-        if parent_of(pid) == Some(parent) && has_connection_from(pid, port) {
-            let _ = std::process::Command::new("kill")
-                .args(["-9", &pid.to_string()])
-                .status();
-        }
-    }
-}
-
-fn parent_of(pid: u32) -> Option<u32> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find(|line| line.starts_with("PPid:"))?;
-    line.split_whitespace().nth(1)?.parse().ok()
-}
-
-fn has_connection_from(pid: u32, port: u16) -> bool {
-    let table = std::fs::read_to_string(format!("/proc/{pid}/net/tcp")).unwrap_or_default();
-    let local = format!("0100007F:{port:04X}");
-    let inodes: Vec<String> = table
-        .lines()
-        .filter_map(|line| {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            (fields.get(1) == Some(&local.as_str()))
-                .then(|| format!("socket:[{}]", fields.get(9).unwrap_or(&"")))
-        })
-        .collect();
-    let Ok(files) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
-        return false;
-    };
-    files.flatten().any(|file| {
-        std::fs::read_link(file.path())
-            .is_ok_and(|link| inodes.iter().any(|inode| link.to_str() == Some(inode)))
-    })
 }

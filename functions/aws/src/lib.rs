@@ -43,4 +43,6 @@ pub use sweep::{Sweep, Swept};
 pub use webhook::{Posted, Webhook};
 
 #[cfg(test)]
+mod crossed;
+#[cfg(test)]
 mod mocked;

@@ -318,3 +318,17 @@ impl Pipeline {
         join_all(writes).await;
     }
 }
+
+#[cfg(test)]
+impl Pipeline {
+    pub(crate) fn in_test(clients: Clients, policy: Policy) -> Self {
+        Self {
+            state: State::new(&clients, "state".to_owned()),
+            sns: OnceLock::new(),
+            topic_arn: "arn:aws:sns:eu-central-1:123456789012:alerts".to_owned(),
+            policy: PolicySource::fixed(policy),
+            revisits: None,
+            clients,
+        }
+    }
+}

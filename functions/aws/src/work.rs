@@ -432,7 +432,7 @@ impl<'p> Work<'p> {
     ) -> Result<Round, String> {
         let context = self.context(created_at, now);
         let nothing = Known::default();
-        let all = claims(known.unwrap_or(&nothing), &plan, &context);
+        let mut all = claims(known.unwrap_or(&nothing), &plan, &context);
         let recorded = known.is_ok();
         let (claimed, results) = tokio::join!(
             async {
@@ -444,9 +444,16 @@ impl<'p> Work<'p> {
             },
             self.repair(&all)
         );
+        let mut others = false;
         match claimed {
             Ok(true) => {}
-            Ok(false) => return Ok(Round::Again),
+            Ok(false) => {
+                all = self.claim_each(all, now).await;
+                if all.is_empty() {
+                    return Ok(Round::Again);
+                }
+                others = true;
+            }
             // The alert matters more than its record: it may come twice, it is never lost.
             Err(why) => tracing::error!(repository = %self.id(), %why, "not recorded"),
         }
@@ -466,9 +473,14 @@ impl<'p> Work<'p> {
             created_at,
             recorded,
         };
+        let round = if others {
+            Round::Again
+        } else {
+            Round::Done(outcome, verdicts.clone())
+        };
         if let Some(quietly) = self.quietly {
             quietly.lock().await.push(news);
-            return Ok(Round::Done(outcome, verdicts));
+            return Ok(round);
         }
         let occasion = Occasion {
             id: &self.occurrence.request_id,
@@ -480,7 +492,31 @@ impl<'p> Work<'p> {
             self.pipeline.publish(&alert).await?;
         }
         self.pipeline.settle_news(&news).await;
-        Ok(Round::Done(outcome, verdicts))
+        Ok(round)
+    }
+
+    /// Somebody was faster with some of it. They may have looked when the rest was not there yet, or was repaired by us already:
+    /// then nobody but us knows of it. Answers what is ours to tell.
+    async fn claim_each(&self, all: Vec<Claim>, now: i64) -> Vec<Claim> {
+        if all.len() == 1 {
+            return Vec::new();
+        }
+        let claimed = all
+            .iter()
+            .map(|one| self.claim(std::slice::from_ref(one), now));
+        let claimed = join_all(claimed).await;
+        let ours = all
+            .into_iter()
+            .zip(claimed)
+            .filter_map(|(one, claimed)| match claimed {
+                Ok(ours) => ours.then_some(one),
+                // As above.
+                Err(why) => {
+                    tracing::error!(repository = %self.id(), %why, "not recorded");
+                    Some(one)
+                }
+            });
+        ours.collect()
     }
 
     /// Without a claim a retry would not know what there is to tell, so it is worth some patience; the alert can't wait for long.

@@ -15,6 +15,7 @@ mod chaos;
 mod crash;
 mod events;
 mod immutability;
+mod interleavings;
 mod monitor;
 mod permissions;
 mod policy_parameter;

@@ -1,9 +1,12 @@
 //! One local AWS for all tests that tell themselves apart by their repositories' names.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_ecr::types::{EncryptionType, ImageTagMutability, Repository};
 use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::{TracingConfig, TracingMode};
 use ecr_warden_tests::clients::Clients;
 use ecr_warden_tests::inbox::Inbox;
 use ecr_warden_tests::local_aws::{ACCOUNT, LocalAws, REGION, Stack};
@@ -15,6 +18,8 @@ static SHARED: LazyLock<(LocalAws, Stack)> = LazyLock::new(|| {
     let stack = local.deploy("ecr-warden", "").expect("the stack deploys");
     (local, stack)
 });
+
+type Item = HashMap<String, AttributeValue>;
 
 /// What a test works with.
 pub(crate) struct World {
@@ -70,6 +75,14 @@ impl World {
             local,
             stack,
             clients: local.clients(),
+        }
+    }
+
+    /// The same for another test: connections belong to the test that opens them.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            clients: self.local.clients(),
+            ..*self
         }
     }
 
@@ -141,6 +154,47 @@ impl World {
         false
     }
 
+    /// The same with an identity, as Lambda does: a retry of an invocation owns what the first try had claimed. An invocation
+    /// of ours can't have an identity, a message that brings an event has.
+    pub(crate) async fn deliver_as(&self, id: &str, event: &Value) -> Result<Value, String> {
+        let mut last = Err("not invoked".to_owned());
+        for _ in 0..3 {
+            last = self.invoke_message(&self.stack.enforcer, id, event).await;
+            if last.is_ok() {
+                break;
+            }
+        }
+        last
+    }
+
+    /// Invokes a function by a message with an identity.
+    pub(crate) async fn invoke_message(
+        &self,
+        function: &str,
+        id: &str,
+        event: &Value,
+    ) -> Result<Value, String> {
+        let message =
+            json!({ "eventSource": "aws:sqs", "messageId": id, "body": event.to_string() });
+        let message = json!({ "Records": [message] });
+        self.invoke_function(function, &message).await
+    }
+
+    /// Has each call say which invocation made it.
+    pub(crate) async fn trace(&self) {
+        for function in [&self.stack.enforcer, &self.stack.auditor] {
+            let active = TracingConfig::builder().mode(TracingMode::Active).build();
+            self.clients
+                .lambda
+                .update_function_configuration()
+                .function_name(function)
+                .tracing_config(active)
+                .send()
+                .await
+                .unwrap();
+        }
+    }
+
     pub(crate) async fn set_timeout_of_auditor(&self, seconds: i32) {
         self.clients
             .lambda
@@ -192,61 +246,49 @@ impl World {
 
     /// What the state table holds of a repository, by sort key.
     pub(crate) async fn state(&self, name: &str) -> Vec<String> {
-        let items = self
-            .clients
-            .dynamodb
-            .scan()
-            .table_name(&self.stack.state_table)
-            .send()
-            .await
-            .unwrap();
-        let arn = arn(name);
-        let text =
-            |item: &std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>,
-             key: &str| {
-                item.get(key)
-                    .and_then(|value| value.as_s().ok())
-                    .cloned()
-                    .unwrap_or_default()
-            };
-        let mut kinds: Vec<String> = items
-            .items()
-            .iter()
-            .filter(|item| text(item, "pk") == arn)
-            .map(|item| text(item, "sk"))
-            .collect();
+        let kind = |item: &Item| {
+            let kind = item.get("sk").and_then(|kind| kind.as_s().ok());
+            kind.cloned().unwrap_or_default()
+        };
+        let mut kinds: Vec<String> = self.remembered(name).await.iter().map(kind).collect();
         kinds.sort();
         kinds
     }
 
+    async fn remembered(&self, name: &str) -> Vec<Item> {
+        let answer = self
+            .clients
+            .dynamodb
+            .query()
+            .table_name(&self.stack.state_table)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", AttributeValue::S(arn(name)))
+            .send()
+            .await
+            .unwrap();
+        answer.items.unwrap_or_default()
+    }
+
     /// As if the time that a dead owner's leases are kept for had passed.
     pub(crate) async fn let_leases_run_out(&self, name: &str) {
-        use aws_sdk_dynamodb::types::AttributeValue;
-        for kind in self.state(name).await {
-            let table = self.clients.dynamodb.clone();
-            let key = [("pk", arn(name)), ("sk", kind.clone())]
-                .map(|(key, value)| (key.to_owned(), AttributeValue::S(value)));
-            let item = table
-                .get_item()
-                .table_name(&self.stack.state_table)
-                .set_key(Some(key.clone().into()))
-                .send()
-                .await
-                .unwrap();
-            let Some(mut item) = item.item else { continue };
-            item.entry("until".to_owned())
-                .and_modify(|until| *until = AttributeValue::N("0".to_owned()));
-            let body = item
-                .get("body")
-                .and_then(|body| body.as_s().ok())
-                .cloned()
-                .unwrap_or_default();
-            let mut body: Value = serde_json::from_str(&body).unwrap();
+        for mut item in self.remembered(name).await {
+            let mut runs_out = false;
+            item.entry("until".to_owned()).and_modify(|until| {
+                *until = AttributeValue::N("0".to_owned());
+                runs_out = true;
+            });
+            let body = item.get("body").and_then(|body| body.as_s().ok());
+            let mut body: Value = serde_json::from_str(body.unwrap()).unwrap();
             if let Some(until) = body.pointer_mut("/pending/until") {
                 *until = json!(0);
+                runs_out = true;
+            }
+            if !runs_out {
+                continue;
             }
             item.insert("body".to_owned(), AttributeValue::S(body.to_string()));
-            table
+            self.clients
+                .dynamodb
                 .put_item()
                 .table_name(&self.stack.state_table)
                 .set_item(Some(item))
@@ -254,6 +296,24 @@ impl World {
                 .await
                 .unwrap();
         }
+    }
+
+    /// Takes a repository and what is remembered of it out of the way of those that come after it in a long run.
+    pub(crate) async fn forget(&self, name: &str) {
+        let gone = self.clients.ecr.delete_repository().repository_name(name);
+        gone.force(true).send().await.unwrap();
+        for mut item in self.remembered(name).await {
+            item.retain(|key, _| key == "pk" || key == "sk");
+            self.clients
+                .dynamodb
+                .delete_item()
+                .table_name(&self.stack.state_table)
+                .set_key(Some(item))
+                .send()
+                .await
+                .unwrap();
+        }
+        self.local.proxy.forget(name);
     }
 
     /// How often functions made a call about a repository.
