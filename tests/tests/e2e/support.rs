@@ -35,6 +35,10 @@ impl Drop for World {
 impl World {
     pub(crate) fn shared() -> Self {
         let (local, stack) = &*SHARED;
+        Self::of(local, stack)
+    }
+
+    pub(crate) fn of(local: &'static LocalAws, stack: &'static Stack) -> Self {
         Self {
             local,
             stack,
@@ -65,11 +69,7 @@ impl World {
                 .deploy("ecr-warden", &parameters)
                 .expect("the stack deploys"),
         ));
-        Self {
-            local,
-            stack,
-            clients: local.clients(),
-        }
+        Self::of(local, stack)
     }
 
     pub(crate) async fn inbox(&self, name: &str) -> Inbox {
