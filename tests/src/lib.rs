@@ -2,6 +2,7 @@
 //! by `make deploy`, a proxy between the functions and AWS that watches and fails calls, and a relay that carries
 //! CloudTrail's records to EventBridge's rules as AWS does.
 
+pub mod caller;
 pub mod clients;
 pub mod inbox;
 pub mod local_aws;

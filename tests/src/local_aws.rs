@@ -98,6 +98,24 @@ impl LocalAws {
             .any(|line| parts.iter().all(|part| line.contains(part)))
     }
 
+    /// How many lines its log has so far.
+    #[must_use]
+    pub fn log_lines(&self) -> usize {
+        self.server.log().lines().count()
+    }
+
+    /// What functions, and not ministack, have said in the log after so many lines.
+    #[must_use]
+    pub fn said_since(&self, lines: usize) -> String {
+        let log = self.server.log();
+        let said: Vec<&str> = log
+            .lines()
+            .skip(lines)
+            .filter(|line| line.contains("Lambda runtime invoke{"))
+            .collect();
+        said.join("\n")
+    }
+
     /// The most memory that an instance of a function has had so far, in bytes; `None`: there is none.
     #[must_use]
     pub fn peak_memory_of(&self, function: &str) -> Option<u64> {

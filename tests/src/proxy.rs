@@ -4,11 +4,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
-
-use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
+use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -21,7 +17,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 
 use crate::Problem;
-use crate::local_aws::REGION;
+use crate::caller::{Answer, Ask, Caller};
 use crate::processes::kill_owner_of;
 
 /// What happens to a call.
@@ -59,6 +55,13 @@ pub struct Call {
 const LATE: Duration = Duration::from_millis(6500);
 /// How soon a call that waits is asked about again.
 const HELD: Duration = Duration::from_millis(5);
+/// What IAM is asked about a call.
+#[derive(Clone, Debug)]
+pub struct Needed {
+    pub role_arn: String,
+    pub permission: String,
+    pub resource: String,
+}
 
 type Planned = Box<dyn FnMut(&Call) -> Option<Fault> + Send>;
 
@@ -76,6 +79,8 @@ struct Shared {
     plans: HashMap<String, Planned>,
     /// By operation: a port to send it to instead.
     routes: HashMap<String, u16>,
+    /// By operation: what a call of it takes, where the local AWS does not know the service.
+    needed: HashMap<String, Needed>,
     /// By operation: how long a call of it takes more.
     delays: HashMap<String, Duration>,
     /// When functions called ECR.
@@ -164,9 +169,15 @@ impl Proxy {
         self.lock().plans.remove(about);
     }
 
-    /// Sends an operation that this local AWS lacks to another one.
+    /// Sends an operation that this local AWS lacks to another one, which knows nothing of permissions: whether the caller may
+    /// is asked here first, where the operation is one of ECR's.
     pub fn route(&self, operation: &str, port: u16) {
         self.lock().routes.insert(operation.to_owned(), port);
+    }
+
+    /// Has calls of an operation refused while the role lacks the permission, for operations that only [`Proxy::route`] answers.
+    pub fn need(&self, operation: &str, needed: Needed) {
+        self.lock().needed.insert(operation.to_owned(), needed);
     }
 
     /// Makes every call of an operation take longer.
@@ -264,11 +275,11 @@ async fn handle(
         tokio::time::sleep(HELD).await;
         fault = decide(shared, &call);
     }
-    let (upstream, parent, delay, acted) = {
+    let (here, elsewhere, needed, parent, delay, acted) = {
         // In the order in which they go on.
         let mut locked = shared.lock().unwrap_or_else(PoisonError::into_inner);
         locked.calls.push(call.clone());
-        let upstream = locked.routes.get(&call.operation).copied();
+        let elsewhere = locked.routes.get(&call.operation).copied();
         let delay = locked.delays.get(&call.operation).copied();
         if is_ecr(&head) {
             locked.ecr_calls.push(Instant::now());
@@ -278,7 +289,9 @@ async fn handle(
             }
         }
         (
-            upstream.unwrap_or(locked.upstream),
+            locked.upstream,
+            elsewhere,
+            locked.needed.get(&call.operation).cloned(),
             locked.parent,
             delay,
             UnderWay::begin(&mut locked, shared, &call),
@@ -298,7 +311,33 @@ async fn handle(
         Some(Fault::Delay(by)) => tokio::time::sleep(by).await,
         Some(Fault::DropAnswer | Fault::Kill | Fault::Late | Fault::Hold) | None => {}
     }
-    if call.operation == "DescribePullThroughCacheRules" {
+    if let Some(needed) = needed
+        && let Some(refusal) = refusal(here, &needed).await?
+    {
+        return Ok(refusal);
+    }
+    let upstream = elsewhere.unwrap_or(here);
+    let path = head
+        .uri
+        .path_and_query()
+        .map_or("/", |path| path.as_str())
+        .to_owned();
+    let is_answered_here = call.operation == "DescribePullThroughCacheRules";
+    // Whom the local AWS refuses is refused, although another one would answer. What it lacks it says after that.
+    if is_answered_here || (elsewhere.is_some() && head.headers.contains_key("x-amz-target")) {
+        head.uri = format!("http://127.0.0.1:{here}{path}").parse()?;
+        let asked = Request::from_parts(head.clone(), Full::new(body.clone()));
+        let (refused, text) = client.request(asked).await?.into_parts();
+        let text = text.collect().await?.to_bytes();
+        let answer = Answer {
+            status: refused.status.as_u16(),
+            body: String::from_utf8_lossy(&text).into_owned(),
+        };
+        if answer.is_denied() {
+            return Ok(Response::from_parts(refused, Full::new(text)));
+        }
+    }
+    if is_answered_here {
         let shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
         let rules: Vec<_> = shared
             .pull_through_caches
@@ -308,11 +347,6 @@ async fn handle(
         let body = serde_json::json!({ "pullThroughCacheRules": rules }).to_string();
         return Ok(Response::new(Full::new(Bytes::from(body))));
     }
-    let path = head
-        .uri
-        .path_and_query()
-        .map_or("/", |path| path.as_str())
-        .to_owned();
     head.uri = format!("http://127.0.0.1:{upstream}{path}").parse()?;
     // A task of its own: what has reached AWS is acted on, though its caller dies meanwhile.
     let sent = client.request(Request::from_parts(head, Full::new(body)));
@@ -380,41 +414,37 @@ fn decide(shared: &Mutex<Shared>, call: &Call) -> Option<Fault> {
 
 /// All repositories, as the account's root may ask.
 fn everything(upstream: u16) -> Result<Request<Full<Bytes>>, Problem> {
-    let body = br#"{"maxResults":1000000}"#;
-    let uri = format!("http://127.0.0.1:{upstream}/");
-    let mut request = Request::post(&uri)
-        .header("content-type", "application/x-amz-json-1.1")
-        .header(
-            "x-amz-target",
-            "AmazonEC2ContainerRegistry_V20150921.DescribeRepositories",
-        )
-        .header("host", format!("127.0.0.1:{upstream}"))
-        .body(Full::new(Bytes::from_static(body)))?;
-    let identity = Credentials::new("test", "test", None, None, "local").into();
-    let parameters = v4::SigningParams::builder()
-        .identity(&identity)
-        .region(REGION)
-        .name("ecr")
-        .time(SystemTime::now())
-        .settings(SigningSettings::default())
-        .build()?
-        .into();
-    let headers: Vec<(String, String)> = request
-        .headers()
-        .iter()
-        .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
-        .collect();
-    let signable = SignableRequest::new(
-        "POST",
-        uri,
-        headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str())),
-        SignableBody::Bytes(body),
-    )?;
-    let (instructions, _) = sign(signable, &parameters)?.into_parts();
-    instructions.apply_to_request_http1x(&mut request);
-    Ok(request)
+    let target = "AmazonEC2ContainerRegistry_V20150921.DescribeRepositories";
+    let body = serde_json::json!({ "maxResults": 1_000_000 });
+    Caller::root().signed(
+        &format!("http://127.0.0.1:{upstream}"),
+        "ecr",
+        &Ask::Json(target, &body),
+    )
+}
+
+/// What AWS answers who may not, by what IAM says of the role; `None`: it may.
+async fn refusal(upstream: u16, needed: &Needed) -> Result<Option<Response<Full<Bytes>>>, Problem> {
+    let parameters = [
+        ("PolicySourceArn", needed.role_arn.as_str()),
+        ("ActionNames.member.1", &needed.permission),
+        ("ResourceArns.member.1", &needed.resource),
+    ];
+    let ask = Ask::Query("SimulatePrincipalPolicy", "2010-05-08", &parameters);
+    let endpoint = format!("http://127.0.0.1:{upstream}");
+    let answer = Caller::root().ask(&endpoint, "iam", &ask).await?;
+    if answer.element("EvalDecision") == Some("allowed") {
+        return Ok(None);
+    }
+    let (permission, resource) = (&needed.permission, &needed.resource);
+    let body = serde_json::json!({
+        "Message": format!("User is not authorized to perform: {permission} on resource: {resource}"),
+    });
+    let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
+    *response.status_mut() = StatusCode::FORBIDDEN;
+    let kind = hyper::header::HeaderValue::from_static("AccessDeniedException");
+    response.headers_mut().insert("x-amzn-errortype", kind);
+    Ok(Some(response))
 }
 
 /// A page of DescribeRepositories, as ECR pages and ministack does not: by name, so that what is created or deleted

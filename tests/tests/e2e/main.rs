@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::expect_used,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "a test stops where it fails"
 )]
@@ -11,18 +12,22 @@ mod audit;
 mod bad_luck;
 mod burst;
 mod careful;
+mod cases;
 mod chaos;
 mod crash;
 mod events;
 mod immutability;
 mod interleavings;
+mod judge;
 mod monitor;
 mod permissions;
 mod policy_parameter;
 mod real_ecr;
 mod recreate;
 mod role;
+mod roles;
 mod rules;
 mod security_hub;
 mod slack;
+mod strangers;
 mod support;

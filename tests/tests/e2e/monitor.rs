@@ -18,7 +18,7 @@ impl World {
         }
     }
 
-    async fn set_variable_of(&self, function: &str, name: &str, value: &str) {
+    pub(crate) async fn set_variable_of(&self, function: &str, name: &str, value: &str) {
         let lambda = &self.clients.lambda;
         let configuration = lambda
             .get_function_configuration()

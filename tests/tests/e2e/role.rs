@@ -112,3 +112,87 @@ fn the_rule_delivers_every_call_that_is_acted_on() {
         .collect();
     assert_eq!(listed, Cause::ALL.map(Cause::name).into());
 }
+
+/// The resources of the template: name and text.
+fn resources() -> Vec<(&'static str, &'static str)> {
+    let template = include_str!("../../../infra/template.yaml");
+    let all = template.split("\nResources:\n").nth(1).unwrap();
+    let all = all.split("\nOutputs:\n").next().unwrap();
+    let mut starts: Vec<usize> = all
+        .match_indices("\n  ")
+        .map(|(at, _)| at + 1)
+        .filter(|at| all[at + 2..].starts_with(|c: char| c.is_ascii_uppercase()))
+        .collect();
+    starts.push(all.len());
+    starts
+        .windows(2)
+        .map(|ends| {
+            let text = &all[ends[0]..ends[1]];
+            (text.trim().split(':').next().unwrap(), text)
+        })
+        .collect()
+}
+
+const TLS_ONLY: &str = r#"
+          - Sid: TlsOnly
+            Effect: Deny
+            Principal: "*"
+"#;
+
+const NOT_FROM_HERE: &str = r#"
+            Condition:
+              Bool: { "aws:SecureTransport": "false" }
+              NotIpAddress: { "aws:SourceIp": [127.0.0.0/8, "::1/128"] }
+"#;
+
+/// `strangers.rs` judges the deployed policies; the trail's bucket and the chat's role the local AWS can't deploy.
+#[test]
+fn whatever_can_refuse_plain_http_does_and_the_chat_may_nothing() {
+    let resources = resources();
+    let is_of = |text: &str, kinds: &[&str]| {
+        kinds
+            .iter()
+            .any(|kind| text.contains(&format!("Type: AWS::{kind}\n")))
+    };
+    let mut refusing = 0;
+    for (name, text) in &resources {
+        if !is_of(text, &["SQS::Queue", "SNS::Topic", "S3::Bucket"]) {
+            continue;
+        }
+        let policies: Vec<&str> = resources
+            .iter()
+            .map(|(_, text)| *text)
+            .filter(|text| {
+                is_of(
+                    text,
+                    &["SQS::QueuePolicy", "SNS::TopicPolicy", "S3::BucketPolicy"],
+                )
+            })
+            .filter(|text| {
+                text.contains(&format!("Queues: [!Ref {name}]\n"))
+                    || text.contains(&format!("Topics: [!Ref {name}]\n"))
+                    || text.contains(&format!("Bucket: !Ref {name}\n"))
+            })
+            .collect();
+        assert_eq!(policies.len(), 1, "{name}");
+        let statement = policies[0].split_once(TLS_ONLY).expect(name).1;
+        assert!(statement.contains(NOT_FROM_HERE), "{name}: {statement}");
+        refusing += 1;
+    }
+    assert_eq!(refusing, 7, "four queues, a topic, two buckets");
+    let (_, chat) = resources
+        .iter()
+        .find(|(name, _)| *name == "ChatRole")
+        .unwrap();
+    assert!(
+        !chat.contains("Policies") && !chat.contains("PolicyArns"),
+        "{chat}"
+    );
+    for (name, text) in resources {
+        let is_policy = is_of(
+            text,
+            &["IAM::ManagedPolicy", "IAM::Policy", "IAM::RolePolicy"],
+        );
+        assert!(!(is_policy && text.contains("ChatRole")), "{name}");
+    }
+}

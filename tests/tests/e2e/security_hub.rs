@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::World;
 
 /// What Security Hub has, as the AWS CLI shows it: names and states.
-fn findings(moto: &Moto) -> Vec<(String, String, String)> {
+pub(crate) fn findings(moto: &Moto) -> Vec<(String, String, String)> {
     let output = Command::new(root().join(".venv/bin/aws"))
         .args([
             "securityhub",

@@ -41,6 +41,10 @@ impl Drop for World {
 impl World {
     pub(crate) fn shared() -> Self {
         let (local, stack) = &*SHARED;
+        Self::of(local, stack)
+    }
+
+    pub(crate) fn of(local: &'static LocalAws, stack: &'static Stack) -> Self {
         Self {
             local,
             stack,
@@ -71,11 +75,7 @@ impl World {
                 .deploy("ecr-warden", &parameters)
                 .expect("the stack deploys"),
         ));
-        Self {
-            local,
-            stack,
-            clients: local.clients(),
-        }
+        Self::of(local, stack)
     }
 
     /// The same for another test: connections belong to the test that opens them.
