@@ -552,10 +552,15 @@ async fn nobody_takes_a_role() {
         ("PolicyDocument", document.as_str()),
     ];
     world.iam("PutUserPolicy", &parameters).await;
-    assert_eq!(ROLES.len(), 3);
+    assert_eq!(ROLES.len(), 4, "three functions, and the schedule");
     for role in ROLES.values() {
-        let by_lambda = json!({ "Effect": "Allow", "Principal": { "Service": "lambda.amazonaws.com" }, "Action": "sts:AssumeRole" });
-        assert_eq!(statements(&role.trust), [&by_lambda], "{}", role.id);
+        let by = |service: &str| json!({ "Effect": "Allow", "Principal": { "Service": service }, "Action": "sts:AssumeRole" });
+        let mut trusted = by("lambda.amazonaws.com");
+        if role.id == "SweepRole" {
+            trusted = by("scheduler.amazonaws.com");
+            trusted["Condition"] = json!({ "StringEquals": { "aws:SourceAccount": ACCOUNT } });
+        }
+        assert_eq!(statements(&role.trust), [&trusted], "{}", role.id);
         let of = [("RoleArn", role.arn.as_str()), ("RoleSessionName", "trent")];
         let ask = Ask::Query("AssumeRole", "2011-06-15", &of);
         let answer = world.ask(&user, "sts", &ask).await;
