@@ -18,6 +18,10 @@ const LISTED_CHANGES: usize = 8;
 /// As many repositories and changes as a group names.
 const NAMED: usize = 3;
 
+/// Where those are to be found that a message does not name.
+pub(crate) const REST: &str =
+    "`ecr-warden rollback REPOSITORY` lists what was changed in one; an audit lists what is open.";
+
 /// All findings of a message, in numbers and groups.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Summary {
@@ -189,9 +193,7 @@ impl Summary {
         self.groups
             .iter()
             .any(|group| group.count > group.repositories.len())
-            .then_some(
-                "`ecr-warden rollback REPOSITORY` lists what was changed in one; an audit lists what is open.",
-            )
+            .then_some(REST)
     }
 
     pub(super) fn shortened(self, longest: usize) -> Self {

@@ -14,6 +14,8 @@ use crate::repository::{RepositoryId, partition};
 use crate::rules::Advice;
 use crate::text::{one_line, rfc3339};
 
+pub(crate) use digest::REST;
+
 /// What SNS takes, without the attributes.
 const LARGEST: usize = 250 * 1024;
 /// How much of each text is kept where a message would be too large: in it everything stands several times.

@@ -172,6 +172,16 @@ fn twenty_thousand_repositories_stay_within_the_limits() {
     );
     let machine: serde_json::Value = serde_json::from_str(&forms["sqs"]).unwrap();
     assert_eq!(machine["summary"]["findings"], 100_000);
+    let shown = crate::slack::message(&[machine]);
+    let blocks = shown["attachments"][0]["blocks"].as_array().unwrap();
+    assert!(blocks.len() < 50);
+    for text in blocks
+        .iter()
+        .filter_map(|block| block["text"]["text"].as_str())
+    {
+        assert!(text.chars().count() <= 3000);
+    }
+    assert!(shown.to_string().contains("20000 fixed"), "{shown}");
     let nothing: &[(&RepositoryId, &[Verdict])] = &[];
     assert!(Alert::digest("1", "r", &OCCASION, nothing).is_none());
 }
