@@ -1,16 +1,16 @@
-//! Between Lambda and Slack: the alerts of a batch, the webhook's URL, retries within the deadline.
+//! Between Lambda and Slack: the alerts of a batch, the webhook's URL, and the time that is left.
 
 use std::time::{Duration, SystemTime};
 
-use ecr_warden_aws::{Posted, Webhook, environment};
+use ecr_warden_aws::{Webhook, environment};
 use ecr_warden_core::slack;
 use lambda_runtime::{Error, LambdaEvent, tracing};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::delivery::{Delivery, PAUSE};
 
 /// What is left of an invocation's time for saying that it ran out.
 const RESERVE: Duration = Duration::from_secs(1);
-/// Before trying again where Slack does not say how long to wait.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// The function with everything that it sets up once.
 pub(crate) struct Notifier {
@@ -27,39 +27,65 @@ impl Notifier {
         })
     }
 
-    /// All alerts of a batch in one message. What Slack does not take fails the invocation, so that the queue keeps it.
-    pub(crate) async fn handle(&self, event: LambdaEvent<Value>) -> Result<(), Error> {
+    /// All alerts of a batch in one message. What Slack does not take is named, so that the queue keeps it; where it takes none
+    /// of them, the invocation fails.
+    pub(crate) async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, Error> {
         let (event, context) = event.into_parts();
         let alerts = slack::alerts(&event);
         if alerts.is_empty() {
             tracing::error!(unreadable_event = true, "no alert is in the event");
-            return Ok(());
+            return Ok(answer(&event, &[])?);
         }
-        let message = slack::message(&alerts);
         let left = context
             .deadline()
             .duration_since(SystemTime::now())
             .unwrap_or_default()
             .saturating_sub(RESERVE);
-        tokio::time::timeout(left, self.post(&message))
-            .await
-            .map_err(|_| "Slack did not take the message in time")?
-    }
-
-    async fn post(&self, message: &Value) -> Result<(), Error> {
-        loop {
-            let wait = match self.webhook.post(message).await? {
-                Posted::Taken => return Ok(()),
-                Posted::TryAgain { after, why } => {
-                    tracing::warn!(why, "Slack did not take the message yet");
-                    after.unwrap_or(PAUSE)
-                }
-                Posted::Refused(why) => {
-                    tracing::error!(slack_refused = true, why, "Slack refuses the message");
-                    return Err(format!("Slack refuses the message: {why}").into());
-                }
-            };
-            tokio::time::sleep(wait).await;
+        let mut delivery = Delivery::of(&alerts, PAUSE);
+        let post = async |message: Value| self.webhook.post(&message).await;
+        let why = match tokio::time::timeout(left, delivery.run(post)).await {
+            Ok(result) => result.err(),
+            Err(_) => Some("Slack did not take the message in time".to_owned()),
+        };
+        let not_taken = delivery.not_taken();
+        match why {
+            Some(why) if not_taken.len() == alerts.len() => Err(why.into()),
+            Some(why) => {
+                tracing::error!(why, "Slack has not taken all");
+                Ok(answer(&event, &not_taken)?)
+            }
+            None => Ok(answer(&event, &not_taken)?),
         }
+    }
+}
+
+/// What the queue is to give again (Lambda developer guide, "Reporting batch item failures").
+fn answer(event: &Value, not_taken: &[usize]) -> Result<Value, String> {
+    let failures: Option<Vec<Value>> = not_taken
+        .iter()
+        .map(|place| {
+            let id = event.pointer(&format!("/Records/{place}/messageId"))?;
+            id.is_string().then(|| json!({ "itemIdentifier": id }))
+        })
+        .collect();
+    // SNS itself gives no such ids, and all again or nothing.
+    let failures = failures.ok_or("Slack refuses a message")?;
+    Ok(json!({ "batchItemFailures": failures }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_taken_is_named() {
+        let event =
+            json!({ "Records": [{ "messageId": "a" }, { "messageId": "b" }, { "Sns": {} }] });
+        assert_eq!(
+            answer(&event, &[1]),
+            Ok(json!({ "batchItemFailures": [{ "itemIdentifier": "b" }] }))
+        );
+        assert_eq!(answer(&event, &[]), Ok(json!({ "batchItemFailures": [] })));
+        assert!(answer(&event, &[1, 2]).is_err());
     }
 }

@@ -1,5 +1,6 @@
 //! The Slack notifier: alerts in, one message to an incoming webhook out.
 
+mod delivery;
 mod handler;
 
 use lambda_runtime::{Error, run, service_fn, tracing};

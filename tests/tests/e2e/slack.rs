@@ -103,3 +103,35 @@ async fn alerts_reach_slack_whatever_it_answers_first() {
     assert_eq!(webhook.taken().len(), before);
     assert!(!world.local.log_of(&[SECRET]), "the URL is in no log");
 }
+
+/// Alarms come by the same topic. What Slack refuses for what is in it keeps no other back.
+#[tokio::test]
+async fn alarms_and_what_nobody_knows_reach_slack() {
+    let webhook = Webhook::start().unwrap();
+    let world = world_with(&webhook);
+    let alarm = serde_json::json!({
+        "AlarmName": "ecr-warden-Errors", "AlarmDescription": "the enforcer keeps failing", "AWSAccountId": "000000000000",
+        "NewStateValue": "ALARM", "NewStateReason": "Threshold Crossed", "Region": "US East (N. Virginia)",
+        "AlarmArn": "arn:aws:cloudwatch:us-east-1:000000000000:alarm:ecr-warden-Errors",
+    });
+    // The one message for both, and then the first alone.
+    webhook.answer(&[Answer::Status(400), Answer::Status(400)]);
+    let publish = |text: &str| {
+        let topic = &world.stack.topic_arn;
+        let of = ["sns", "publish", "--topic-arn", topic, "--message", text];
+        world.local.cli(&of).unwrap();
+    };
+    publish(&alarm.to_string());
+    publish("somebody says hello");
+    // The queue gives again what was refused.
+    let told = async || {
+        let all: String = webhook.taken().iter().map(Value::to_string).collect();
+        let told = |part: &str| all.contains(part);
+        told("ALARM · ecr-warden-Errors") && told("somebody says hello")
+    };
+    eventually("both in Slack", Duration::from_secs(240), || async {
+        Ok(told().await.then_some(()))
+    })
+    .await
+    .unwrap();
+}

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::digest::Group;
 use super::{Alert, AlertFinding};
 use crate::finding::Status;
 use crate::text::{in_line, one_line};
@@ -14,12 +15,15 @@ const NEXT_STEP: usize = 350;
 const KEYWORD: usize = 75;
 
 pub(super) fn write(alert: &Alert) -> Value {
-    let title = format!(
-        "{} {}: {}",
-        sign(alert.outcome()),
-        alert.name,
-        alert.tally()
-    );
+    let title = match &alert.summary {
+        Some(_) => format!("{} {}", sign(alert.outcome()), alert.digest_headline()),
+        None => format!(
+            "{} {}: {}",
+            sign(alert.outcome()),
+            alert.name,
+            alert.tally()
+        ),
+    };
     let by = alert
         .actor
         .as_ref()
@@ -30,24 +34,44 @@ pub(super) fn write(alert: &Alert) -> Value {
         alert.region,
         plain(&alert.cause)
     );
-    for finding in &alert.findings {
-        description.push_str(&paragraph(finding));
+    let mut steps: Vec<&str> = Vec::new();
+    if let Some(summary) = &alert.summary {
+        for group in &summary.groups {
+            description.push_str(&group_paragraph(group));
+        }
+        if let Some(rest) = summary.rest() {
+            // What a full message has no room for is told of all the same.
+            let room = DESCRIPTION.saturating_sub(rest.len().saturating_add(2));
+            description = format!("{}\n\n{rest}", cut(&description, room));
+        }
+        let groups = summary.groups.iter();
+        steps.extend(
+            groups
+                .filter(|group| group.status != Status::Withheld)
+                .map(|group| group.to_do.as_str()),
+        );
+    } else {
+        for finding in &alert.findings {
+            description.push_str(&paragraph(finding));
+        }
+        let findings = alert.findings.iter();
+        steps.extend(
+            findings
+                .filter(|finding| finding.status != Status::Withheld)
+                .map(|finding| finding.to_do.as_str()),
+        );
     }
-    if alert.omitted > 0 {
-        description.push_str(&format!(
-            "\nAnd {} more: an audit lists all.\n",
-            alert.omitted
-        ));
+    let mut next_steps: Vec<String> = Vec::new();
+    for step in steps.into_iter().filter(|step| !step.is_empty()) {
+        let step = one_line(&plain(step), NEXT_STEP);
+        if !next_steps.contains(&step) {
+            next_steps.push(step);
+        }
     }
-    let next_steps: Vec<String> = alert
-        .findings
-        .iter()
-        .filter(|finding| !finding.to_do.is_empty() && finding.status != Status::Withheld)
-        .map(|finding| one_line(&plain(&finding.to_do), NEXT_STEP))
-        .collect();
+    let rules = alert.rules();
     let keywords: Vec<String> = [alert.severity.name(), &alert.account, &alert.region]
         .into_iter()
-        .chain(alert.findings.iter().map(|finding| finding.rule.as_str()))
+        .chain(rules.iter().map(String::as_str))
         .map(|word| one_line(word, KEYWORD))
         .collect();
     json!({
@@ -74,9 +98,8 @@ pub(super) fn write(alert: &Alert) -> Value {
 
 fn paragraph(finding: &AlertFinding) -> String {
     let mut out = format!(
-        "\n*{}* {}{} ({}): {}",
+        "\n*{}* {} ({}): {}",
         finding.status.name().to_uppercase(),
-        finding.place(),
         finding.rule,
         finding.severity.name(),
         plain(&finding.detail)
@@ -97,6 +120,31 @@ fn paragraph(finding: &AlertFinding) -> String {
             plain(&advice.text),
             escaped(&advice.terraform).replace("```", "'''")
         ));
+    }
+    out.push('\n');
+    out
+}
+
+fn group_paragraph(group: &Group) -> String {
+    let mut out = format!(
+        "\n*{}* ({}): {}\n{}",
+        group.head(),
+        group.severity.name(),
+        plain(&group.places()),
+        plain(&group.detail)
+    );
+    for change in &group.changes {
+        out.push_str(&format!(
+            "\nChanged {} → {}",
+            plain(&change.from),
+            plain(&change.to)
+        ));
+    }
+    if group.other_changes > 0 {
+        out.push_str(&format!("\nand {} other changes", group.other_changes));
+    }
+    if !group.to_do.is_empty() {
+        out.push_str(&format!("\n{}", plain(&group.to_do)));
     }
     out.push('\n');
     out

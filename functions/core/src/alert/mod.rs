@@ -1,23 +1,25 @@
 //! One report per event, written in the forms that its readers need: people, a chat and machines.
 
 mod chat;
+mod digest;
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use crate::finding::{Severity, Status};
-use crate::outcome::{OutcomeAction, Verdict, actions};
+use crate::outcome::Verdict;
 use crate::repository::{RepositoryId, partition};
 use crate::rules::Advice;
 use crate::text::{one_line, rfc3339};
 
+pub(crate) use digest::REST;
+
 /// What SNS takes, without the attributes.
 const LARGEST: usize = 250 * 1024;
-/// As many findings as a message about many lists, and as much of each text: in a message everything stands several times.
-const DIGEST: usize = 20;
-const DIGEST_TEXT: usize = 200;
+/// How much of each text is kept where a message would be too large: in it everything stands several times.
+const SHORTER: [usize; 4] = [200, 100, 50, 20];
 
 /// The name under which people are told of a policy that can't be used.
 pub const INVALID_POLICY: &str = "invalid-policy";
@@ -62,7 +64,10 @@ pub struct Alert {
     /// How many more findings there are than a message holds.
     #[serde(skip_serializing_if = "is_none")]
     pub omitted: usize,
-    pub actions: Vec<OutcomeAction>,
+    pub actions: Vec<AlertAction>,
+    /// What all findings together are, in a message about many repositories.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summary: Option<digest::Summary>,
     #[serde(skip)]
     name: String,
     /// Rules that were told before and still stand.
@@ -91,9 +96,47 @@ pub struct AlertFinding {
     to_do: String,
 }
 
+/// A change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AlertAction {
+    /// ARN, in a message about many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    pub action: &'static str,
+    pub from: String,
+    pub to: String,
+    /// `done`, or why not.
+    pub result: String,
+}
+
+impl AlertAction {
+    fn of(verdict: &Verdict) -> Option<Self> {
+        verdict.action.as_ref().map(|action| Self {
+            repository: None,
+            action: action.name(),
+            from: action.from(),
+            to: action.to(),
+            result: match verdict.status {
+                Status::Failed => verdict.to_do.clone(),
+                _ => "done".to_owned(),
+            },
+        })
+    }
+
+    fn shortened(self, longest: usize) -> Self {
+        Self {
+            from: one_line(&self.from, longest),
+            to: one_line(&self.to, longest),
+            result: one_line(&self.result, longest),
+            ..self
+        }
+    }
+}
+
 impl AlertFinding {
     /// For a message about many, or about much. What keeps it from coming back would be the same lines again and again.
-    fn shortened(self) -> Self {
+    fn shortened(self, longest: usize) -> Self {
+        let short = |text: &str| one_line(text, longest);
         Self {
             detail: short(&self.detail),
             advice: short(&self.to_do),
@@ -102,12 +145,6 @@ impl AlertFinding {
             iac: None,
             ..self
         }
-    }
-
-    /// The repository's name, in a message about many.
-    fn place(&self) -> String {
-        let id = self.repository.as_deref().and_then(RepositoryId::from_arn);
-        id.map_or_else(String::new, |id| format!("{}: ", id.name))
     }
 }
 
@@ -139,7 +176,8 @@ impl Alert {
             severity,
             findings: news.iter().map(finding).collect(),
             omitted: 0,
-            actions: actions(&news),
+            actions: news.iter().filter_map(AlertAction::of).collect(),
+            summary: None,
             name: id.name.clone(),
             standing: verdicts
                 .iter()
@@ -148,61 +186,6 @@ impl Alert {
                 })
                 .map(|v| v.rule.clone())
                 .collect(),
-        })
-    }
-
-    /// One message about many repositories: what is new in each. `None` where nothing is.
-    #[must_use]
-    pub fn digest(
-        account: &str,
-        region: &str,
-        occasion: &Occasion<'_>,
-        repositories: &[(&RepositoryId, &[Verdict])],
-    ) -> Option<Self> {
-        let mut news: Vec<(&RepositoryId, &Verdict)> = repositories
-            .iter()
-            .flat_map(|(id, verdicts)| verdicts.iter().map(move |verdict| (*id, verdict)))
-            .filter(|(_, verdict)| verdict.news)
-            .collect();
-        let severity = worst(news.iter().map(|(_, verdict)| *verdict))?;
-        // The gravest first, and no more than a message holds.
-        news.sort_by_key(|(id, verdict)| {
-            (
-                std::cmp::Reverse(weight(verdict.status)),
-                std::cmp::Reverse(verdict.severity),
-                id.name.clone(),
-            )
-        });
-        let total = news.len();
-        let touched: std::collections::BTreeSet<&RepositoryId> =
-            news.iter().map(|(id, _)| *id).collect();
-        let name = format!("{} repositories", touched.len());
-        news.truncate(DIGEST);
-        let changes: Vec<Verdict> = news.iter().map(|(_, verdict)| (*verdict).clone()).collect();
-        Some(Self {
-            schema: "ecr-warden.alert/1",
-            id: occasion.id.to_owned(),
-            account: account.to_owned(),
-            region: region.to_owned(),
-            repository: format!(
-                "arn:{}:ecr:{region}:{account}:repository/*",
-                partition(region)
-            ),
-            cause: occasion.cause.to_owned(),
-            actor: occasion.actor.map(str::to_owned),
-            occurred_at: occasion.occurred_at.to_owned(),
-            severity,
-            findings: news
-                .iter()
-                .map(|(id, verdict)| AlertFinding {
-                    repository: Some(id.arn()),
-                    ..finding(verdict).shortened()
-                })
-                .collect(),
-            omitted: total.saturating_sub(DIGEST),
-            actions: actions(&changes).into_iter().map(shortened).collect(),
-            name,
-            standing: Vec::new(),
         })
     }
 
@@ -258,6 +241,7 @@ impl Alert {
             }],
             omitted: 0,
             actions: Vec::new(),
+            summary: None,
             name: parameter.to_owned(),
             standing: Vec::new(),
         }
@@ -266,18 +250,23 @@ impl Alert {
     /// The message in all its forms; its texts are cut where it would be more than SNS takes.
     #[must_use]
     pub fn message(&self) -> Message {
-        let whole = self.written();
-        if whole.body.len() <= LARGEST {
-            return whole;
+        let mut written = self.written();
+        for longest in SHORTER {
+            if written.body.len() <= LARGEST {
+                break;
+            }
+            written = self.clone().shortened(longest).written();
         }
-        let mut cut = self.clone();
-        cut.findings = cut
-            .findings
-            .into_iter()
-            .map(AlertFinding::shortened)
-            .collect();
-        cut.actions = cut.actions.into_iter().map(shortened).collect();
-        cut.written()
+        written
+    }
+
+    fn shortened(mut self, longest: usize) -> Self {
+        let findings = self.findings.into_iter();
+        self.findings = findings.map(|it| it.shortened(longest)).collect();
+        let actions = self.actions.into_iter();
+        self.actions = actions.map(|it| it.shortened(longest)).collect();
+        self.summary = self.summary.map(|it| it.shortened(longest));
+        self
     }
 
     fn written(&self) -> Message {
@@ -291,12 +280,10 @@ impl Alert {
             "lambda": machine,
             "sqs": machine,
         });
-        let mut rules: Vec<String> = self.findings.iter().map(|f| f.rule.clone()).collect();
-        rules.dedup();
         let attributes = [
             ("severity", Attribute::Text(self.severity.name().to_owned())),
             ("outcome", Attribute::Text(self.outcome().name().to_owned())),
-            ("rule", Attribute::List(rules)),
+            ("rule", Attribute::List(self.rules())),
             ("account", Attribute::Text(self.account.clone())),
             ("region", Attribute::Text(self.region.clone())),
         ];
@@ -305,6 +292,14 @@ impl Alert {
             body: body.to_string(),
             attributes: attributes.into(),
         }
+    }
+
+    /// Each once; of all findings, listed or not.
+    fn rules(&self) -> Vec<String> {
+        let listed = self.findings.iter().map(|finding| &finding.rule);
+        let grouped = self.summary.iter().flat_map(digest::Summary::rules);
+        let rules: BTreeSet<&String> = listed.chain(grouped).collect();
+        rules.into_iter().cloned().collect()
     }
 
     /// The status that needs people the most.
@@ -329,7 +324,10 @@ impl Alert {
         let counted: Vec<String> = order
             .into_iter()
             .filter_map(|status| {
-                let count = self.findings.iter().filter(|f| f.status == status).count();
+                let count = match &self.summary {
+                    Some(summary) => summary.count(status),
+                    None => self.findings.iter().filter(|f| f.status == status).count(),
+                };
                 (count > 0).then(|| format!("{count} {}", status.name()))
             })
             .collect();
@@ -356,19 +354,6 @@ fn worst<'v>(verdicts: impl Iterator<Item = &'v Verdict>) -> Option<Severity> {
             _ => verdict.severity,
         })
         .max()
-}
-
-fn short(text: &str) -> String {
-    one_line(text, DIGEST_TEXT)
-}
-
-fn shortened(action: OutcomeAction) -> OutcomeAction {
-    OutcomeAction {
-        from: short(&action.from),
-        to: short(&action.to),
-        result: short(&action.result),
-        ..action
-    }
 }
 
 fn is_none(count: &usize) -> bool {

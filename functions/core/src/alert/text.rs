@@ -3,17 +3,26 @@
 use std::fmt::Write;
 
 use super::Alert;
+use super::digest::Summary;
 use crate::finding::Status;
 
 /// SNS: under 100 characters of printable ASCII.
 const LONGEST_SUBJECT: usize = 99;
 
 pub(super) fn subject(alert: &Alert) -> String {
-    let head = format!(
-        "[{}] ecr-warden: {}: ",
-        alert.severity.name(),
-        alert.tally()
-    );
+    let severity = alert.severity.name();
+    if alert.summary.is_some() {
+        let mut subject = format!("[{severity}] {}", alert.digest_headline());
+        // Where and then of which kind is left out before anything is cut.
+        for end in [", account ", " ("] {
+            if subject.len() > LONGEST_SUBJECT {
+                let length = subject.find(end).unwrap_or(subject.len());
+                subject.truncate(length);
+            }
+        }
+        return subject;
+    }
+    let head = format!("[{severity}] ecr-warden: {}: ", alert.tally());
     let room = LONGEST_SUBJECT.saturating_sub(head.len());
     let name = if alert.name.len() <= room {
         alert.name.clone()
@@ -26,6 +35,9 @@ pub(super) fn subject(alert: &Alert) -> String {
 }
 
 pub(super) fn write(alert: &Alert) -> String {
+    if let Some(summary) = &alert.summary {
+        return many(alert, summary);
+    }
     let mut out = format!(
         "ecr-warden: {} in {}\n\nRepository  {}\nAccount     {}, {}\nBecause of  {}",
         alert.tally(),
@@ -45,9 +57,8 @@ pub(super) fn write(alert: &Alert) -> String {
     for finding in &alert.findings {
         let _ = write!(
             out,
-            "\n{}  {}{} ({})\n  What:    {}\n",
+            "\n{}  {} ({})\n  What:    {}\n",
             finding.status.name().to_uppercase(),
-            finding.place(),
             finding.rule,
             finding.severity.name(),
             finding.detail
@@ -67,13 +78,7 @@ pub(super) fn write(alert: &Alert) -> String {
             let _ = writeln!(out, "  Since:   {since}");
         }
         if !finding.to_do.is_empty() {
-            let label = match finding.status {
-                Status::Failed => "Failed: ",
-                Status::Withheld => "Held:   ",
-                Status::Exempt => "Exempt: ",
-                _ => "To do:  ",
-            };
-            let _ = writeln!(out, "  {label} {}", finding.to_do);
+            let _ = writeln!(out, "  {} {}", label(finding.status), finding.to_do);
         }
         if let Some(advice) = &finding.iac {
             let _ = writeln!(out, "  Keep it: {}", advice.text);
@@ -83,15 +88,57 @@ pub(super) fn write(alert: &Alert) -> String {
             indent(&mut out, &advice.cloudformation);
         }
     }
-    if alert.omitted > 0 {
-        let _ = write!(out, "\nAnd {} more: an audit lists all.\n", alert.omitted);
-    }
     if !alert.standing.is_empty() {
         let _ = write!(
             out,
             "\nTold before and still standing: {}\n",
             alert.standing.join(", ")
         );
+    }
+    out
+}
+
+fn label(status: Status) -> &'static str {
+    match status {
+        Status::Failed => "Failed: ",
+        Status::Withheld => "Held:   ",
+        Status::Exempt => "Exempt: ",
+        _ => "To do:  ",
+    }
+}
+
+/// A group of findings each, and no paragraph twice.
+fn many(alert: &Alert, summary: &Summary) -> String {
+    let mut out = format!("{}\n", alert.digest_headline());
+    let _ = write!(out, "\nBecause of  {}", alert.cause);
+    if let Some(actor) = &alert.actor {
+        let _ = write!(out, " by {actor}");
+    }
+    if !alert.occurred_at.is_empty() {
+        let _ = write!(out, "\n            at {}", alert.occurred_at);
+    }
+    out.push('\n');
+    for group in &summary.groups {
+        let _ = write!(
+            out,
+            "\n{} ({}): {}\n  What:    {}\n",
+            group.head(),
+            group.severity.name(),
+            group.places(),
+            group.detail
+        );
+        for change in &group.changes {
+            let _ = writeln!(out, "  Changed: {} -> {}", change.from, change.to);
+        }
+        if group.other_changes > 0 {
+            let _ = writeln!(out, "           and {} other changes", group.other_changes);
+        }
+        if !group.to_do.is_empty() {
+            let _ = writeln!(out, "  {} {}", label(group.status), group.to_do);
+        }
+    }
+    if let Some(rest) = summary.rest() {
+        let _ = write!(out, "\n{rest}\n");
     }
     out
 }
