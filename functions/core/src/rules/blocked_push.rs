@@ -56,11 +56,10 @@ impl Rule for BlockedPush {
         Vec::new()
     }
 
-    fn advice(&self, id: &RepositoryId) -> Advice {
-        let line = format!(
-            "# in the build: docker tag ... {}:v1.0.0-$(git rev-parse --short HEAD)",
-            id.name
-        );
+    fn advice(&self, _id: &RepositoryId) -> Advice {
+        let line =
+            "# in the build: docker tag ... $REPOSITORY:v1.0.0-$(git rev-parse --short HEAD)"
+                .to_owned();
         Advice {
             text: "Give each build a tag of its own.".to_owned(),
             terraform: line.clone(),

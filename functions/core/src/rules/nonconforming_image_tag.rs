@@ -100,18 +100,12 @@ impl Rule for NonconformingImageTag {
             .collect()
     }
 
-    fn advice(&self, id: &RepositoryId) -> Advice {
+    fn advice(&self, _id: &RepositoryId) -> Advice {
         Advice {
             text: format!("Tag images by the convention: {}.", self.convention),
-            terraform: format!(
-                "# in the build: docker tag ... {}:v1.0.0-$(git rev-parse --short HEAD)",
-                id.name
-            ),
-            cli: "aws ecr batch-delete-image --repository-name \"$REPOSITORY\" --image-ids imageTag=…   # after pushing it under a conforming tag".to_owned(),
-            cloudformation: format!(
-                "# in the build: docker tag ... {}:v1.0.0-$(git rev-parse --short HEAD)",
-                id.name
-            ),
+            terraform: "# in the build: docker tag ... $REPOSITORY:v1.0.0-$(git rev-parse --short HEAD)".to_owned(),
+            cli: "aws ecr batch-delete-image --repository-name \"$REPOSITORY\" --image-ids \"imageTag=${OLD_TAG:?name the tag}\"   # after pushing it under a conforming tag".to_owned(),
+            cloudformation: "# in the build: docker tag ... $REPOSITORY:v1.0.0-$(git rev-parse --short HEAD)".to_owned(),
         }
     }
 }
