@@ -26,6 +26,8 @@ Tags are immutable, and somebody pushed one that is there: a build that runs twi
 The push has failed and the image under that tag is what it was.
 
 Nothing is wrong with the repository. The team is told, with what to push instead.",
+        example: r#"blocked-push:
+  mode: monitor"#,
         controls: &[],
     };
 }

@@ -57,6 +57,10 @@ can depend on them.
 
 The repair puts the policy's default where it has one. A wrong value is replaced by it; the alert and the record say \
 what it was.",
+        example: r#"missing-tags:
+  require:
+    team: {}
+    data: { allowed: [public, internal, secret], default: internal }"#,
         controls: &["AWS Security Hub ECR.4", "AWS Config ECR_REPOSITORY_TAGGED"],
     };
 }

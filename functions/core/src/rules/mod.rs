@@ -52,6 +52,8 @@ pub struct Meta {
     pub summary: &'static str,
     /// Markdown: why it matters, and what the repair may break.
     pub explanation: &'static str,
+    /// YAML, as it is under `rules:` in a policy: settings that somebody could want.
+    pub example: &'static str,
     /// The same control elsewhere: Security Hub, Config, Prowler.
     pub controls: &'static [&'static str],
 }

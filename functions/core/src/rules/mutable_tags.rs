@@ -89,6 +89,9 @@ the alert. A pipeline that pushes another tag twice fails from then on; images a
 
 A repository that a pull-through cache fills can't be refreshed when it is immutable: such are reported and left alone, \
 unless `pull-through-caches` says otherwise.",
+        example: r#"mutable-tags:
+  allow-exclusions: [latest, "cache*"]
+  pull-through-caches: ignore"#,
         controls: &[
             "AWS Security Hub ECR.2",
             "AWS Config ECR_PRIVATE_TAG_IMMUTABILITY_ENABLED",

@@ -37,6 +37,13 @@ vulnerabilities can still be deployed.
 
 The repair puts the policy's default. **ECR then expires the images that it names within a day**, so the default should \
 be a careful one. A lifecycle policy that is there is never replaced.",
+        example: r#"no-lifecycle-policy:
+  default:
+    rules:
+      - rulePriority: 1
+        description: untagged images go after two weeks
+        selection: { tagStatus: untagged, countType: sinceImagePushed, countUnit: days, countNumber: 14 }
+        action: { type: expire }"#,
         controls: &["AWS Security Hub ECR.3", "AWS Config ECR_PRIVATE_LIFECYCLE_POLICY_CONFIGURED", "Prowler ecr_repositories_lifecycle_policy_enabled"],
     };
 }

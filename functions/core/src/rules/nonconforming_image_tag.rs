@@ -48,6 +48,11 @@ A tag that says version and commit leads from what runs to what it was built fro
 tags can be allowed.
 
 An image that is there may be in use, so there is no repair: people push it again under the right tag.",
+        example: r#"nonconforming-image-tag:
+  pattern: "v\\d+\\.\\d+\\.\\d+"
+  convention: semantic version, v1.0.0
+  allow: [latest, "sha256-*"]
+  allow-untagged: false"#,
         controls: &[],
     };
 }

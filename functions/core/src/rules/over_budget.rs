@@ -32,6 +32,8 @@ Storage is billed by the month, and images that nobody uses are never missed.
 The weight is the sum of what DescribeImages says of each image that is not archived. Layers that images share are \
 counted with each, so the bill is lower. All pages of images are read whenever the repository is looked at: switch this \
 rule on where that is worth the calls. There is no repair: what may go is for people to say, best in a lifecycle policy.",
+        example: r#"over-budget:
+  most-gb: 50"#,
         controls: &[],
     };
 }

@@ -37,6 +37,9 @@ organisations only (`aws:PrincipalOrgID`, `aws:PrincipalAccount`, `aws:Principal
 The repair removes exactly the statements that offend and leaves the others as they are written. It is left to people where it \
 is in doubt: a statement with a condition that this rule can't judge, one that names trusted accounts together with others, and a \
 document that can't be understood. Whoever used the removed statement loses access at once.",
+        example: r#"public-access:
+  trusted-accounts: ["111122223333"]
+  trusted-organizations: [o-a1b2c3d4e5]"#,
         controls: &["Prowler ecr_repositories_not_publicly_accessible"],
     };
 }

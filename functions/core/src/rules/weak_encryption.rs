@@ -107,6 +107,11 @@ stack is reported and left alone.
 A repository with images is reported. Where `when-not-empty` is `quarantine`, its repository policy also gets one statement, \
 `EcrWardenQuarantine`, that refuses pushes, so that nothing more is stored with the wrong encryption; pulls go on, and all \
 other statements stay. It is lifted by itself when the repository conforms, is exempt, or the policy asks for it no more.",
+        example: r#"weak-encryption:
+  require: CUSTOMER_KEY
+  kms-key: alias/images
+  when-empty: recreate
+  when-not-empty: quarantine"#,
         controls: &[
             "AWS Security Hub ECR.5",
             "AWS Config ECR_REPOSITORY_CMK_ENCRYPTION_ENABLED",
