@@ -442,8 +442,8 @@ fn fix<'a>(advice: &'a Advice, of: &[&AuditFinding]) -> FixSection<'a> {
         .map(|finding| name_and_place(&finding.repository).0)
         .collect();
     let first = of
-        .first()
-        .and_then(|finding| RepositoryId::from_arn(&finding.repository));
+        .iter()
+        .find_map(|finding| RepositoryId::from_arn(&finding.repository));
     let cli = match first {
         Some(id) if advice.cli.contains("$REPOSITORY") => format!(
             "export AWS_REGION={} REPOSITORY={}{}\n{}",
