@@ -87,7 +87,7 @@ const found = async (page, visible) => {
         const toDo = what.querySelector(".quiet");
         const text = (node) => (node ? node.textContent : "");
         const detail = [...what.childNodes].filter((node) => node !== toDo).map(text).join("");
-        rows.push([rule, name.firstChild.data, text(status), detail, text(toDo)]);
+        rows.push([rule, name.firstChild.data, text(status.querySelector(".tag")), detail, text(toDo)]);
       }
     }
     return rows;
@@ -173,12 +173,81 @@ for (const size of [5, 5000]) {
         });
         assert.deepEqual(await rows(), all);
 
-        const severities = () =>
-          page.$$eval("section section", (all) => [...new Set(all.filter((one) => one.checkVisibility()).map((one) => one.className))].sort());
-        const before = await severities();
-        assert.ok(before.includes("medium"));
+        // By rule what can be seen of it: how many findings of which severities, and what the heading says.
+        const sections = () =>
+          page.$$eval("section section", (all) =>
+            all
+              .filter((one) => one.checkVisibility())
+              .map((one) => {
+                const rows = [...one.querySelectorAll("tbody tr")].filter((row) => getComputedStyle(row).display !== "none");
+                const severities = [...new Set(rows.map((row) => row.dataset.severity))].sort();
+                return { rule: one.querySelector("h3").textContent, rows: rows.length, severities, count: one.querySelector(".count").textContent };
+              }),
+          );
+        const marks = () =>
+          page.$$eval(".matrix tbody tr:not([hidden])", (rows) =>
+            rows.map((row) => [...row.querySelectorAll(".mark")].filter((mark) => getComputedStyle(mark).visibility === "visible").map((mark) => mark.textContent)),
+          );
+        const before = await sections();
+        const letters = (await marks()).flat();
+        const mixed = before.find(({ severities }) => severities.length > 1);
+        assert.deepEqual([mixed.rule, mixed.severities], ["weak-encryption", ["critical", "medium"]]);
         await page.click("#show-medium");
-        assert.deepEqual(await severities(), before.filter((severity) => severity !== "medium"));
+        const after = await sections();
+        assert.deepEqual(after.map(({ rule }) => rule), before.filter(({ severities }) => severities.join() !== "medium").map(({ rule }) => rule));
+        const number = (n) => n.toLocaleString("en-US");
+        const grave = after.find(({ rule }) => rule === mixed.rule);
+        assert.deepEqual(grave, { ...mixed, rows: 1, severities: ["critical"], count: `(1 of ${number(mixed.rows)})` });
+        const left = await marks();
+        assert.ok(left.every((row) => row.length > 0), "a repository without a mark");
+        assert.deepEqual(left.flat().sort(), letters.filter((letter) => letter !== "M").sort());
+        await page.click("#show-medium");
+        assert.deepEqual(await sections(), before);
+      });
+    });
+
+    test("a search unfolds what it finds and counts it, and folds it again", async () => {
+      await open({ size }, async (page) => {
+        const state = () =>
+          page.$$eval("section section", (all) =>
+            all.map((one) => [one.checkVisibility(), one.querySelector("details").open, one.querySelector(".count").textContent]),
+          );
+        const before = await state();
+        await page.click("section section summary");
+        await page.click("section section summary");
+        await page.type("#search", "service-4");
+        const rows = await page.$$eval("section section", (all) =>
+          all.map((one) => [one.querySelectorAll("tr[data-name]").length, one.querySelectorAll("tr[data-name]:not([hidden])").length]),
+        );
+        const number = (n) => n.toLocaleString("en-US");
+        (await state()).forEach(([visible, open, count], n) => {
+          const [all, left] = rows[n];
+          assert.deepEqual([visible, left === 0 || open, count], [left > 0, true, left < all ? `(${number(left)} of ${number(all)})` : `(${number(all)})`]);
+        });
+        for (let n = 0; n < "service-4".length; n += 1) await page.keyboard.press("Backspace");
+        assert.deepEqual(await state(), before);
+      });
+    });
+
+    test("statuses and severities are told apart without colours, and regions by name", async () => {
+      await open({ size }, async (page) => {
+        const tags = await page.$$eval(".findings .tag", (tags) => {
+          const looks = {};
+          for (const tag of tags) {
+            const { borderTopStyle, borderTopWidth, fontWeight } = getComputedStyle(tag);
+            looks[tag.textContent] = [borderTopStyle, borderTopWidth, fontWeight].join(" ");
+          }
+          return looks;
+        });
+        assert.deepEqual(Object.keys(tags).sort(), ["exempt", "failed", "fixed", "open", "withheld"]);
+        assert.equal(new Set(Object.values(tags)).size, 5, JSON.stringify(tags));
+        const marks = await page.$$eval(".matrix .mark", (marks) => [...new Set(marks.map((mark) => `${mark.textContent} ${mark.classList[1]}`))].sort());
+        assert.deepEqual(marks, ["C critical", "H high", "I informational", "L low", "M medium"]);
+        const legend = await page.$eval(".legend", (legend) => legend.textContent);
+        for (const mark of marks) assert.ok(legend.includes(mark), mark);
+        assert.match(await page.$eval("header .quiet", (line) => line.textContent), /account 123456789012 · regions eu-central-1, us-east-1/);
+        const places = await page.$$eval(".matrix td.name .quiet", (all) => [...new Set(all.map((one) => one.textContent))].sort());
+        assert.deepEqual(places, ["eu-central-1", "us-east-1"]);
       });
     });
 
@@ -219,5 +288,39 @@ test("printed, the report has all findings", async () => {
       if (!finding.detail.includes("\u202e")) assert.ok(printed.includes(plain(finding.detail)), finding.detail);
       assert.ok(printed.includes(plain(finding.repository.replace(/^arn:.*?:repository\//, ""))), finding.repository);
     }
+  });
+});
+
+// A page of A4 with Chromium's margins of 1 cm.
+const A4 = Math.floor(((210 - 20) / 25.4) * 96);
+
+test("printed, the matrix has all columns on the page", async () => {
+  await open({ size: 5, width: A4 }, async (page) => {
+    await page.emulateMediaType("print");
+    const seen = await page.evaluate(() => {
+      const clips = [];
+      for (let one = document.querySelector(".matrix").parentElement; one; one = one.parentElement) {
+        if (getComputedStyle(one).overflowX !== "visible") clips.push(one.tagName);
+      }
+      const heads = [...document.querySelectorAll(".matrix thead th")].map((head) => {
+        const [cell, text] = [head.getBoundingClientRect(), (head.querySelector("span") ?? head).getBoundingClientRect()];
+        return { name: head.textContent, left: cell.left, right: cell.right, inside: text.left >= cell.left - 0.5 && text.right <= cell.right + 0.5 };
+      });
+      const marks = [...document.querySelectorAll(".matrix .mark")].map((mark) => {
+        const [cell, own] = [mark.parentElement.getBoundingClientRect(), mark.getBoundingClientRect()];
+        return own.left >= cell.left - 0.5 && own.right <= cell.right + 0.5;
+      });
+      return { clips, heads, marks };
+    });
+    assert.deepEqual(seen.clips, []);
+    const rules = new Set(audit(5).findings.filter(({ status }) => status !== "resolved").map(({ rule }) => rule));
+    assert.deepEqual(new Set(seen.heads.slice(1).map(({ name }) => name)), rules);
+    for (const { name, left, right, inside } of seen.heads) {
+      assert.ok(left >= 0 && right <= A4 && inside, `${name}: ${left}..${right}`);
+    }
+    assert.ok(seen.marks.length > 40 && seen.marks.every((inside) => inside));
+    await page.screenshot({ path: join(screenshots, "5-print.png"), fullPage: true });
+    const matrix = await page.$(".matrix");
+    await matrix.screenshot({ path: join(screenshots, "5-print-matrix.png") });
   });
 });

@@ -143,6 +143,51 @@ fn a_sarif_result_names_its_rule_and_fails_only_while_it_stands() {
     }
 }
 
+/// What code scanning asks for beyond the schema: a file for each result, always the same, and a score for each rule.
+#[test]
+fn a_sarif_result_has_a_place_that_code_scanning_takes() {
+    let audit = sample::audit(6);
+    let log = log(&audit);
+    let run = &log["runs"][0];
+    let mut fingerprints = BTreeSet::new();
+    let mut paths = BTreeSet::new();
+    let results = run["results"].as_array().unwrap();
+    for result in results {
+        let location = &result["locations"][0];
+        let physical = &location["physicalLocation"];
+        assert_eq!(physical["region"]["startLine"], 1, "{result}");
+        let uri = physical["artifactLocation"]["uri"].as_str().unwrap();
+        assert!(
+            uri.bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-._~/%".contains(&b)),
+            "{uri}"
+        );
+        assert!(
+            uri.split('/').all(|part| !matches!(part, "" | "." | "..")),
+            "{uri}"
+        );
+        paths.insert(uri);
+        assert!(location["logicalLocations"][0]["fullyQualifiedName"].is_string());
+        let hash = &result["partialFingerprints"]["primaryLocationLineHash"];
+        fingerprints.insert(hash.as_str().unwrap());
+    }
+    assert_eq!(fingerprints.len(), results.len(), "one for each");
+    assert_eq!(paths.len(), 6, "one for each repository: {paths:?}");
+    assert!(
+        paths.contains("ecr/123456789012/eu-central-1/shop/service-0"),
+        "{paths:?}"
+    );
+    for rule in run["tool"]["driver"]["rules"].as_array().unwrap() {
+        let properties = &rule["properties"];
+        let score = properties["security-severity"].as_str().unwrap();
+        assert!(
+            (0.1..10.0).contains(&score.parse::<f64>().unwrap()),
+            "{rule}"
+        );
+        assert_eq!(properties["tags"][0], "security");
+    }
+}
+
 #[test]
 fn ocsf_is_valid() {
     let schema = ocsf_schema();

@@ -4,16 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::{AutoEscape, Environment};
 use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::audit::{Audit, AuditFinding};
 use crate::finding::{Severity, Status};
 use crate::repository::RepositoryId;
-use crate::rules::RULES;
+use crate::rules::{Advice, RULES, shell_word};
 use crate::storage::{StorageCost, gigabytes};
 
 const TEMPLATE: &str = include_str!("report.html");
 
-/// The report. `at`: when it was made, for its reader.
+/// The report. `at`: when it was made, for its reader; of RFC 3339, the minute is shown.
 ///
 /// # Errors
 /// The template is wrong, in one line.
@@ -21,7 +23,7 @@ pub fn html(audit: &Audit, at: &str) -> Result<String, String> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment
-        .render_str(TEMPLATE, Page::of(audit, at))
+        .render_str(TEMPLATE, Page::of(audit, &minute(at)))
         .map_err(|error| format!("the report can't be written: {error}"))
 }
 
@@ -29,12 +31,15 @@ pub fn html(audit: &Audit, at: &str) -> Result<String, String> {
 #[derive(Serialize)]
 struct Page<'a> {
     at: &'a str,
+    /// The accounts and regions that it is about, as far as it names repositories of them.
+    accounts: String,
+    regions: String,
     complete: bool,
-    repositories: usize,
-    compliant: usize,
+    repositories: String,
+    compliant: String,
     /// Percent, rounded down: 100 only where all comply.
     score: usize,
-    open: usize,
+    open: String,
     severities: Vec<Bar>,
     bars: Vec<Bar>,
     columns: Vec<&'a str>,
@@ -49,14 +54,14 @@ struct Storage {
     monthly: String,
     rows: Vec<Cost>,
     /// Repositories that are not among the rows.
-    more: usize,
+    more: Option<String>,
 }
 
 #[derive(Serialize)]
 struct Cost {
     name: String,
     place: String,
-    images: usize,
+    images: String,
     gigabytes: String,
     monthly: String,
     untagged: String,
@@ -72,7 +77,7 @@ const DEAREST: usize = 200;
 #[derive(Serialize)]
 struct Bar {
     name: String,
-    count: usize,
+    count: String,
     /// Of the longest, in percent.
     width: usize,
 }
@@ -81,6 +86,7 @@ struct Bar {
 #[derive(Serialize)]
 struct Row<'a> {
     name: String,
+    /// What tells it from one of the same name, where there is more than one account or region.
     place: String,
     /// By column: severity and status, or nothing.
     cells: Vec<Option<Cell<'a>>>,
@@ -89,6 +95,8 @@ struct Row<'a> {
 #[derive(Serialize, Clone)]
 struct Cell<'a> {
     severity: &'static str,
+    /// For people who can't tell colours apart, and for paper.
+    letter: char,
     status: &'static str,
     detail: &'a str,
 }
@@ -100,20 +108,43 @@ struct RuleSection<'a> {
     severity: &'static str,
     summary: &'a str,
     controls: String,
-    advice: Option<&'a crate::rules::Advice>,
-    // The alert's `iac` has neither of these, and so neither has the serialised advice.
-    keep: &'a str,
-    cli: &'a str,
+    count: String,
+    /// Some of its findings are of another severity.
+    mixed: bool,
+    /// Each with the repositories that it is for.
+    fixes: Vec<FixSection<'a>>,
+    /// So many fixes more are not shown.
+    more_fixes: usize,
     findings: Vec<Entry<'a>>,
 }
+
+/// What mends some of a rule's findings: of repositories under the same settings it is the same.
+#[derive(Serialize)]
+struct FixSection<'a> {
+    keep: &'a str,
+    terraform: &'a str,
+    cloudformation: &'a str,
+    cli: String,
+    /// The first of them.
+    names: String,
+    count: String,
+    more: Option<String>,
+}
+
+/// So many fixes of a rule are shown, and so many repositories are named with each.
+const FIXES: usize = 100;
+const NAMED: usize = 10;
 
 #[derive(Serialize)]
 struct Entry<'a> {
     name: String,
     place: String,
+    severity: &'static str,
     status: &'static str,
     detail: &'a str,
     to_do: &'a str,
+    /// The number of its fix, where the rule has several.
+    fix: Option<usize>,
 }
 
 impl<'a> Page<'a> {
@@ -131,17 +162,29 @@ impl<'a> Page<'a> {
             .collect();
         let summary = &audit.summary;
         let columns: Vec<&str> = columns(&findings);
+        let costs = audit.costs.iter().flatten();
+        let places: BTreeSet<(String, String)> = findings
+            .iter()
+            .map(|finding| &finding.repository)
+            .chain(costs.map(|cost| &cost.repository))
+            .filter_map(|arn| RepositoryId::from_arn(arn))
+            .map(|id| (id.account, id.region))
+            .collect();
+        let accounts: BTreeSet<&str> = places.iter().map(|(account, _)| account.as_str()).collect();
+        let regions: BTreeSet<&str> = places.iter().map(|(_, region)| region.as_str()).collect();
         Self {
             at,
+            accounts: some_of(&accounts),
+            regions: some_of(&regions),
             complete: audit.next.is_none(),
-            repositories: summary.repositories,
-            compliant: summary.compliant,
+            repositories: thousands(summary.repositories),
+            compliant: thousands(summary.compliant),
             score: summary
                 .compliant
                 .saturating_mul(100)
                 .checked_div(summary.repositories)
                 .unwrap_or(100),
-            open: standing.len(),
+            open: thousands(standing.len()),
             severities: bars(
                 [
                     Severity::Critical,
@@ -159,7 +202,7 @@ impl<'a> Page<'a> {
                 let count = standing.iter().filter(|f| f.rule == *rule).count();
                 ((*rule).to_owned(), count)
             })),
-            rows: rows(&findings, &columns),
+            rows: rows(&findings, &columns, accounts.len() > 1, regions.len() > 1),
             rules: columns
                 .iter()
                 .map(|rule| section(rule, &findings))
@@ -168,7 +211,11 @@ impl<'a> Page<'a> {
             storage: audit.costs.as_ref().map(|costs| Storage {
                 monthly: usd(summary.estimated_monthly_cost_usd.unwrap_or(0.0)),
                 rows: costs.iter().take(DEAREST).map(cost).collect(),
-                more: costs.len().saturating_sub(DEAREST),
+                more: costs
+                    .len()
+                    .checked_sub(DEAREST)
+                    .filter(|more| *more > 0)
+                    .map(thousands),
             }),
         }
     }
@@ -179,8 +226,8 @@ fn cost(of: &StorageCost) -> Cost {
     Cost {
         name,
         place,
-        images: of.images,
-        gigabytes: format!("{:.1}", gigabytes(of.bytes)),
+        images: thousands(of.images),
+        gigabytes: grouped(&format!("{:.1}", gigabytes(of.bytes))),
         monthly: usd(of.monthly_usd),
         untagged: usd(of.untagged_usd),
         old: usd(of.old_usd),
@@ -190,7 +237,50 @@ fn cost(of: &StorageCost) -> Cost {
 }
 
 fn usd(of: f64) -> String {
-    format!("{of:.2}")
+    grouped(&format!("{of:.2}"))
+}
+
+fn thousands(of: usize) -> String {
+    grouped(&of.to_string())
+}
+
+/// A decimal number with its thousands separated.
+fn grouped(number: &str) -> String {
+    let (whole, fraction) = number.split_at(number.find('.').unwrap_or(number.len()));
+    let mut out = String::new();
+    for (n, digit) in whole.chars().enumerate() {
+        let behind = whole.len().saturating_sub(n);
+        if behind.is_multiple_of(3) && out.ends_with(|c: char| c.is_ascii_digit()) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out + fraction
+}
+
+/// A time of RFC 3339 to the minute, in UTC; what is none stays as it is.
+fn minute(at: &str) -> String {
+    let Ok(time) = OffsetDateTime::parse(at, &Rfc3339) else {
+        return at.to_owned();
+    };
+    let time = time.to_utc();
+    format!(
+        "{} {:02}:{:02} UTC",
+        time.date(),
+        time.hour(),
+        time.minute()
+    )
+}
+
+/// So many accounts or regions are named in the head.
+const PLACES: usize = 6;
+
+fn some_of(places: &BTreeSet<&str>) -> String {
+    let named: Vec<&str> = places.iter().copied().take(PLACES).collect();
+    match places.len().saturating_sub(PLACES) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
 }
 
 /// The rules that found something, in the rules' order; what is no rule's comes last.
@@ -218,12 +308,17 @@ fn bars(counts: impl IntoIterator<Item = (String, usize)>) -> Vec<Bar> {
         .map(|(name, count)| Bar {
             name,
             width: count.saturating_mul(100).checked_div(longest).unwrap_or(0),
-            count,
+            count: thousands(count),
         })
         .collect()
 }
 
-fn rows<'a>(findings: &[&'a AuditFinding], columns: &[&str]) -> Vec<Row<'a>> {
+fn rows<'a>(
+    findings: &[&'a AuditFinding],
+    columns: &[&str],
+    accounts: bool,
+    regions: bool,
+) -> Vec<Row<'a>> {
     let mut by_repository: BTreeMap<&str, BTreeMap<&str, &'a AuditFinding>> = BTreeMap::new();
     for finding in findings {
         by_repository
@@ -234,7 +329,18 @@ fn rows<'a>(findings: &[&'a AuditFinding], columns: &[&str]) -> Vec<Row<'a>> {
     by_repository
         .into_iter()
         .map(|(arn, found)| {
-            let (name, place) = name_and_place(arn);
+            let (name, place) = match RepositoryId::from_arn(arn) {
+                None => (arn.to_owned(), String::new()),
+                Some(id) => (
+                    id.name,
+                    match (accounts, regions) {
+                        (true, true) => format!("{}, {}", id.account, id.region),
+                        (true, false) => id.account,
+                        (false, true) => id.region,
+                        (false, false) => String::new(),
+                    },
+                ),
+            };
             Row {
                 name,
                 place,
@@ -243,6 +349,7 @@ fn rows<'a>(findings: &[&'a AuditFinding], columns: &[&str]) -> Vec<Row<'a>> {
                     .map(|rule| {
                         found.get(rule).map(|finding| Cell {
                             severity: finding.severity.name(),
+                            letter: letter(finding.severity),
                             status: finding.status.name(),
                             detail: &finding.detail,
                         })
@@ -255,33 +362,124 @@ fn rows<'a>(findings: &[&'a AuditFinding], columns: &[&str]) -> Vec<Row<'a>> {
 
 fn section<'a>(rule: &'a str, findings: &[&'a AuditFinding]) -> RuleSection<'a> {
     let entry = crate::rules::entry(rule);
-    let found: Vec<&&AuditFinding> = findings.iter().filter(|f| f.rule == rule).collect();
-    let advice = found.iter().find_map(|finding| finding.advice.as_ref());
+    let found: Vec<&AuditFinding> = findings
+        .iter()
+        .copied()
+        .filter(|f| f.rule == rule)
+        .collect();
+    let gravest = found.iter().map(|finding| finding.severity).max();
+    let (groups, numbers) = by_advice(&found);
+    // One fix for all needs no number.
+    let several = groups.len() > 1 || numbers.contains(&None);
     RuleSection {
         id: rule,
-        severity: found
-            .iter()
-            .map(|finding| finding.severity)
-            .max()
-            .map_or("informational", Severity::name),
+        severity: gravest.map_or("informational", Severity::name),
         summary: entry.map_or("Not a rule's finding", |entry| entry.meta.summary),
         controls: entry.map_or_else(String::new, |entry| entry.meta.controls.join(", ")),
-        advice,
-        keep: advice.map_or("", |advice| &advice.text),
-        cli: advice.map_or("", |advice| &advice.cli),
+        count: thousands(found.len()),
+        mixed: found
+            .iter()
+            .any(|finding| Some(finding.severity) != gravest),
+        more_fixes: groups.len().saturating_sub(FIXES),
+        fixes: groups
+            .iter()
+            .take(FIXES)
+            .map(|(advice, of)| fix(advice, of))
+            .collect(),
         findings: found
             .iter()
-            .map(|finding| {
+            .zip(numbers)
+            .map(|(finding, number)| {
                 let (name, place) = name_and_place(&finding.repository);
                 Entry {
                     name,
                     place,
+                    severity: finding.severity.name(),
                     status: finding.status.name(),
                     detail: &finding.detail,
                     to_do: &finding.to_do,
+                    fix: number.filter(|number| several && *number <= FIXES),
                 }
             })
             .collect(),
+    }
+}
+
+/// Findings with the same advice.
+type Group<'a> = (&'a Advice, Vec<&'a AuditFinding>);
+
+/// The findings by their advice, in the order of the first of each, and for each finding the number of its group from 1.
+fn by_advice<'a>(found: &[&'a AuditFinding]) -> (Vec<Group<'a>>, Vec<Option<usize>>) {
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    let mut places: BTreeMap<[&str; 4], usize> = BTreeMap::new();
+    let numbers = found
+        .iter()
+        .map(|finding| {
+            let advice = finding.advice.as_ref()?;
+            let key = [
+                advice.text.as_str(),
+                &advice.terraform,
+                &advice.cloudformation,
+                &advice.cli,
+            ];
+            let place = *places.entry(key).or_insert_with(|| {
+                groups.push((advice, Vec::new()));
+                groups.len()
+            });
+            if let Some((_, of)) = groups.get_mut(place.saturating_sub(1)) {
+                of.push(finding);
+            }
+            Some(place)
+        })
+        .collect();
+    (groups, numbers)
+}
+
+fn fix<'a>(advice: &'a Advice, of: &[&AuditFinding]) -> FixSection<'a> {
+    let names: Vec<String> = of
+        .iter()
+        .take(NAMED)
+        .map(|finding| name_and_place(&finding.repository).0)
+        .collect();
+    let first = of
+        .iter()
+        .find_map(|finding| RepositoryId::from_arn(&finding.repository));
+    let cli = match first {
+        Some(id) if advice.cli.contains("$REPOSITORY") => format!(
+            "export AWS_REGION={} REPOSITORY={}{}\n{}",
+            shell_word(&id.region),
+            shell_word(&id.name),
+            if of.len() > 1 {
+                "   # and so for each"
+            } else {
+                ""
+            },
+            advice.cli
+        ),
+        _ => advice.cli.clone(),
+    };
+    FixSection {
+        keep: &advice.text,
+        terraform: &advice.terraform,
+        cloudformation: &advice.cloudformation,
+        cli,
+        names: names.join(", "),
+        count: thousands(of.len()),
+        more: of
+            .len()
+            .checked_sub(NAMED)
+            .filter(|more| *more > 0)
+            .map(thousands),
+    }
+}
+
+fn letter(severity: Severity) -> char {
+    match severity {
+        Severity::Critical => 'C',
+        Severity::High => 'H',
+        Severity::Medium => 'M',
+        Severity::Low => 'L',
+        Severity::Informational => 'I',
     }
 }
 

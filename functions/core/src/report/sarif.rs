@@ -1,14 +1,17 @@
 //! An audit as SARIF 2.1.0 (OASIS), for code scanning views.
 
 use std::collections::BTreeSet;
+use std::fmt::Write;
 
 use serde_json::{Value, json};
 
 use crate::audit::Audit;
 use crate::finding::{Severity, Status};
+use crate::repository::RepositoryId;
 use crate::rules::{RULES, entry};
 
-/// A log of one run. Repositories are no files, so each is a logical location.
+/// A log of one run. Repositories are no files, so each is a logical location; code scanning views take results of files only, so
+/// each is the first line of one that stands for it, too.
 #[must_use]
 pub fn sarif(audit: &Audit) -> String {
     let known = RULES.iter().map(|entry| entry.meta.id);
@@ -20,13 +23,23 @@ pub fn sarif(audit: &Audit) -> String {
         .filter(|rule| entry(rule).is_none())
         .collect();
     let ids: Vec<&str> = known.chain(others).collect();
-    let rules: Vec<Value> = ids.iter().map(|id| descriptor(id)).collect();
+    let gravest = |id: &str| {
+        let of = audit.findings.iter().flatten().filter(|f| f.rule == id);
+        of.map(|finding| finding.severity)
+            .max()
+            .unwrap_or(Severity::Medium)
+    };
+    let rules: Vec<Value> = ids
+        .iter()
+        .map(|id| descriptor(id, || gravest(id)))
+        .collect();
     let results: Vec<Value> = audit
         .findings
         .iter()
         .flatten()
         .map(|finding| {
             let mended = matches!(finding.status, Status::Fixed | Status::Resolved);
+            let fingerprint = format!("{} {}", finding.repository, finding.rule);
             let mut result = json!({
                 "ruleId": finding.rule,
                 "ruleIndex": ids.iter().position(|id| *id == finding.rule),
@@ -36,10 +49,15 @@ pub fn sarif(audit: &Audit) -> String {
                     "" => finding.detail.clone(),
                     to_do => format!("{}; {to_do}", finding.detail),
                 } },
-                "locations": [{ "logicalLocations": [{
-                    "fullyQualifiedName": finding.repository, "kind": "resource",
-                }] }],
-                "partialFingerprints": { "repositoryAndRule/v1": format!("{} {}", finding.repository, finding.rule) },
+                "locations": [{
+                    "physicalLocation": {
+                        "artifactLocation": { "uri": path(&finding.repository) },
+                        "region": { "startLine": 1 },
+                    },
+                    "logicalLocations": [{ "fullyQualifiedName": finding.repository, "kind": "resource" }],
+                }],
+                // The second is the one that GitHub knows an alert by ("SARIF support for code scanning").
+                "partialFingerprints": { "repositoryAndRule/v1": &fingerprint, "primaryLocationLineHash": &fingerprint },
             });
             if let (Some(fields), Status::Exempt) = (result.as_object_mut(), finding.status) {
                 let why = json!([{ "kind": "external", "justification": finding.to_do }]);
@@ -60,18 +78,26 @@ pub fn sarif(audit: &Audit) -> String {
 }
 
 /// What the log says of a rule, or of what findings that are no rule's go by.
-fn descriptor(id: &str) -> Value {
+fn descriptor(id: &str, gravest: impl Fn() -> Severity) -> Value {
     let Some(entry) = entry(id) else {
-        return json!({ "id": id, "shortDescription": { "text": "Not a rule's finding" } });
+        return json!({
+            "id": id,
+            "shortDescription": { "text": "Not a rule's finding" },
+            "properties": { "tags": ["security"], "security-severity": score(gravest()) },
+        });
     };
     let meta = &entry.meta;
+    // The score counts for rules with this tag.
+    let tags: Vec<&str> = std::iter::once("security")
+        .chain(meta.controls.iter().copied())
+        .collect();
     json!({
         "id": meta.id,
         "shortDescription": { "text": meta.summary },
         "fullDescription": { "text": meta.summary },
         "help": { "text": meta.explanation, "markdown": meta.explanation },
         "defaultConfiguration": { "level": level(meta.severity) },
-        "properties": { "tags": meta.controls },
+        "properties": { "tags": tags, "security-severity": score(meta.severity) },
     })
 }
 
@@ -81,4 +107,44 @@ fn level(severity: Severity) -> &'static str {
         Severity::Medium => "warning",
         Severity::Low | Severity::Informational => "note",
     }
+}
+
+/// As GitHub reads it: above 9 critical, from 7 high, from 4 medium, above 0 low.
+fn score(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => "9.5",
+        Severity::High => "8.0",
+        Severity::Medium => "5.5",
+        Severity::Low => "2.0",
+        Severity::Informational => "0.1",
+    }
+}
+
+/// A relative path that stands for a repository, the same in every run: `ecr/<account>/<region>/<name>`.
+fn path(arn: &str) -> String {
+    match RepositoryId::from_arn(arn) {
+        Some(id) => format!("ecr/{}/{}/{}", id.account, id.region, segments(&id.name)),
+        None => format!("ecr/{}", segments(arn)),
+    }
+}
+
+/// Percent-encoded (RFC 3986, 2.3) but for slashes; no segment is empty or leads upwards.
+fn segments(text: &str) -> String {
+    let mut encoded = Vec::new();
+    for segment in text.split('/') {
+        if matches!(segment, "" | "." | "..") {
+            encoded.push(format!("_{segment}"));
+            continue;
+        }
+        let mut one = String::new();
+        for byte in segment.bytes() {
+            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                one.push(char::from(byte));
+            } else {
+                let _ = write!(one, "%{byte:02X}");
+            }
+        }
+        encoded.push(one);
+    }
+    encoded.join("/")
 }

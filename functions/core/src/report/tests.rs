@@ -180,3 +180,88 @@ fn many_repositories_fit() {
     assert!(page.len() < 6_000_000, "{}", page.len());
     assert_eq!(page.matches("data-name=\"shop&#x2f;").count(), 10_000);
 }
+
+fn advised(name: &str, region: &str, text: &str) -> AuditFinding {
+    let mut finding = finding(
+        name,
+        "mutable-tags",
+        "tags can be overwritten",
+        Status::Open,
+    );
+    finding.repository = format!("arn:aws:ecr:{region}:123456789012:repository/{name}");
+    finding.advice = Some(Advice {
+        text: text.to_owned(),
+        terraform: format!("terraform of {text}"),
+        cloudformation: format!("template of {text}"),
+        cli: format!("aws ecr {text} \"$REPOSITORY\""),
+    });
+    finding
+}
+
+/// Repositories under different settings are not mended alike.
+#[test]
+fn each_finding_has_its_own_fix() {
+    let mut audit = Audit::default();
+    audit.findings = Some(vec![
+        advised("shop/a", "eu-central-1", "strict"),
+        advised("no'name", "eu-central-1", "lenient"),
+        advised("shop/b", "eu-central-1", "lenient"),
+        advised("shop/c", "eu-central-1", "strict"),
+    ]);
+    let page = html(&audit, "now").unwrap();
+    let fixes: Vec<&str> = page.split("<div class=\"fix\">").skip(1).collect();
+    assert_eq!(fixes.len(), 2);
+    for (fix, text, names) in [
+        (fixes[0], "strict", "For shop&#x2f;a, shop&#x2f;c<"),
+        (fixes[1], "lenient", ", shop&#x2f;b<"),
+    ] {
+        let terraform = format!("<code>terraform of {text}</code>");
+        assert!(fix.contains(&terraform) && fix.contains(names), "{fix}");
+    }
+    assert!(
+        fixes[1]
+            .contains("REPOSITORY=&#x27;shop&#x2f;b&#x27;   # and so for each\naws ecr lenient"),
+        "{}",
+        fixes[1]
+    );
+    assert_eq!(page.matches("; fix 1<").count(), 2);
+    assert_eq!(page.matches("fix 2<").count(), 2);
+    // The same for all is there once, and numbers would say nothing.
+    audit.findings = Some(vec![
+        advised("shop/a", "eu-central-1", "strict"),
+        advised("shop/c", "eu-central-1", "strict"),
+    ]);
+    let page = html(&audit, "now").unwrap();
+    assert_eq!(page.matches("<div class=\"fix\">").count(), 1);
+    assert!(!page.contains("; fix 1") && !page.contains("Fix 1"));
+}
+
+#[test]
+fn more_regions_are_told_apart() {
+    let mut audit = Audit::default();
+    let two = ["eu-central-1", "us-east-1"].map(|region| advised("shop/a", region, "x"));
+    audit.findings = Some(two.to_vec());
+    let page = html(&audit, "now").unwrap();
+    assert!(page.contains("account 123456789012 · regions eu-central-1, us-east-1"));
+    let matrix = page.split("<table class=\"matrix\">").nth(1).unwrap();
+    for region in ["eu-central-1", "us-east-1"] {
+        assert!(matrix.contains(&format!("<span class=\"quiet\">{region}</span>")));
+    }
+    audit.findings = Some(two[..1].to_vec());
+    let page = html(&audit, "now").unwrap();
+    assert!(page.contains("account 123456789012 · region eu-central-1"));
+    let matrix = page.split("<table class=\"matrix\">").nth(1).unwrap();
+    assert!(!matrix.contains("eu-central-1"));
+}
+
+#[test]
+fn times_and_numbers_are_for_people() {
+    let mut audit = audit();
+    audit.summary.repositories = 12_345;
+    audit.summary.compliant = 1_234;
+    let page = html(&audit, "2026-11-24T14:05:59.123456789+01:00").unwrap();
+    assert!(page.contains("<title>ECR audit, 2026-11-24 13:05 UTC</title>"));
+    for number in ["<b>12,345</b>", "<b>1,234</b>"] {
+        assert!(page.contains(number), "{number}");
+    }
+}

@@ -26,6 +26,8 @@ Tags are immutable, and somebody pushed one that is there: a build that runs twi
 The push has failed and the image under that tag is what it was.
 
 Nothing is wrong with the repository. The team is told, with what to push instead.",
+        example: r#"blocked-push:
+  mode: monitor"#,
         controls: &[],
     };
 }
@@ -56,11 +58,10 @@ impl Rule for BlockedPush {
         Vec::new()
     }
 
-    fn advice(&self, id: &RepositoryId) -> Advice {
-        let line = format!(
-            "# in the build: docker tag ... {}:v1.0.0-$(git rev-parse --short HEAD)",
-            id.name
-        );
+    fn advice(&self, _id: &RepositoryId) -> Advice {
+        let line =
+            "# in the build: docker tag ... $REPOSITORY:v1.0.0-$(git rev-parse --short HEAD)"
+                .to_owned();
         Advice {
             text: "Give each build a tag of its own.".to_owned(),
             terraform: line.clone(),

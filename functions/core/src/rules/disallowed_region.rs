@@ -28,6 +28,8 @@ Where data may lie is often a matter of contract or law, and what lies elsewhere
 
 A repository can't be moved, so there is no repair. A service control policy on `ecr:CreateRepository` keeps it from \
 happening again.",
+        example: r#"disallowed-region:
+  allow: [eu-central-1, eu-west-1]"#,
         controls: &[],
     };
 }

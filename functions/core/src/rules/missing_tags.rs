@@ -1,11 +1,12 @@
 //! `missing-tags`: a resource tag that the policy requires is absent or has a value that it does not allow.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Advice, Meta, Rule, RuleMode, Settings, Subject, quoted};
+use super::{Advice, Meta, Rule, RuleMode, Settings, Subject, quoted, shell_word};
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
 use crate::repository::{Reads, Repository, RepositoryId};
@@ -56,6 +57,10 @@ can depend on them.
 
 The repair puts the policy's default where it has one. A wrong value is replaced by it; the alert and the record say \
 what it was.",
+        example: r#"missing-tags:
+  require:
+    team: {}
+    data: { allowed: [public, internal, secret], default: internal }"#,
         controls: &["AWS Security Hub ECR.4", "AWS Config ECR_REPOSITORY_TAGGED"],
     };
 }
@@ -161,33 +166,91 @@ impl Rule for MissingTags {
         problems
     }
 
-    fn advice(&self, _id: &RepositoryId) -> Advice {
-        let example = |required: &RequiredTag| {
+    fn advice(&self, id: &RepositoryId) -> Advice {
+        let tags = self.require.iter().map(|(key, required)| {
             let value = required.default.as_ref().or(required.allowed.first());
-            quoted(value.map_or("...", String::as_str))
+            (key.as_str(), value.map(String::as_str))
+        });
+        advise(
+            id,
+            tags,
+            "# those that are missing or wrong; what is there is replaced\n",
+        )
+    }
+
+    /// Of the tags, those that the repair puts: the others are right, or for people to say.
+    fn advice_on(&self, id: &RepositoryId, repair: Option<&Action>) -> Advice {
+        let Some(Action::SetTags { to, .. }) = repair else {
+            return self.advice(id);
         };
-        let terraform: Vec<String> = self
-            .require
+        let put = to
             .iter()
-            .map(|(key, required)| format!("  {} = {}", quoted(key), example(required)))
-            .collect();
-        let cloudformation: Vec<String> = self
-            .require
-            .iter()
-            .map(|(key, required)| {
-                format!(
-                    "  - {{ Key: {}, Value: {} }}",
-                    quoted(key),
-                    example(required)
-                )
-            })
-            .collect();
+            .map(|(key, value)| (key.as_str(), value.as_deref()));
         Advice {
-            text: "Tag the repository where it is defined.".to_owned(),
-            terraform: format!("tags = {{\n{}\n}}", terraform.join("\n")),
-            cli: "aws ecr tag-resource --resource-arn \"$ARN\" --tags Key=…,Value=…".to_owned(),
-            cloudformation: format!("Tags:\n{}", cloudformation.join("\n")),
+            cli: advise(id, put, "").cli,
+            ..self.advice(id)
         }
+    }
+}
+
+/// The lines that set these tags. A value that only people know is a variable that is not set: what is pasted stops there.
+fn advise<'t>(
+    id: &RepositoryId,
+    tags: impl Iterator<Item = (&'t str, Option<&'t str>)>,
+    note: &str,
+) -> Advice {
+    let partition = id.arn().split(':').nth(1).unwrap_or("aws").to_owned();
+    let (mut terraform, mut cloudformation) = ("tags = {\n".to_owned(), "Tags:".to_owned());
+    let mut cli = note.to_owned();
+    for (n, (key, value)) in tags.enumerate() {
+        let name = quoted(key);
+        let (of_terraform, of_cloudformation, of_cli) = match value {
+            Some(value) => (quoted(value), quoted(value), shell_word(value)),
+            None => {
+                let variable = variable(key, n);
+                let (parameter, upper) = (variable.replace('_', ""), variable.to_ascii_uppercase());
+                (
+                    format!("var.{variable}"),
+                    format!("!Ref {parameter}"),
+                    format!("\"${{{upper}:?say the value of the tag}}\""),
+                )
+            }
+        };
+        let _ = writeln!(terraform, "  {name} = {of_terraform}");
+        let _ = write!(
+            cloudformation,
+            "\n  - Key: {name}\n    Value: {of_cloudformation}"
+        );
+        let _ = writeln!(
+            cli,
+            "aws ecr tag-resource --resource-arn \"arn:{partition}:ecr:{}:{}:repository/$REPOSITORY\" --tags {}{of_cli}",
+            id.region,
+            id.account,
+            shell_word(&format!("Key={key},Value="))
+        );
+    }
+    terraform.push('}');
+    Advice {
+        text: "Tag the repository where it is defined.".to_owned(),
+        terraform,
+        cli: cli.trim_end().to_owned(),
+        cloudformation,
+    }
+}
+
+/// A name for the value of a tag that HCL, CloudFormation and shells take.
+fn variable(key: &str, n: usize) -> String {
+    let letters = |c: char| {
+        if c.is_ascii_alphanumeric() {
+            c.to_ascii_lowercase()
+        } else {
+            '_'
+        }
+    };
+    let name: String = key.chars().map(letters).collect();
+    match name.trim_matches('_') {
+        name if name.starts_with(|c: char| c.is_ascii_alphabetic()) => name.to_owned(),
+        _ => format!("tag_{n}"),
     }
 }
 
@@ -286,5 +349,49 @@ mod tests {
             .into(),
         };
         assert_eq!(wrong.contradictions().len(), 2);
+    }
+
+    #[test]
+    fn advice_has_the_values_and_stops_where_only_people_know_them() {
+        let id = repository().id;
+        let rule = rule(Some("sensitive"));
+        let advice = rule.advice(&id);
+        assert_eq!(
+            advice.terraform,
+            "tags = {\n  \"data\" = \"sensitive\"\n  \"team\" = var.team\n}"
+        );
+        assert!(
+            advice
+                .cloudformation
+                .ends_with("- Key: \"team\"\n    Value: !Ref team")
+        );
+        let arn = "\"arn:aws:ecr:eu-central-1:123456789012:repository/$REPOSITORY\"";
+        assert!(
+            advice
+                .cli
+                .contains(&format!("{arn} --tags 'Key=data,Value=''sensitive'")),
+            "{}",
+            advice.cli
+        );
+        assert!(
+            advice.cli.contains("'Key=team,Value='\"${TEAM:?"),
+            "{}",
+            advice.cli
+        );
+        // A right value is not replaced.
+        let found = rule.check(&with(&[("data", "public")])).unwrap();
+        let Fix::Manual(_) = found.fix else {
+            panic!("{found:?}")
+        };
+        let put = Action::SetTags {
+            from: [("data".to_owned(), None)].into(),
+            to: [("data".to_owned(), Some("sensitive".to_owned()))].into(),
+        };
+        let advice = rule.advice_on(&id, Some(&put));
+        assert!(
+            advice.cli.contains("Key=data") && !advice.cli.contains("Key=team"),
+            "{}",
+            advice.cli
+        );
     }
 }

@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::action::Action;
 use crate::finding::{Severity, Violation};
 use crate::policy::document::{Node, Problem};
 use crate::policy::read;
@@ -51,6 +52,8 @@ pub struct Meta {
     pub summary: &'static str,
     /// Markdown: why it matters, and what the repair may break.
     pub explanation: &'static str,
+    /// YAML, as it is under `rules:` in a policy: settings that somebody could want.
+    pub example: &'static str,
     /// The same control elsewhere: Security Hub, Config, Prowler.
     pub controls: &'static [&'static str],
 }
@@ -104,8 +107,14 @@ pub trait Rule: Send + Sync + std::fmt::Debug {
     /// What the settings get wrong together, each in one line; a setting that is wrong alone does not parse.
     fn contradictions(&self) -> Vec<String>;
 
-    /// The lines that keep the finding from coming back, for this repository.
+    /// The lines that keep the finding from coming back, for this repository, as far as the policy alone tells: pasted, they
+    /// satisfy the rule and take away nothing that the policy allows.
     fn advice(&self, id: &RepositoryId) -> Advice;
+
+    /// The same where the repair is known, made or not: what it sets is what the definition must say.
+    fn advice_on(&self, id: &RepositoryId, _repair: Option<&Action>) -> Advice {
+        self.advice(id)
+    }
 }
 
 /// What people do so that the finding does not come back.
@@ -116,7 +125,8 @@ pub struct Advice {
     pub text: String,
     pub terraform: String,
     pub cloudformation: String,
-    /// The call that mends one repository by hand, for a shell in which `$REPOSITORY` names it.
+    /// The call that mends one repository by hand, for a shell in which `$REPOSITORY` names it and `AWS_REGION` is its
+    /// region: so the advice for many is the same.
     #[serde(skip)]
     pub cli: String,
 }
@@ -181,6 +191,18 @@ fn quoted(text: &str) -> String {
     serde_json::Value::String(text.to_owned())
         .to_string()
         .replace("${", "$${")
+        .replace("%{", "%%{")
+}
+
+/// One word of a POSIX shell.
+pub(crate) fn shell_word(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// A document between the marks of an HCL here-document, where `${` and `%{` begin templates.
+fn heredoc(document: &str) -> String {
+    let escaped = document.replace("${", "$${").replace("%{", "%%{");
+    format!("<<EOT\n{escaped}\nEOT")
 }
 
 #[cfg(test)]
@@ -200,5 +222,45 @@ mod tests {
         let mut ids: Vec<&str> = RULES.iter().map(|entry| entry.meta.id).collect();
         ids.sort_unstable();
         assert_eq!(files, ids);
+    }
+
+    #[test]
+    fn words_and_documents_stay_what_they_are() {
+        assert_eq!(shell_word("it's $x"), r"'it'\''s $x'");
+        assert_eq!(quoted("${a} %{b}"), "\"$${a} %%{b}\"");
+        assert_eq!(heredoc("{\"a\":\"${x}\"}"), "<<EOT\n{\"a\":\"$${x}\"}\nEOT");
+    }
+
+    /// What is pasted does what it says, or stops: it has nothing that people must find and replace.
+    #[test]
+    fn advice_has_no_placeholders() {
+        let policy = "
+version: 1
+mode: enforce
+rules:
+  mutable-tags: {}
+  weak-encryption: { require: CUSTOMER_KEY }
+  no-scan-on-push: {}
+  no-lifecycle-policy: {}
+  public-access: {}
+  missing-tags: { require: { team: {} } }
+  disallowed-region: { allow: [eu-central-1] }
+  nonconforming-image-tag: {}
+  over-budget: { most-gb: 1 }
+";
+        let policy = crate::policy::Policy::parse(policy).unwrap();
+        let id = crate::evaluate::tests::repository().id;
+        let resolved = policy
+            .for_repository(&id, &crate::repository::Read::NotAsked)
+            .unwrap();
+        assert_eq!(resolved.rules.len(), 9);
+        for active in &resolved.rules {
+            let advice = active.rule.advice(&id);
+            for text in [&advice.terraform, &advice.cloudformation, &advice.cli] {
+                let placeholder =
+                    text.contains('…') || text.contains("file://") || text.contains("\"...\"");
+                assert!(!placeholder, "{}: {text}", active.entry.meta.id);
+            }
+        }
     }
 }

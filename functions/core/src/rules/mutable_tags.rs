@@ -1,11 +1,12 @@
 //! `mutable-tags`: a tag can be moved to another image after it was pushed.
 
 use std::collections::BTreeSet;
+use std::fmt::Write;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Advice, Meta, Rule, RuleMode, Settings, Subject};
+use super::{Advice, Meta, Rule, RuleMode, Settings, Subject, quoted, shell_word};
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
 use crate::repository::{Reads, Repository, RepositoryId, TagMutability};
@@ -88,6 +89,9 @@ the alert. A pipeline that pushes another tag twice fails from then on; images a
 
 A repository that a pull-through cache fills can't be refreshed when it is immutable: such are reported and left alone, \
 unless `pull-through-caches` says otherwise.",
+        example: r#"mutable-tags:
+  allow-exclusions: [latest, "cache*"]
+  pull-through-caches: ignore"#,
         controls: &[
             "AWS Security Hub ECR.2",
             "AWS Config ECR_PRIVATE_TAG_IMMUTABILITY_ENABLED",
@@ -273,29 +277,81 @@ impl Rule for MutableTags {
         problems
     }
 
+    /// Without the repair at hand, all that the policy allows: whoever pastes it loses none of these.
     fn advice(&self, _id: &RepositoryId) -> Advice {
-        let filters: Vec<&String> = self.allow_exclusions.iter().take(MOST_FILTERS).collect();
-        let text = if filters.is_empty() {
-            "Set the tag mutability where the repository is defined, or the next deployment sets it back."
-                .to_owned()
-        } else {
-            format!(
-                "Set the tag mutability where the repository is defined, or the next deployment sets it back; \
-                 tags like {} may be excluded from it.",
-                filters
-                    .iter()
-                    .map(|f| format!("`{f}`"))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            )
-        };
-        Advice {
-            text,
-            terraform: "image_tag_mutability = \"IMMUTABLE\"".to_owned(),
-            cli: "aws ecr put-image-tag-mutability --repository-name \"$REPOSITORY\" --image-tag-mutability IMMUTABLE".to_owned(),
-            cloudformation: "ImageTagMutability: IMMUTABLE".to_owned(),
+        let filters = self.allow_exclusions.iter().take(MOST_FILTERS).cloned();
+        let mut advice = advise(&filters.collect());
+        let more = self
+            .allow_exclusions
+            .get(MOST_FILTERS..)
+            .unwrap_or_default();
+        if !more.is_empty() {
+            let _ = write!(
+                advice.text,
+                " The policy allows {} too, and a repository has at most {MOST_FILTERS}: choose those whose tags move.",
+                listed(more)
+            );
+        }
+        advice
+    }
+
+    fn advice_on(&self, id: &RepositoryId, repair: Option<&Action>) -> Advice {
+        match repair {
+            Some(Action::SetTagMutability {
+                to: TagMutability::Immutable,
+                ..
+            }) => advise(&BTreeSet::new()),
+            Some(Action::SetTagMutability {
+                to: TagMutability::ImmutableWithExclusion(filters),
+                ..
+            }) => advise(filters),
+            _ => self.advice(id),
         }
     }
+}
+
+/// The lines that make a repository immutable but for these filters.
+fn advise(filters: &BTreeSet<String>) -> Advice {
+    let text = "Set the tag mutability where the repository is defined, or the next deployment sets it back";
+    let cli =
+        "aws ecr put-image-tag-mutability --repository-name \"$REPOSITORY\" --image-tag-mutability";
+    if filters.is_empty() {
+        return Advice {
+            text: format!("{text}."),
+            terraform: "image_tag_mutability = \"IMMUTABLE\"".to_owned(),
+            cli: format!("{cli} IMMUTABLE"),
+            cloudformation: "ImageTagMutability: IMMUTABLE".to_owned(),
+        };
+    }
+    let mut advice = Advice {
+        text: format!("{text}; tags like {} stay mutable.", listed(filters)),
+        terraform: "image_tag_mutability = \"IMMUTABLE_WITH_EXCLUSION\"\n".to_owned(),
+        cli: format!("{cli} IMMUTABLE_WITH_EXCLUSION --image-tag-mutability-exclusion-filters"),
+        cloudformation:
+            "ImageTagMutability: IMMUTABLE_WITH_EXCLUSION\nImageTagMutabilityExclusionFilters:"
+                .to_owned(),
+    };
+    for filter in filters {
+        let _ = write!(
+            advice.terraform,
+            "\nimage_tag_mutability_exclusion_filter {{\n  filter      = {}\n  filter_type = \"WILDCARD\"\n}}\n",
+            quoted(filter)
+        );
+        let _ = write!(
+            advice.cloudformation,
+            "\n  - ImageTagMutabilityExclusionFilterType: WILDCARD\n    ImageTagMutabilityExclusionFilterValue: {}",
+            quoted(filter)
+        );
+        let one = format!("filterType=WILDCARD,filter={filter}");
+        let _ = write!(advice.cli, " {}", shell_word(&one));
+    }
+    advice.terraform.truncate(advice.terraform.trim_end().len());
+    advice
+}
+
+fn listed<'f>(filters: impl IntoIterator<Item = &'f String>) -> String {
+    let quoted: Vec<String> = filters.into_iter().map(|f| format!("`{f}`")).collect();
+    quoted.join(", ")
 }
 
 fn fits_filter(byte: u8) -> bool {
@@ -484,5 +540,53 @@ mod tests {
         let problems = rule(&["latest", "a b", "*a*b*"]).contradictions();
         assert_eq!(problems.len(), 2, "{problems:?}");
         assert!(problems[0].contains("`a b`"), "{problems:?}");
+    }
+
+    #[test]
+    fn advice_is_what_the_repair_sets() {
+        let rule = rule(&["latest", "cache*", "unused-*"]);
+        let repository = with_tags(&["latest", "cache-main"]);
+        let Some(Fix::Safe(action)) = rule.check(&repository).map(|found| found.fix) else {
+            panic!("no repair");
+        };
+        let advice = rule.advice_on(&repository.id, Some(&action));
+        assert_eq!(
+            advice.terraform,
+            "image_tag_mutability = \"IMMUTABLE_WITH_EXCLUSION\"\n\n\
+             image_tag_mutability_exclusion_filter {\n  filter      = \"cache*\"\n  filter_type = \"WILDCARD\"\n}\n\n\
+             image_tag_mutability_exclusion_filter {\n  filter      = \"latest\"\n  filter_type = \"WILDCARD\"\n}"
+        );
+        assert_eq!(
+            advice.cloudformation,
+            "ImageTagMutability: IMMUTABLE_WITH_EXCLUSION\nImageTagMutabilityExclusionFilters:\n  \
+             - ImageTagMutabilityExclusionFilterType: WILDCARD\n    ImageTagMutabilityExclusionFilterValue: \"cache*\"\n  \
+             - ImageTagMutabilityExclusionFilterType: WILDCARD\n    ImageTagMutabilityExclusionFilterValue: \"latest\""
+        );
+        assert!(advice.cli.ends_with(
+            "--image-tag-mutability IMMUTABLE_WITH_EXCLUSION --image-tag-mutability-exclusion-filters \
+             'filterType=WILDCARD,filter=cache*' 'filterType=WILDCARD,filter=latest'"
+        ));
+        let plain = Action::SetTagMutability {
+            from: TagMutability::Mutable,
+            to: TagMutability::Immutable,
+        };
+        let plain = rule.advice_on(&repository.id, Some(&plain));
+        assert_eq!(plain.terraform, "image_tag_mutability = \"IMMUTABLE\"");
+    }
+
+    #[test]
+    fn advice_without_a_repair_keeps_what_the_policy_allows() {
+        let id = repository().id;
+        let advice = rule(&["latest"]).advice(&id);
+        for text in [&advice.terraform, &advice.cloudformation, &advice.cli] {
+            assert!(
+                text.contains("IMMUTABLE_WITH_EXCLUSION") && text.contains("latest"),
+                "{text}"
+            );
+        }
+        assert!(rule(&[]).advice(&id).cli.ends_with(" IMMUTABLE"));
+        let many = rule(&["a*", "b*", "c*", "d*", "e*", "f*"]).advice(&id);
+        assert_eq!(many.terraform.matches("WILDCARD").count(), MOST_FILTERS);
+        assert!(many.text.contains("allows `f*` too"), "{}", many.text);
     }
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Advice, Meta, Rule, RuleMode, Settings, Subject};
+use super::{Advice, Meta, Rule, RuleMode, Settings, Subject, heredoc, shell_word};
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
 use crate::repository::{Reads, Repository, RepositoryId};
@@ -37,6 +37,13 @@ vulnerabilities can still be deployed.
 
 The repair puts the policy's default. **ECR then expires the images that it names within a day**, so the default should \
 be a careful one. A lifecycle policy that is there is never replaced.",
+        example: r#"no-lifecycle-policy:
+  default:
+    rules:
+      - rulePriority: 1
+        description: untagged images go after two weeks
+        selection: { tagStatus: untagged, countType: sinceImagePushed, countUnit: days, countNumber: 14 }
+        action: { type: expire }"#,
         controls: &["AWS Security Hub ECR.3", "AWS Config ECR_PRIVATE_LIFECYCLE_POLICY_CONFIGURED", "Prowler ecr_repositories_lifecycle_policy_enabled"],
     };
 }
@@ -107,18 +114,32 @@ impl Rule for NoLifecyclePolicy {
     }
 
     fn advice(&self, _id: &RepositoryId) -> Advice {
-        let document = self.document().unwrap_or_else(|| {
-            r#"{"rules":[{"rulePriority":1,"selection":{"tagStatus":"untagged","countType":"sinceImagePushed","countUnit":"days","countNumber":14},"action":{"type":"expire"}}]}"#.to_owned()
-        });
+        let document = self.document();
+        let document = document.as_deref().unwrap_or(UNTAGGED_EXPIRE);
         Advice {
             text: "Give it a lifecycle policy where it is defined.".to_owned(),
-            terraform: format!(
-                "resource \"aws_ecr_lifecycle_policy\" \"this\" {{\n  repository = aws_ecr_repository.this.name\n  policy     = <<EOT\n{document}\nEOT\n}}"
+            terraform: lifecycle_terraform(document),
+            cli: format!(
+                "aws ecr put-lifecycle-policy --repository-name \"$REPOSITORY\" --lifecycle-policy-text {}",
+                shell_word(document)
             ),
-            cli: "aws ecr put-lifecycle-policy --repository-name \"$REPOSITORY\" --lifecycle-policy-text file://policy.json".to_owned(),
-            cloudformation: format!("LifecyclePolicy:\n  LifecyclePolicyText: |\n    {document}"),
+            cloudformation: lifecycle_cloudformation(document),
         }
     }
+}
+
+/// A careful lifecycle policy, where the policy names none: untagged images go after two weeks.
+pub(super) const UNTAGGED_EXPIRE: &str = r#"{"rules":[{"rulePriority":1,"selection":{"tagStatus":"untagged","countType":"sinceImagePushed","countUnit":"days","countNumber":14},"action":{"type":"expire"}}]}"#;
+
+pub(super) fn lifecycle_terraform(document: &str) -> String {
+    format!(
+        "resource \"aws_ecr_lifecycle_policy\" \"this\" {{\n  repository = aws_ecr_repository.this.name\n  policy     = {}\n}}",
+        heredoc(document)
+    )
+}
+
+pub(super) fn lifecycle_cloudformation(document: &str) -> String {
+    format!("LifecyclePolicy:\n  LifecyclePolicyText: |\n    {document}")
 }
 
 /// What ECR would refuse (user guide, "Lifecycle policy properties").
@@ -283,5 +304,41 @@ mod tests {
         assert!(order[0].contains("highest"), "{order:?}");
         assert!(!rule(&json!([])).contradictions().is_empty());
         assert!(!rule(&json!(7)).contradictions().is_empty());
+    }
+
+    #[test]
+    fn advice_has_the_document() {
+        let id = repository().id;
+        let none = NoLifecyclePolicy::default().advice(&id);
+        assert!(
+            none.cli
+                .ends_with(&format!("--lifecycle-policy-text '{UNTAGGED_EXPIRE}'"))
+        );
+        let own: Map<String, Value> =
+            serde_json::from_str(r#"{"rules":[{"description":"it's ours"}]}"#).unwrap();
+        let rule = NoLifecyclePolicy {
+            mode: None,
+            default: Some(own),
+        };
+        let advice = rule.advice(&id);
+        assert!(
+            advice
+                .cli
+                .contains(r#"'{"rules":[{"description":"it'\''s ours"}]}'"#),
+            "{}",
+            advice.cli
+        );
+        assert!(
+            advice.terraform.contains("it's ours") && advice.cloudformation.contains("it's ours")
+        );
+    }
+
+    #[test]
+    fn the_careful_policy_is_one_that_ecr_takes() {
+        let rule = NoLifecyclePolicy {
+            mode: None,
+            default: Some(serde_json::from_str(UNTAGGED_EXPIRE).unwrap()),
+        };
+        assert_eq!(rule.contradictions(), Vec::<String>::new());
     }
 }

@@ -58,6 +58,9 @@ scanning, where its own setting says so.
 With `fix: repository` the repair sets the repository's own `scanOnPush`; under enhanced scanning that has no effect, so \
 there it is for people. With `fix: registry` it adds `registry-filters` to the registry's rule for scanning on push, which \
 covers every repository of the region that they match; nothing is taken away, and basic stays basic.",
+        example: r#"no-scan-on-push:
+  fix: registry
+  registry-filters: ["*"]"#,
         controls: &[
             "AWS Security Hub ECR.1",
             "AWS Config ECR_PRIVATE_IMAGE_SCANNING_ENABLED",

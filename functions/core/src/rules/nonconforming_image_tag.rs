@@ -48,6 +48,11 @@ A tag that says version and commit leads from what runs to what it was built fro
 tags can be allowed.
 
 An image that is there may be in use, so there is no repair: people push it again under the right tag.",
+        example: r#"nonconforming-image-tag:
+  pattern: "v\\d+\\.\\d+\\.\\d+"
+  convention: semantic version, v1.0.0
+  allow: [latest, "sha256-*"]
+  allow-untagged: false"#,
         controls: &[],
     };
 }
@@ -100,18 +105,12 @@ impl Rule for NonconformingImageTag {
             .collect()
     }
 
-    fn advice(&self, id: &RepositoryId) -> Advice {
+    fn advice(&self, _id: &RepositoryId) -> Advice {
         Advice {
             text: format!("Tag images by the convention: {}.", self.convention),
-            terraform: format!(
-                "# in the build: docker tag ... {}:v1.0.0-$(git rev-parse --short HEAD)",
-                id.name
-            ),
-            cli: "aws ecr batch-delete-image --repository-name \"$REPOSITORY\" --image-ids imageTag=…   # after pushing it under a conforming tag".to_owned(),
-            cloudformation: format!(
-                "# in the build: docker tag ... {}:v1.0.0-$(git rev-parse --short HEAD)",
-                id.name
-            ),
+            terraform: "# in the build: docker tag ... $REPOSITORY:v1.0.0-$(git rev-parse --short HEAD)".to_owned(),
+            cli: "aws ecr batch-delete-image --repository-name \"$REPOSITORY\" --image-ids \"imageTag=${OLD_TAG:?name the tag}\"   # after pushing it under a conforming tag".to_owned(),
+            cloudformation: "# in the build: docker tag ... $REPOSITORY:v1.0.0-$(git rev-parse --short HEAD)".to_owned(),
         }
     }
 }

@@ -45,6 +45,10 @@ Namespaces say whose a repository is, and permissions, policies and overrides ar
 outside of them is nobody's.
 
 A repository can't be renamed, so there is no repair: people create one with the right name and move.",
+        example: r#"nonconforming-name:
+  pattern: "(payments|shop)/[a-z0-9-]+"
+  convention: team/service
+  allow: ["mirror/**"]"#,
         controls: &[],
     };
 }

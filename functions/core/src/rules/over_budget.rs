@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Advice, Meta, Rule, RuleMode, Settings, Subject};
+use super::no_lifecycle_policy::{UNTAGGED_EXPIRE, lifecycle_cloudformation, lifecycle_terraform};
+use super::{Advice, Meta, Rule, RuleMode, Settings, Subject, shell_word};
 use crate::finding::{Fix, Severity, Violation};
 use crate::repository::{Reads, Repository, RepositoryId};
 use crate::storage::gigabytes;
@@ -31,6 +32,8 @@ Storage is billed by the month, and images that nobody uses are never missed.
 The weight is the sum of what DescribeImages says of each image that is not archived. Layers that images share are \
 counted with each, so the bill is lower. All pages of images are read whenever the repository is looked at: switch this \
 rule on where that is worth the calls. There is no repair: what may go is for people to say, best in a lifecycle policy.",
+        example: r#"over-budget:
+  most-gb: 50"#,
         controls: &[],
     };
 }
@@ -83,11 +86,17 @@ impl Rule for OverBudget {
 
     fn advice(&self, _id: &RepositoryId) -> Advice {
         Advice {
-            text: "Have old images expired.".to_owned(),
-            terraform: "resource \"aws_ecr_lifecycle_policy\" \"this\" { … }".to_owned(),
-            cloudformation: "LifecyclePolicy: { LifecyclePolicyText: … }".to_owned(),
-            cli: "aws ecr put-lifecycle-policy --repository-name \"$REPOSITORY\" --lifecycle-policy-text file://lifecycle.json"
+            text: "Have old images expired where the repository is defined: this lets untagged ones go after two weeks; add rules \
+                   for what else is not used."
                 .to_owned(),
+            terraform: lifecycle_terraform(UNTAGGED_EXPIRE),
+            cloudformation: lifecycle_cloudformation(UNTAGGED_EXPIRE),
+            // A lifecycle policy may be there, and putting one replaces it and deletes images: so a preview.
+            cli: format!(
+                "# shows what would go; put-lifecycle-policy with the same text replaces a lifecycle policy that is there\n\
+                 aws ecr start-lifecycle-policy-preview --repository-name \"$REPOSITORY\" --lifecycle-policy-text {}",
+                shell_word(UNTAGGED_EXPIRE)
+            ),
         }
     }
 }
@@ -149,5 +158,18 @@ mod tests {
         for (weight, rounded) in [(0.123, 0.12), (7.77, 7.8), (99.6, 100.0), (1234.0, 1200.0)] {
             assert!((two_digits(weight) - rounded).abs() < 1e-9, "{weight}");
         }
+    }
+
+    #[test]
+    fn advice_looks_before_it_deletes() {
+        let advice = OverBudget::default().advice(&repository().id);
+        assert!(advice.terraform.contains(UNTAGGED_EXPIRE));
+        assert!(advice.cloudformation.contains(UNTAGGED_EXPIRE));
+        assert!(
+            advice.cli.contains(UNTAGGED_EXPIRE)
+                && advice
+                    .cli
+                    .contains("\naws ecr start-lifecycle-policy-preview")
+        );
     }
 }

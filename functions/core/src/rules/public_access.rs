@@ -2,9 +2,9 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::{Advice, Meta, Rule, RuleMode, Settings, Subject};
+use super::{Advice, Meta, Rule, RuleMode, Settings, Subject, heredoc, shell_word};
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
 use crate::repository::{Reads, Repository, RepositoryId};
@@ -37,6 +37,9 @@ organisations only (`aws:PrincipalOrgID`, `aws:PrincipalAccount`, `aws:Principal
 The repair removes exactly the statements that offend and leaves the others as they are written. It is left to people where it \
 is in doubt: a statement with a condition that this rule can't judge, one that names trusted accounts together with others, and a \
 document that can't be understood. Whoever used the removed statement loses access at once.",
+        example: r#"public-access:
+  trusted-accounts: ["111122223333"]
+  trusted-organizations: [o-a1b2c3d4e5]"#,
         controls: &["Prowler ecr_repositories_not_publicly_accessible"],
     };
 }
@@ -155,23 +158,78 @@ impl Rule for PublicAccess {
     }
 
     fn advice(&self, id: &RepositoryId) -> Advice {
-        let account = self
-            .trusted_accounts
-            .first()
-            .map_or(id.account.as_str(), String::as_str);
-        Advice {
-            text: "Name the accounts that may use it, or ask for the organisation by a condition."
-                .to_owned(),
-            terraform: format!(
-                "principals {{\n  type        = \"AWS\"\n  identifiers = [\"{account}\"]\n}}"
-            ),
-            cli: "aws ecr set-repository-policy --repository-name \"$REPOSITORY\" --policy-text file://policy.json".to_owned(),
-            cloudformation: format!("Principal: {{ AWS: \"{account}\" }}"),
+        advise(Some(&self.trusting(id)))
+    }
+
+    /// What the repair leaves, which is what people wrote without the statements that offend.
+    fn advice_on(&self, id: &RepositoryId, repair: Option<&Action>) -> Advice {
+        match repair {
+            Some(Action::SetRepositoryPolicy { to, .. }) => advise(to.as_deref()),
+            _ => self.advice(id),
         }
     }
 }
 
+/// The lines that make this the repository policy, or that leave none.
+fn advise(document: Option<&str>) -> Advice {
+    let Some(document) = document else {
+        return Advice {
+            text: "Take the statements out where the repository is defined; nothing is left then, so the repository policy goes."
+                .to_owned(),
+            terraform: "# remove the resource \"aws_ecr_repository_policy\" of this repository".to_owned(),
+            cloudformation: "# remove `RepositoryPolicyText` of this repository".to_owned(),
+            cli: "aws ecr delete-repository-policy --repository-name \"$REPOSITORY\"".to_owned(),
+        };
+    };
+    Advice {
+        text: "Let in trusted accounts only, where the repository is defined; other statements that are to stay belong into the \
+               same document."
+            .to_owned(),
+        terraform: format!(
+            "resource \"aws_ecr_repository_policy\" \"this\" {{\n  repository = aws_ecr_repository.this.name\n  policy     = {}\n}}",
+            heredoc(document)
+        ),
+        cli: format!(
+            "# replaces the whole repository policy\n\
+             aws ecr set-repository-policy --repository-name \"$REPOSITORY\" --policy-text {}",
+            shell_word(document)
+        ),
+        // JSON is YAML.
+        cloudformation: format!("RepositoryPolicyText:\n  {}", document.replace('\n', "\n  ")),
+    }
+}
+
 impl PublicAccess {
+    /// A repository policy that lets trusted accounts and organisations pull; the own account where there are none.
+    fn trusting(&self, id: &RepositoryId) -> String {
+        let pull = json!([
+            "ecr:BatchCheckLayerAvailability",
+            "ecr:BatchGetImage",
+            "ecr:GetDownloadUrlForLayer"
+        ]);
+        let mut statements = Vec::new();
+        let own = std::slice::from_ref(&id.account);
+        let accounts = match (
+            self.trusted_accounts.as_slice(),
+            self.trusted_organizations.as_slice(),
+        ) {
+            ([], []) => own,
+            (accounts, _) => accounts,
+        };
+        if !accounts.is_empty() {
+            statements.push(json!({
+                "Sid": "TrustedAccounts", "Effect": "Allow", "Principal": { "AWS": accounts }, "Action": &pull,
+            }));
+        }
+        if !self.trusted_organizations.is_empty() {
+            statements.push(json!({
+                "Sid": "TrustedOrganizations", "Effect": "Allow", "Principal": "*", "Action": &pull,
+                "Condition": { "StringEquals": { "aws:PrincipalOrgID": self.trusted_organizations } },
+            }));
+        }
+        json!({ "Version": "2012-10-17", "Statement": statements }).to_string()
+    }
+
     fn judge(&self, statement: &Value, own: &str) -> Result<Judged, String> {
         match statement.get("Effect").and_then(Value::as_str) {
             Some("Deny") => return Ok(Judged::Fine),
@@ -508,5 +566,44 @@ mod tests {
             trusted_organizations: vec!["abc".to_owned()],
         };
         assert_eq!(wrong.contradictions().len(), 2);
+    }
+
+    #[test]
+    fn advice_passes_the_rule_itself() {
+        for rule in [
+            PublicAccess::default(),
+            PublicAccess {
+                trusted_accounts: vec!["111122223333".to_owned()],
+                ..PublicAccess::default()
+            },
+            PublicAccess {
+                trusted_organizations: vec!["o-abc123".to_owned()],
+                ..PublicAccess::default()
+            },
+        ] {
+            let mut repository = crate::evaluate::tests::repository();
+            let document = rule.trusting(&repository.id);
+            let advice = rule.advice(&repository.id);
+            assert!(advice.cli.ends_with(&format!("--policy-text '{document}'")));
+            for text in [&advice.terraform, &advice.cloudformation] {
+                assert!(text.contains(&document), "{text}");
+            }
+            repository.policy = crate::repository::Read::Known(Some(document));
+            assert_eq!(rule.check(&repository), None);
+        }
+    }
+
+    #[test]
+    fn advice_on_a_repair_is_what_it_leaves() {
+        let id = crate::evaluate::tests::repository().id;
+        let leaves = |to: Option<&str>| {
+            let action = Action::SetRepositoryPolicy {
+                from: Some("{}".to_owned()),
+                to: to.map(str::to_owned),
+            };
+            PublicAccess::default().advice_on(&id, Some(&action))
+        };
+        assert!(leaves(Some("{\"kept\":1}")).cli.ends_with("'{\"kept\":1}'"));
+        assert!(leaves(None).cli.contains("delete-repository-policy"));
     }
 }

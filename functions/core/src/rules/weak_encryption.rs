@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Advice, Meta, Rule, RuleMode, Settings, Subject, quoted};
+use super::{Advice, Meta, Rule, RuleMode, Settings, Subject, quoted, shell_word};
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
 use crate::quarantine;
@@ -107,6 +107,11 @@ stack is reported and left alone.
 A repository with images is reported. Where `when-not-empty` is `quarantine`, its repository policy also gets one statement, \
 `EcrWardenQuarantine`, that refuses pushes, so that nothing more is stored with the wrong encryption; pulls go on, and all \
 other statements stay. It is lifted by itself when the repository conforms, is exempt, or the policy asks for it no more.",
+        example: r#"weak-encryption:
+  require: CUSTOMER_KEY
+  kms-key: alias/images
+  when-empty: recreate
+  when-not-empty: quarantine"#,
         controls: &[
             "AWS Security Hub ECR.5",
             "AWS Config ECR_REPOSITORY_CMK_ENCRYPTION_ENABLED",
@@ -368,27 +373,44 @@ impl Rule for WeakEncryption {
 
     fn advice(&self, _id: &RepositoryId) -> Advice {
         let wanted = self.wanted();
-        let (terraform_key, cloudformation_key) = match &wanted.kms_key {
-            Some(key) => (
-                format!("\n  kms_key         = {}", quoted(key)),
-                format!("\n  KmsKey: {}", quoted(key)),
-            ),
-            None => (String::new(), String::new()),
-        };
         let kind = match wanted.kind {
             EncryptionType::Aes256 => "AES256",
             EncryptionType::Kms | EncryptionType::KmsDsse | EncryptionType::Unknown(_) => "KMS",
         };
+        // Without `kms-key`, one of the keys that pass: AWS's own does not, above the rung KMS.
+        let listed = (self.require == Rung::AllowedKeys)
+            .then(|| self.allowed_keys.first())
+            .flatten();
+        let (mut terraform, mut cloudformation, mut cli) = (
+            String::new(),
+            String::new(),
+            shell_word(&format!("encryptionType={kind}")),
+        );
+        if let Some(key) = wanted.kms_key.as_ref().or(listed) {
+            terraform = format!("\n  kms_key         = {}", quoted(key));
+            cloudformation = format!("\n  KmsKey: {}", quoted(key));
+            cli = shell_word(&format!("encryptionType={kind},kmsKey={key}"));
+        } else if self.require > Rung::Kms {
+            // No key is named, and without one AWS's own is used: what is pasted stops instead.
+            terraform = "\n  kms_key         = var.kms_key".to_owned();
+            cloudformation = "\n  KmsKey: !Ref KmsKey".to_owned();
+            cli =
+                format!("'encryptionType={kind},kmsKey='\"${{KMS_KEY:?name a key of your own}}\"");
+        }
         Advice {
             text: "Ask for the right encryption where the repository is defined; changing it there replaces the \
                    repository, so do it while it is empty."
                 .to_owned(),
             terraform: format!(
-                "encryption_configuration {{\n  encryption_type = \"{kind}\"{terraform_key}\n}}"
+                "encryption_configuration {{\n  encryption_type = \"{kind}\"{terraform}\n}}"
             ),
-            cli: format!("aws ecr create-repository --repository-name \"$NEW_REPOSITORY\" --encryption-configuration encryptionType={kind}   # ECR can't change it: copy the images"),
+            cli: format!(
+                "# ECR can't change the encryption: make a new repository, and copy the images\n\
+                 aws ecr create-repository --repository-name \"${{NEW_REPOSITORY:?name the new repository}}\" \
+                 --encryption-configuration {cli}"
+            ),
             cloudformation: format!(
-                "EncryptionConfiguration:\n  EncryptionType: {kind}{cloudformation_key}"
+                "EncryptionConfiguration:\n  EncryptionType: {kind}{cloudformation}"
             ),
         }
     }
@@ -592,5 +614,55 @@ mod tests {
         let mut idle = rule(Rung::Aes256);
         idle.kms_key = Some("alias/ecr".to_owned());
         assert_eq!(idle.contradictions().len(), 1);
+    }
+
+    #[test]
+    fn advice_names_the_key_in_all_forms() {
+        let id = repository().id;
+        let all = |rule: &WeakEncryption| {
+            let advice = rule.advice(&id);
+            [advice.terraform, advice.cloudformation, advice.cli]
+        };
+        let named = WeakEncryption {
+            require: Rung::CustomerKey,
+            kms_key: Some("alias/images".to_owned()),
+            ..WeakEncryption::default()
+        };
+        for text in all(&named) {
+            assert!(text.contains("alias/images"), "{text}");
+        }
+        assert!(all(&named)[2].contains("'encryptionType=KMS,kmsKey=alias/images'"));
+        let listed = WeakEncryption {
+            require: Rung::AllowedKeys,
+            allowed_keys: vec![CUSTOMER.to_owned()],
+            ..WeakEncryption::default()
+        };
+        for text in all(&listed) {
+            assert!(text.contains(CUSTOMER), "{text}");
+        }
+        // AWS's own key would not pass: without a name it stops.
+        let any = WeakEncryption {
+            require: Rung::CustomerKey,
+            ..WeakEncryption::default()
+        };
+        let [terraform, cloudformation, cli] = all(&any);
+        assert!(
+            terraform.contains("kms_key         = var.kms_key"),
+            "{terraform}"
+        );
+        assert!(
+            cloudformation.contains("KmsKey: !Ref KmsKey"),
+            "{cloudformation}"
+        );
+        assert!(cli.contains("kmsKey='\"${KMS_KEY:?"), "{cli}");
+        let kms = WeakEncryption {
+            require: Rung::Kms,
+            ..WeakEncryption::default()
+        };
+        assert!(
+            all(&kms)
+                .iter()
+                .all(|text| !text.to_lowercase().contains("kmskey"))
+        );
     }
 }

@@ -69,9 +69,10 @@ fn cost(n: usize) -> StorageCost {
     }
 }
 
+/// Every other repository is under stricter settings, some are in another region, and of two findings of a rule one can be graver.
 /// The first six repositories have every finding there is; of the others every tenth has none.
 pub(crate) fn audit(repositories: usize) -> Audit {
-    let advice = advice();
+    let advice = [advice(POLICY), advice(&POLICY.replace("[latest]", "[]"))];
     let mut audit = Audit::default();
     for n in 0..repositories {
         let rules = RULES
@@ -83,11 +84,14 @@ pub(crate) fn audit(repositories: usize) -> Audit {
             .filter(|(place, _)| n < 6 || (n % 10 != 9 && (n + place) % 4 == 0))
             .map(|(place, (rule, severity))| Verdict {
                 rule: rule.to_owned(),
-                severity,
+                severity: match (n, rule) {
+                    (2, "weak-encryption") => Severity::Critical,
+                    _ => severity,
+                },
                 status: STATUSES[(n + place) % STATUSES.len()],
                 detail: text(n + place),
                 to_do: text(n + place + 3),
-                advice: advice.get(rule).cloned(),
+                advice: advice[n % 2].get(rule).cloned(),
                 since: None,
                 action: None,
                 news: false,
@@ -111,7 +115,11 @@ fn text(n: usize) -> String {
 fn id(n: usize) -> RepositoryId {
     RepositoryId {
         account: "123456789012".to_owned(),
-        region: "eu-central-1".to_owned(),
+        region: match n % 5 {
+            4 => "us-east-1",
+            _ => "eu-central-1",
+        }
+        .to_owned(),
         name: match n {
             1 => "a".repeat(256),
             2 => format!("namespace/{}", "long-name/".repeat(24)),
@@ -122,8 +130,8 @@ fn id(n: usize) -> RepositoryId {
 }
 
 /// By rule.
-fn advice() -> BTreeMap<&'static str, Advice> {
-    let policy = Policy::parse(POLICY).unwrap();
+fn advice(policy: &str) -> BTreeMap<&'static str, Advice> {
+    let policy = Policy::parse(policy).unwrap();
     let resolved = policy.for_repository(&id(0), &Read::NotAsked).unwrap();
     resolved
         .rules
