@@ -129,7 +129,7 @@ struct NotAsked {
 const NOT_ASKED_FOR: [NotAsked; 5] = [
     NotAsked {
         by: "Lambda writes the log of a function as its role",
-        documented: "https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html",
+        documented: "https://docs.aws.amazon.com/lambda/latest/dg/monitoring-logs.html",
         permissions: &[
             ("WriteLog", "logs:CreateLogStream"),
             ("WriteLog", "logs:PutLogEvents"),
@@ -137,7 +137,7 @@ const NOT_ASKED_FOR: [NotAsked; 5] = [
     },
     NotAsked {
         by: "Lambda polls a function's queue as its role, and refuses the mapping where the role may not",
-        documented: "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html",
+        documented: "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-lambda-function-trigger.html",
         permissions: &[
             ("PutEventsOff", "sqs:DeleteMessage"),
             ("PutEventsOff", "sqs:GetQueueAttributes"),
