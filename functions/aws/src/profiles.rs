@@ -1,5 +1,7 @@
 //! Clients for people: by the configuration, profile and credentials that the AWS CLI would use.
 
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
@@ -25,9 +27,18 @@ impl Clients {
         let http = aws_smithy_http_client::Builder::new()
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
             .build_https();
-        let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http);
+        let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http.clone());
         if let Some(profile) = profile {
-            loader = loader.profile_name(profile);
+            // The SDK asks the environment's keys first, whatever profile is named: that would be another account than the
+            // one that was meant.
+            let surroundings = ProviderConfig::default()
+                .with_http_client(http)
+                .with_region(region.map(|region| Region::new(region.to_owned())));
+            let provider = ProfileFileCredentialsProvider::builder()
+                .configure(&surroundings)
+                .profile_name(profile)
+                .build();
+            loader = loader.profile_name(profile).credentials_provider(provider);
         }
         if let Some(region) = region {
             loader = loader.region(Region::new(region.to_owned()));
@@ -42,8 +53,21 @@ impl Clients {
             .send()
             .await
             .map_err(|error| {
-                let failure = crate::failure::Failure::of("sts:GetCallerIdentity", &error);
-                format!("who you are to AWS can't be told: {failure}")
+                let failure =
+                    crate::failure::Failure::of("sts:GetCallerIdentity", &error).to_string();
+                match profile {
+                    Some(profile) if failure.contains("was not defined") => {
+                        format!("the profile `{profile}` is in none of the AWS CLI's files")
+                    }
+                    Some(profile) if failure.contains("credentials") => {
+                        format!("the profile `{profile}` has no usable credentials: {failure}")
+                    }
+                    None if failure.contains("credentials") => {
+                        "no credentials: set AWS_PROFILE or say --profile, or run `aws sso login`"
+                            .to_owned()
+                    }
+                    _ => format!("who you are to AWS can't be told: {failure}"),
+                }
             })?;
         let caller = Caller {
             account: identity.account.unwrap_or_default(),

@@ -1,5 +1,6 @@
 //! `ecr-warden audit`: what is the state of the registry, now?
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
@@ -58,6 +59,9 @@ pub(crate) struct AuditCommand {
     #[arg(long)]
     region: Vec<String>,
 }
+
+/// So many findings are listed for people.
+const MOST_ROWS: usize = 500;
 
 /// So many repositories are listed with their costs.
 const DEAREST: usize = 20;
@@ -119,6 +123,11 @@ impl AuditCommand {
             account: caller.account.clone(),
             region: caller.region.clone(),
         };
+        if self.cost && matches!(self.format, Format::Csv | Format::Sarif | Format::Ocsf) {
+            return Err(Failure::Usage(
+                "`--cost` goes with the formats table, json and html: the others have no place for it".to_owned(),
+            ));
+        }
         let mut to_fix: Vec<Judged> = Vec::new();
         let began = OffsetDateTime::now_utc();
         let progress = progress();
@@ -136,6 +145,14 @@ impl AuditCommand {
             AuditError::Aws(why) => Failure::Aws(why),
         })?;
         progress.finish_and_clear();
+        // A name that is mistyped must not pass for a registry without findings.
+        if found.summary.repositories == 0 && !self.repository.is_empty() {
+            return Err(Failure::Usage(format!(
+                "no repository in {} matches `{}`",
+                caller.region,
+                self.repository.join("`, `")
+            )));
+        }
         let at = format!(
             "account {}, {}",
             home.account,
@@ -152,14 +169,20 @@ impl AuditCommand {
         match &self.output {
             Some(file) => std::fs::write(file, text)
                 .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?,
-            None => println!("{}", text.trim_end()),
+            None => crate::say(text.trim_end()),
         }
+        let mut repaired = BTreeSet::new();
         if let (true, Some(table)) = (self.fix, &self.state_table) {
             let state = State::new(&clients, table.clone());
-            fix(&clients, &caller, &state, to_fix, self.yes).await?;
+            repaired = fix(&clients, &caller, &state, to_fix, self.yes).await?;
         }
+        // What is left after the repairs.
         let grave = found.findings.iter().flatten().any(|finding| {
-            finding.status != Status::Exempt && finding.severity >= self.fail_on.severity()
+            finding.status != Status::Exempt
+                && finding.severity >= self.fail_on.severity()
+                && !repaired
+                    .iter()
+                    .any(|(arn, rule)| *arn == finding.repository && *rule == finding.rule)
         });
         Ok(if grave {
             Found::Findings
@@ -226,6 +249,10 @@ fn storage(audit: &Audit, costs: &[StorageCost]) -> String {
     )
 }
 
+fn region(arn: &str) -> Option<String> {
+    RepositoryId::from_arn(arn).map(|id| id.region)
+}
+
 fn name(arn: &str) -> String {
     RepositoryId::from_arn(arn).map_or_else(|| arn.to_owned(), |id| id.name)
 }
@@ -233,16 +260,29 @@ fn name(arn: &str) -> String {
 fn found(audit: &Audit) -> String {
     let summary = &audit.summary;
     let headline = format!(
-        "{} repositories, {} compliant",
-        summary.repositories, summary.compliant
+        "{} {}, {} compliant",
+        summary.repositories,
+        if summary.repositories == 1 {
+            "repository"
+        } else {
+            "repositories"
+        },
+        summary.compliant
     );
     let findings = audit.findings.as_deref().unwrap_or_default();
     if findings.is_empty() {
         return headline;
     }
-    let mut table: Table = table(&["repository", "rule", "severity", "what was found"]);
-    for finding in findings {
-        let name = name(&finding.repository);
+    let mut table: Table = table(&["repository", "rule", "severity", "status", "what was found"]);
+    let regions: BTreeSet<String> = findings
+        .iter()
+        .filter_map(|f| region(&f.repository))
+        .collect();
+    for finding in findings.iter().take(MOST_ROWS) {
+        let mut name = name(&finding.repository);
+        if let (true, Some(region)) = (regions.len() > 1, region(&finding.repository)) {
+            name = format!("{name} ({region})");
+        }
         let detail = match finding.status {
             Status::Exempt => format!("{}; {}", finding.to_do, finding.detail),
             _ => finding.detail.clone(),
@@ -251,6 +291,7 @@ fn found(audit: &Audit) -> String {
             name.as_str(),
             &finding.rule,
             finding.severity.name(),
+            finding.status.name(),
             &detail,
         ]);
     }
@@ -259,5 +300,9 @@ fn found(audit: &Audit) -> String {
         .iter()
         .map(|(rule, count)| format!("{rule} {count}"))
         .collect();
-    format!("{table}\n{headline}; {}", counts.join(", "))
+    let more = match findings.len().saturating_sub(MOST_ROWS) {
+        0 => String::new(),
+        more => format!("\n{more} more findings: --format csv, json or html has all"),
+    };
+    format!("{table}{more}\n{headline}; {}", counts.join(", "))
 }

@@ -53,7 +53,7 @@ impl Explain {
         let trigger = match decode(&event, None) {
             Decoded::Trigger(trigger) => trigger,
             Decoded::Ignored { reason, .. } => {
-                println!("The event is ignored: {reason}.");
+                crate::say(&format!("The event is ignored: {reason}."));
                 return Ok(Found::Nothing);
             }
             Decoded::Unreadable(why) => {
@@ -91,10 +91,12 @@ impl Explain {
         );
         if plan.steps.is_empty() {
             let active = resolved.rules.len();
-            println!("\nIt conforms: {active} rules were asked, and none objects.");
+            crate::say(&format!(
+                "\nIt conforms: {active} rules were asked, and none objects."
+            ));
             return Ok(Found::Nothing);
         }
-        println!();
+        crate::say("");
         let mut table = table(&["rule", "severity", "finds", "then"]);
         for Step { finding, decision } in &plan.steps {
             table.add_row([
@@ -104,12 +106,12 @@ impl Explain {
                 then(decision),
             ]);
         }
-        println!("{table}");
+        crate::say(&format!("{table}"));
         if let Some(settle) = policy.settle() {
-            println!(
+            crate::say(&format!(
                 "A new repository may settle for {} seconds first.",
                 settle.seconds()
-            );
+            ));
         }
         let stands = plan
             .steps
@@ -129,25 +131,25 @@ fn is_exempt(step: &Step) -> bool {
 
 fn tell_of_event(trigger: &Trigger) {
     let by = trigger.actor.as_deref().unwrap_or("somebody");
-    println!(
+    crate::say(&format!(
         "{} of {} in {}, {} by {by}",
         trigger.cause.name(),
         trigger.repository.name,
         trigger.repository.account,
         trigger.repository.region
-    );
+    ));
     if let Some(push) = &trigger.pushed {
         let tag = push.tag.as_deref().unwrap_or("no tag");
         let refused = if push.refused { ", refused" } else { "" };
-        println!("A push of {tag}{refused}");
+        crate::say(&format!("A push of {tag}{refused}"));
     }
 }
 
 fn tell_of_repository(repository: &Repository) {
-    println!(
+    crate::say(&format!(
         "The repository: {}, {}",
         repository.mutability, repository.encryption
-    );
+    ));
 }
 
 fn then(decision: &Decision) -> String {

@@ -1,5 +1,6 @@
 //! `ecr-warden audit --fix`: the repairs are shown, agreed to, and made one by one.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ecr_warden_aws::{Caller, Clients, Judged, State, changes, repair};
@@ -21,31 +22,47 @@ struct Step {
 }
 
 /// Makes what the policy would have the enforcer make, but for recreations, which need its write-ahead record.
+///
+/// Answers what was repaired. What people are shown on the way goes to standard error: the report is on standard output.
 pub(crate) async fn fix(
     clients: &Clients,
     caller: &Caller,
     state: &State,
     judged: Vec<Judged>,
     yes: bool,
-) -> Result<(), Failure> {
+) -> Result<BTreeSet<(String, &'static str)>, Failure> {
+    let monitored = judged.iter().all(|one| !one.policy.enforce);
     let (steps, left) = steps(state, judged).await?;
     if left > 0 {
-        println!(
+        eprintln!(
             "{left} empty repositories are to be recreated: the enforcer or the next sweep does that."
         );
     }
     if steps.is_empty() {
-        println!("There is nothing that could be repaired here.");
-        return Ok(());
+        if monitored {
+            eprintln!("nothing is repaired: the policy says `mode: monitor`");
+        } else if left == 0 {
+            eprintln!("there is nothing that could be repaired here");
+        }
+        return Ok(BTreeSet::new());
     }
-    let mut shown = table(&["repository", "rule", "from", "to"]);
+    let regions: BTreeSet<&str> = steps.iter().map(|step| step.id.region.as_str()).collect();
+    let regions = regions.into_iter().collect::<Vec<_>>().join(", ");
+    let mut shown = table(&["repository", "region", "rule", "from", "to"]);
     for step in &steps {
         let (from, to) = (step.action.from(), step.action.to());
-        shown.add_row([step.id.name.as_str(), step.rule, &from, &to]);
+        let RepositoryId { name, region, .. } = &step.id;
+        shown.add_row([name.as_str(), region, step.rule, &from, &to]);
     }
-    println!("{shown}");
-    if !yes && !agreed(&format!("Make these {} changes?", steps.len()))? {
-        return Err(Failure::Usage("nothing was changed".to_owned()));
+    eprintln!("{shown}");
+    let question = format!(
+        "Make these changes ({}) in account {}, {regions}?",
+        steps.len(),
+        caller.account
+    );
+    if !yes && !agreed(&question)? {
+        eprintln!("nothing was changed");
+        return Ok(BTreeSet::new());
     }
     make(clients, caller, state, &steps).await
 }
@@ -92,7 +109,7 @@ async fn make(
     caller: &Caller,
     state: &State,
     steps: &[Step],
-) -> Result<(), Failure> {
+) -> Result<BTreeSet<(String, &'static str)>, Failure> {
     static STOPPED: AtomicBool = AtomicBool::new(false);
     tokio::spawn(async {
         if tokio::signal::ctrl_c().await.is_ok() {
@@ -100,6 +117,7 @@ async fn make(
             eprintln!("stopping after this change");
         }
     });
+    let mut made = BTreeSet::new();
     let mut failed: usize = 0;
     for (n, step) in steps.iter().enumerate() {
         if STOPPED.load(Ordering::SeqCst) {
@@ -114,12 +132,15 @@ async fn make(
         let now = OffsetDateTime::now_utc().unix_timestamp();
         let change = (step.rule, &step.action);
         match repair(&regional, state, &step.id, change, &caller.arn, now).await {
-            Ok(()) => println!(
-                "{}: {} → {}",
-                step.id.name,
-                step.action.from(),
-                step.action.to()
-            ),
+            Ok(()) => {
+                made.insert((step.id.arn(), step.rule));
+                eprintln!(
+                    "{}: {} → {}",
+                    step.id.name,
+                    step.action.from(),
+                    step.action.to()
+                );
+            }
             Err(error) => {
                 failed = failed.saturating_add(1);
                 eprintln!("{}: {}: not changed: {error}", step.id.name, step.rule);
@@ -127,7 +148,7 @@ async fn make(
         }
     }
     match failed {
-        0 => Ok(()),
+        0 => Ok(made),
         failed => Err(Failure::Aws(format!("{failed} changes could not be made"))),
     }
 }

@@ -1,10 +1,6 @@
 //! The command `ecr-warden`. Its exit status: 0 compliant, 1 findings, 2 usage or policy error, 3 AWS error.
 
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command is what it prints"
-)]
+#![allow(clippy::print_stderr, reason = "a command is what it prints")]
 
 mod audit;
 mod explain;
@@ -21,6 +17,7 @@ use clap::{Parser, Subcommand};
 /// Keeps private Amazon ECR repositories inside one written policy.
 #[derive(Parser)]
 #[command(
+    name = "ecr-warden",
     version,
     arg_required_else_help = true,
     after_help = "Exit status: 0 compliant, 1 findings, 2 usage or policy error, 3 AWS error."
@@ -39,6 +36,16 @@ enum What {
     Explain(explain::Explain),
     Rollback(rollback::Rollback),
     Resume(rollback::Resume),
+}
+
+/// Writes to standard output. A reader that has gone away, such as `head`, has read enough.
+fn say(text: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    let _ = out
+        .write_all(text.as_bytes())
+        .and_then(|()| out.write_all(b"\n"))
+        .and_then(|()| out.flush());
 }
 
 /// What there is to say beside success.

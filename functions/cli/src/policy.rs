@@ -25,12 +25,12 @@ impl Policy {
         match self {
             Self::Check { file } => {
                 load(&file)?;
-                println!("{}: valid", file.display());
+                crate::say(&format!("{}: valid", file.display()));
             }
             Self::Schema => {
                 let schema = serde_json::to_string_pretty(&policy::schema())
                     .map_err(|error| Failure::Usage(error.to_string()))?;
-                println!("{schema}");
+                crate::say(&schema.to_string());
             }
         }
         Ok(Found::Nothing)

@@ -99,14 +99,14 @@ impl Rollback {
                 there.id.name
             )));
         };
-        println!(
+        crate::say(&format!(
             "{} in {}, {}: {} → {}",
             repair.action.name(),
             there.id.name,
             there.id.region,
             repair.action.to(),
             repair.action.from()
-        );
+        ));
         if !yes && !agreed("Put it back?")? {
             return Err(Failure::Usage("nothing was put back".to_owned()));
         }
@@ -118,10 +118,10 @@ impl Rollback {
         roll_back(&regional, &there.state, &there.id, rule, *n, who, now())
             .await
             .map_err(failure)?;
-        println!(
+        crate::say(&format!(
             "Put back. `{rule}` leaves it alone until: ecr-warden resume {} {rule}",
             there.id.name
-        );
+        ));
         Ok(Found::Nothing)
     }
 }
@@ -132,10 +132,10 @@ impl Resume {
         resume(&there.state, &there.id, &self.rule, now())
             .await
             .map_err(failure)?;
-        println!(
+        crate::say(&format!(
             "`{}` repairs {} again, from its next event on",
             self.rule, there.id.name
-        );
+        ));
         Ok(Found::Nothing)
     }
 }
@@ -167,7 +167,7 @@ fn newest_first(known: &Known) -> Vec<(&str, usize, &Repair)> {
 
 fn list(id: &RepositoryId, known: &Known, all: &[(&str, usize, &Repair)]) {
     if all.is_empty() {
-        println!("nothing was changed in {}", id.name);
+        crate::say(&format!("nothing was changed in {}", id.name));
         return;
     }
     for (n, (rule, _, repair)) in all.iter().enumerate() {
@@ -181,21 +181,21 @@ fn list(id: &RepositoryId, known: &Known, all: &[(&str, usize, &Repair)]) {
             Some(actor) => format!("{} by {actor}", repair.cause),
             None => repair.cause.clone(),
         };
-        println!(
+        crate::say(&format!(
             "{:>2}  {}  {rule}: {result}\n    {} → {}\n    because of {because}\n",
             n.saturating_add(1),
             time(repair.at),
             repair.action.from(),
             repair.action.to(),
-        );
+        ));
     }
     for (rule, repairs) in &known.repairs {
         if let Some(held) = &repairs.held {
-            println!(
+            crate::say(&format!(
                 "`{rule}` is held back since {}: {}",
                 time(held.at),
                 held.why
-            );
+            ));
         }
     }
 }
@@ -210,9 +210,9 @@ pub(crate) fn agreed(question: &str) -> Result<bool, Failure> {
             "nobody is there to ask: say --yes".to_owned(),
         ));
     }
-    print!("{question} [y/N] ");
+    eprint!("{question} [y/N] ");
     let unreadable = |error: std::io::Error| Failure::Usage(error.to_string());
-    std::io::stdout().flush().map_err(unreadable)?;
+    std::io::stderr().flush().map_err(unreadable)?;
     let mut answer = String::new();
     std::io::stdin()
         .lock()

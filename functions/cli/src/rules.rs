@@ -24,16 +24,23 @@ impl Rules {
                     ))
                 })?;
                 let meta = &entry.meta;
-                println!(
+                crate::say(&format!(
                     "{} ({})\n{}.\n\n{}",
                     meta.id,
                     meta.severity.name(),
                     meta.summary,
                     meta.explanation
-                );
+                ));
                 if !meta.controls.is_empty() {
-                    println!("\nThe same elsewhere: {}.", meta.controls.join(", "));
+                    crate::say(&format!(
+                        "\nThe same elsewhere: {}.",
+                        meta.controls.join(", ")
+                    ));
                 }
+                crate::say(&format!(
+                    "\n{}",
+                    ecr_warden_core::reference::settings(entry)
+                ));
             }
             None => {
                 let mut table = table(&["rule", "severity", "finds", "Security Hub"]);
@@ -50,7 +57,7 @@ impl Rules {
                         hub.unwrap_or_default(),
                     ]);
                 }
-                println!("{table}");
+                crate::say(&format!("{table}"));
             }
         }
         Ok(Found::Nothing)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::action::Action;
-use crate::finding::{Severity, Status};
+use crate::finding::{Fix, Severity, Status};
 use crate::plan::{Decision, Plan};
 use crate::policy::Resolved;
 use crate::policy::exemption::Standing;
@@ -45,7 +45,10 @@ pub fn verdicts(
     results: &Results,
     now: i64,
 ) -> Vec<Verdict> {
-    let advice = |rule: &str| policy.rule(rule).map(|active| active.rule.advice(id));
+    let advice = |rule: &str, repair: Option<&Action>| {
+        let active = policy.rule(rule);
+        active.map(|active| active.rule.advice_on(id, repair))
+    };
     let claim_of = |rule: &str| claims.iter().find(|claim| claim.rule == rule);
     let mut verdicts: Vec<Verdict> = plan
         .steps
@@ -77,13 +80,18 @@ pub fn verdicts(
                     }
                 },
             };
+            let repair = match (&step.decision, &step.finding.violation.fix) {
+                (Decision::Repair(action), _)
+                | (_, Fix::Safe(action) | Fix::Disruptive(action)) => Some(action),
+                (_, Fix::Manual(_)) => None,
+            };
             Verdict {
                 rule: rule.to_owned(),
                 severity: step.finding.severity,
                 status,
                 detail: detail.clone(),
                 to_do,
-                advice: advice(rule),
+                advice: advice(rule, repair),
                 since: claim.map(|claim| claim.said.since),
                 action,
                 news: claim.is_some(),
@@ -112,7 +120,7 @@ pub fn verdicts(
             detail,
             to_do: String::new(),
             advice: (claim.said.status == Status::Fixed)
-                .then(|| advice(&claim.rule))
+                .then(|| advice(&claim.rule, claim.said.action.as_ref()))
                 .flatten(),
             since: Some(claim.said.since),
             action: claim

@@ -191,8 +191,9 @@ mod tests {
         let mut delivery = Delivery::of(&alerts, Duration::ZERO);
         let calls = RefCell::new(0);
         let run = delivery.run(async |_| {
-            *calls.borrow_mut() += 1;
-            match *calls.borrow() {
+            let call = *calls.borrow() + 1;
+            calls.replace(call);
+            match call {
                 1 => Ok(refused("400 invalid_blocks")),
                 2 => Ok(Posted::Taken),
                 _ => std::future::pending().await,
