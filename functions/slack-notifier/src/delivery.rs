@@ -108,7 +108,7 @@ fn id(alert: &Value) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
+    use std::cell::{Cell, RefCell};
 
     use super::*;
 
@@ -189,10 +189,10 @@ mod tests {
     async fn what_was_taken_is_known_when_time_runs_out() {
         let alerts = alerts(3);
         let mut delivery = Delivery::of(&alerts, Duration::ZERO);
-        let calls = RefCell::new(0);
+        let calls = Cell::new(0);
         let run = delivery.run(async |_| {
-            let call = *calls.borrow() + 1;
-            calls.replace(call);
+            let call = calls.get() + 1;
+            calls.set(call);
             match call {
                 1 => Ok(refused("400 invalid_blocks")),
                 2 => Ok(Posted::Taken),

@@ -90,7 +90,16 @@ pub(super) fn in_full(alert: &Value, most: usize) -> Vec<Value> {
     let summary = alert.get("summary");
     let groups = summary.map_or(&[][..], |summary| items(summary, "groups"));
     let findings = items(alert, "findings");
-    let shown = if groups.is_empty() { findings } else { groups };
+    let mut shown: Vec<&Value> = match groups {
+        [] => findings.iter().collect(),
+        _ => groups.iter().collect(),
+    };
+    shown.sort_by_key(|finding| {
+        let place = STATUSES
+            .iter()
+            .position(|it| *it == text(finding, "status"));
+        place.unwrap_or(STATUSES.len())
+    });
     for finding in shown.iter().take(most) {
         blocks.push(section(&paragraph(finding)));
     }

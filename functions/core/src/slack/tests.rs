@@ -285,3 +285,15 @@ and 99 more
     check(&message);
     assert_eq!(shown(&message), expected);
 }
+
+#[test]
+fn what_needs_people_comes_first() {
+    let mut both = alert(2, "x");
+    both["findings"][0]["status"] = json!("fixed");
+    let shown = shown(&message(&[both]));
+    let place = |part: &str| shown.find(part).unwrap();
+    assert!(
+        place("OPEN mutable-tags") < place("FIXED mutable-tags"),
+        "{shown}"
+    );
+}
