@@ -93,7 +93,15 @@ fn show(found: &BTreeMap<String, f64>) -> Result<(), Problem> {
             .collect();
         std::fs::write(&kept, serde_json::to_string_pretty(&rounded)? + "\n")?;
     }
-    let kept: BTreeMap<String, f64> = serde_json::from_str(&std::fs::read_to_string(&kept)?)?;
+    let kept: BTreeMap<String, f64> = match std::fs::read_to_string(&kept) {
+        Ok(text) => serde_json::from_str(&text)?,
+        Err(_) => {
+            println!(
+                "{KEPT} is not there: UPDATE=1 keeps these figures, to be compared with later."
+            );
+            BTreeMap::new()
+        }
+    };
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY).set_header([
         "instructions of one event",
@@ -103,16 +111,17 @@ fn show(found: &BTreeMap<String, f64>) -> Result<(), Problem> {
     ]);
     let mut worse = Vec::new();
     for (what, count) in found {
-        let before = kept.get(what).copied().unwrap_or(f64::NAN);
-        let ratio = count / before;
-        if ratio > MOST {
+        let before = kept.get(what);
+        let ratio = before.map(|before| count / before);
+        if let Some(ratio) = ratio.filter(|ratio| *ratio > MOST) {
             worse.push(format!("{what}: {ratio:.2} times"));
         }
+        let or_none = |figure: Option<f64>| figure.map_or_else(String::new, |f| format!("{f:.2}"));
         table.add_row([
             what.clone(),
-            format!("{count:.2}"),
-            format!("{before:.2}"),
-            format!("{ratio:.2}"),
+            or_none(Some(*count)),
+            or_none(before.copied()),
+            or_none(ratio),
         ]);
     }
     println!("{table}");
