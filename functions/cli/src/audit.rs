@@ -111,7 +111,7 @@ impl AuditCommand {
         };
         let (clients, caller) = Clients::of_profile(self.profile.as_deref(), first_region)
             .await
-            .map_err(Failure::Aws)?;
+            .map_err(Failure::from)?;
         if let (true, Some(table)) = (self.fix, &self.state_table) {
             clients.share_turns(table.clone());
         }

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use ecr_warden_aws::NotConnected;
+
 /// In one line, or in one line each.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -19,6 +21,15 @@ impl Failure {
         };
         eprintln!("{text}");
         ExitCode::from(status)
+    }
+}
+
+impl From<NotConnected> for Failure {
+    fn from(error: NotConnected) -> Self {
+        match error {
+            NotConnected::Usage(why) => Self::Usage(why),
+            NotConnected::Aws(why) => Self::Aws(why),
+        }
     }
 }
 

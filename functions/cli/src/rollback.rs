@@ -68,7 +68,7 @@ impl At {
             .or_else(|| of_arn.as_ref().map(|id| id.region.clone()));
         let (clients, caller) = Clients::of_profile(self.profile.as_deref(), region.as_deref())
             .await
-            .map_err(Failure::Aws)?;
+            .map_err(Failure::from)?;
         let id = match of_arn {
             Some(id) => id,
             None => RepositoryId::new(&caller.account, &caller.region, &self.repository)

@@ -1,0 +1,299 @@
+//! What the command does with an AWS that answers as a test wants it to: who it is there, and what it says and exits with.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+const TABLE: &str = "state";
+
+/// A registry with repositories by name, which keep the tag mutability that is put to them.
+struct Aws {
+    port: u16,
+    repositories: Repositories,
+}
+
+type Repositories = Arc<Mutex<BTreeMap<String, String>>>;
+
+impl Aws {
+    fn with(names: &[&str]) -> Self {
+        let repositories: Repositories = Arc::new(Mutex::new(
+            names
+                .iter()
+                .map(|name| ((*name).to_owned(), "MUTABLE".to_owned()))
+                .collect(),
+        ));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let served = Arc::clone(&repositories);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let served = Arc::clone(&served);
+                std::thread::spawn(move || serve(stream.unwrap(), &served));
+            }
+        });
+        Self { port, repositories }
+    }
+
+    fn mutability(&self, name: &str) -> String {
+        self.repositories.lock().unwrap()[name].clone()
+    }
+
+    /// With no configuration and no credentials but what the test gives.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ecr-warden"));
+        for (name, _) in std::env::vars() {
+            if name.starts_with("AWS_") || name.starts_with("ECR_WARDEN_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .env(
+                "AWS_ENDPOINT_URL",
+                format!("http://127.0.0.1:{}", self.port),
+            )
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("AWS_CONFIG_FILE", "/dev/null")
+            .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
+        command
+    }
+
+    /// An audit by the keys of the environment.
+    fn audit(&self, policy: &str, more: &[&str]) -> Output {
+        let policy = file(&format!("{}.yaml", policy.len()), policy);
+        let all = [&["audit", "--policy", policy.to_str().unwrap()], more].concat();
+        with_keys(&mut self.command(&all)).output().unwrap()
+    }
+}
+
+const MUTABLE_TAGS: &str = "version: 1\nmode: enforce\nrules: { mutable-tags: {} }\n";
+
+/// The account is told by the access key: `KEY111111111111`.
+fn with_keys(command: &mut Command) -> &mut Command {
+    command
+        .env("AWS_ACCESS_KEY_ID", "KEY111111111111")
+        .env("AWS_SECRET_ACCESS_KEY", "secret")
+        .env("AWS_REGION", "us-east-1")
+}
+
+fn serve(stream: TcpStream, repositories: &Repositories) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut writer = stream;
+    loop {
+        let mut headers = BTreeMap::new();
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                return;
+            }
+            let line = line.trim_end();
+            if line.is_empty() {
+                break;
+            }
+            if let Some((name, value)) = line.split_once(": ") {
+                headers.insert(name.to_lowercase(), value.to_owned());
+            }
+        }
+        let length = headers
+            .get("content-length")
+            .map_or(0, |length| length.parse().unwrap());
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        let credential = &headers["authorization"];
+        let scope: Vec<&str> = credential
+            .split_once("Credential=")
+            .unwrap()
+            .1
+            .split('/')
+            .collect();
+        let account = scope[0].trim_start_matches("KEY");
+        let target = headers.get("x-amz-target").map_or("", String::as_str);
+        let operation = target.rsplit('.').next().unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let (status, answer) = match operation {
+            "" => (200, caller(account)),
+            other => answer(other, &body, (account, scope[2]), repositories),
+        };
+        let head = format!(
+            "HTTP/1.1 {status} x\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: {}\r\n\r\n",
+            answer.len()
+        );
+        if writer.write_all((head + &answer).as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+fn caller(account: &str) -> String {
+    format!(
+        "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
+         <Arn>arn:aws:iam::{account}:user/mary</Arn><UserId>U</UserId><Account>{account}</Account>\
+         </GetCallerIdentityResult></GetCallerIdentityResponse>"
+    )
+}
+
+fn answer(
+    operation: &str,
+    body: &Value,
+    (account, region): (&str, &str),
+    repositories: &Repositories,
+) -> (u16, String) {
+    let mut repositories = repositories.lock().unwrap();
+    let name = body["repositoryName"].as_str().unwrap_or_default();
+    let answer = match operation {
+        "DescribeRepositories" => {
+            let described: Vec<Value> = repositories
+                .iter()
+                .filter(|(name, _)| {
+                    let asked = body["repositoryNames"].as_array();
+                    asked.is_none_or(|asked| asked.contains(&json!(name)))
+                })
+                .map(|(name, mutability)| {
+                    json!({
+                        "repositoryName": name, "registryId": account, "imageTagMutability": mutability, "createdAt": 1.0,
+                        "repositoryArn": format!("arn:aws:ecr:{region}:{account}:repository/{name}"),
+                        "encryptionConfiguration": { "encryptionType": "AES256" },
+                        "imageScanningConfiguration": { "scanOnPush": false },
+                    })
+                })
+                .collect();
+            json!({ "repositories": described })
+        }
+        "PutImageTagMutability" => {
+            let to = body["imageTagMutability"].as_str().unwrap();
+            repositories.insert(name.to_owned(), to.to_owned());
+            json!({ "repositoryName": name, "imageTagMutability": to })
+        }
+        "ListTagsForResource" => json!({ "tags": [] }),
+        "ListImages" => json!({ "imageIds": [] }),
+        "DescribeImages" => json!({ "imageDetails": [] }),
+        "DescribePullThroughCacheRules" => json!({ "pullThroughCacheRules": [] }),
+        "Query" => json!({ "Items": [], "Count": 0 }),
+        "PutItem" | "UpdateItem" | "TransactWriteItems" => json!({}),
+        other => {
+            let error =
+                json!({ "__type": "ValidationException", "message": format!("no {other} here") });
+            return (400, error.to_string());
+        }
+    };
+    (200, answer.to_string())
+}
+
+/// A file for one test.
+fn file(name: &str, text: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// Its exit status, and what it said on standard output and on standard error.
+fn said(output: &Output) -> (i32, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let status = output.status.code().unwrap();
+    (status, text(&output.stdout), text(&output.stderr))
+}
+
+const CONFIG: &str = "
+[default]
+aws_access_key_id = KEY333333333333
+aws_secret_access_key = secret
+[profile other]
+region = eu-west-1
+aws_access_key_id = KEY222222222222
+aws_secret_access_key = secret
+[profile process]
+credential_process = echo '{\"Version\":1,\"AccessKeyId\":\"KEY444444444444\",\"SecretAccessKey\":\"s\"}'
+[profile empty]
+region = eu-west-1
+";
+
+/// The account and region that an audit with these arguments and variables looks into.
+fn audited(config: &str, arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    let aws = Aws::with(&["shop/api"]);
+    let policy = file("accounts.yaml", MUTABLE_TAGS);
+    let config = file(config, CONFIG);
+    let policy = policy.to_str().unwrap();
+    let all = [
+        &["audit", "--policy", policy, "--format", "json"],
+        arguments,
+    ]
+    .concat();
+    let output = with_keys(&mut aws.command(&all))
+        .env("AWS_CONFIG_FILE", config)
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    let (status, out, error) = said(&output);
+    if status > 1 {
+        return format!("{status}: {error}");
+    }
+    let audit: Value = serde_json::from_str(&out).unwrap();
+    let arn = audit["findings"][0]["repository"].as_str().unwrap();
+    let parts: Vec<&str> = arn.split(':').collect();
+    format!("{} {}", parts[4], parts[3])
+}
+
+#[test]
+fn a_profile_that_is_named_comes_before_the_keys_of_the_environment() {
+    let audited = |arguments: &[&str], variables: &[(&str, &str)]| {
+        audited("profiles.conf", arguments, variables)
+    };
+    assert_eq!(audited(&[], &[]), "111111111111 us-east-1");
+    assert_eq!(
+        audited(&["--profile", "other"], &[]),
+        "222222222222 eu-west-1"
+    );
+    assert_eq!(
+        audited(&["--profile", "process"], &[]),
+        "444444444444 us-east-1"
+    );
+    let named = ["--profile", "other", "--region", "eu-north-1"];
+    assert_eq!(audited(&named, &[]), "222222222222 eu-north-1");
+    // AWS_PROFILE comes after the keys.
+    let by_variable = [("AWS_PROFILE", "other")];
+    assert_eq!(audited(&[], &by_variable), "111111111111 us-east-1");
+    assert_eq!(
+        audited(&["--profile", "default"], &by_variable),
+        "333333333333 us-east-1"
+    );
+}
+
+#[test]
+fn an_unusable_profile_is_said_to_be_so() {
+    let audited = |arguments: &[&str]| audited("no-profiles.conf", arguments, &[]);
+    assert_eq!(
+        audited(&["--profile", "nope"]),
+        "2: the profile `nope` is in none of the AWS CLI's files\n"
+    );
+    let empty = audited(&["--profile", "empty"]);
+    assert!(
+        empty.starts_with("3: no credentials in the profile `empty`: "),
+        "{empty}"
+    );
+}
+
+#[test]
+fn without_credentials_it_says_what_to_do() {
+    let policy = file("nobody.yaml", MUTABLE_TAGS);
+    let output = Aws::with(&[])
+        .command(&["audit", "--policy", policy.to_str().unwrap()])
+        .env("AWS_REGION", "us-east-1")
+        .output()
+        .unwrap();
+    assert_eq!(
+        said(&output),
+        (
+            3,
+            String::new(),
+            "no credentials: set AWS_PROFILE, or run `aws sso login`\n".to_owned()
+        )
+    );
+}
