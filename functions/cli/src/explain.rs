@@ -15,8 +15,8 @@ use time::OffsetDateTime;
 
 use crate::Found;
 use crate::failure::{Failure, read};
+use crate::output::{To, lines, say, table};
 use crate::policy;
-use crate::rules::table;
 
 /// Show, without AWS, what an event would lead to.
 ///
@@ -53,7 +53,7 @@ impl Explain {
         let trigger = match decode(&event, None) {
             Decoded::Trigger(trigger) => trigger,
             Decoded::Ignored { reason, .. } => {
-                println!("The event is ignored: {reason}.");
+                say!("The event is ignored: {reason}.");
                 return Ok(Found::Nothing);
             }
             Decoded::Unreadable(why) => {
@@ -91,11 +91,11 @@ impl Explain {
         );
         if plan.steps.is_empty() {
             let active = resolved.rules.len();
-            println!("\nIt conforms: {active} rules were asked, and none objects.");
+            say!("\nIt conforms: {active} rules were asked, and none objects.");
             return Ok(Found::Nothing);
         }
-        println!();
-        let mut table = table(&["rule", "severity", "finds", "then"]);
+        say!("");
+        let mut table = table(&["rule", "severity", "finds", "then"], To::Output);
         for Step { finding, decision } in &plan.steps {
             table.add_row([
                 finding.rule.to_owned(),
@@ -104,9 +104,9 @@ impl Explain {
                 then(decision),
             ]);
         }
-        println!("{table}");
+        say!("{}", lines(&table));
         if let Some(settle) = policy.settle() {
-            println!(
+            say!(
                 "A new repository may settle for {} seconds first.",
                 settle.seconds()
             );
@@ -129,7 +129,7 @@ fn is_exempt(step: &Step) -> bool {
 
 fn tell_of_event(trigger: &Trigger) {
     let by = trigger.actor.as_deref().unwrap_or("somebody");
-    println!(
+    say!(
         "{} of {} in {}, {} by {by}",
         trigger.cause.name(),
         trigger.repository.name,
@@ -139,14 +139,15 @@ fn tell_of_event(trigger: &Trigger) {
     if let Some(push) = &trigger.pushed {
         let tag = push.tag.as_deref().unwrap_or("no tag");
         let refused = if push.refused { ", refused" } else { "" };
-        println!("A push of {tag}{refused}");
+        say!("A push of {tag}{refused}");
     }
 }
 
 fn tell_of_repository(repository: &Repository) {
-    println!(
+    say!(
         "The repository: {}, {}",
-        repository.mutability, repository.encryption
+        repository.mutability,
+        repository.encryption
     );
 }
 

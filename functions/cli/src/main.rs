@@ -1,15 +1,10 @@
-//! The command `ecr-warden`. Its exit status: 0 compliant, 1 findings, 2 usage or policy error, 3 AWS error.
-
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command is what it prints"
-)]
+//! The command `ecr-warden`. Its exit status: 0 compliant, 1 findings, 2 usage or policy error, 3 AWS error, 130 stopped.
 
 mod audit;
 mod explain;
 mod failure;
 mod fix;
+mod output;
 mod policy;
 mod rollback;
 mod rules;
@@ -21,9 +16,10 @@ use clap::{Parser, Subcommand};
 /// Keeps private Amazon ECR repositories inside one written policy.
 #[derive(Parser)]
 #[command(
+    name = "ecr-warden",
     version,
     arg_required_else_help = true,
-    after_help = "Exit status: 0 compliant, 1 findings, 2 usage or policy error, 3 AWS error."
+    after_help = "Exit status: 0 compliant, 1 findings, 2 usage or policy error, 3 AWS error, 130 stopped by Ctrl-C."
 )]
 struct Command {
     #[command(subcommand)]
@@ -57,7 +53,8 @@ async fn main() -> ExitCode {
         What::Rollback(command) => command.run().await,
         What::Resume(command) => command.run().await,
     };
-    match result {
+    let written = output::written();
+    match result.and_then(|found| written.map(|()| found)) {
         Ok(Found::Nothing) => ExitCode::SUCCESS,
         Ok(Found::Findings) => ExitCode::from(1),
         Err(failure) => failure.report(),

@@ -1,6 +1,6 @@
 //! `ecr-warden rollback` and `resume`: what was changed is put back, and let go again.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 
 use clap::Args;
 use ecr_warden_aws::{Caller, Clients, NotRolledBack, State, changes, resume, roll_back};
@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 
 use crate::Found;
 use crate::failure::Failure;
+use crate::output::{remark, say};
 
 /// List the changes made to a repository, or put one back.
 ///
@@ -48,6 +49,7 @@ struct At {
     /// A profile of the AWS CLI's configuration.
     #[arg(long)]
     profile: Option<String>,
+    /// The region of the repository; else that of its ARN, or the one that the AWS CLI would use.
     #[arg(long)]
     region: Option<String>,
 }
@@ -99,7 +101,7 @@ impl Rollback {
                 there.id.name
             )));
         };
-        println!(
+        say!(
             "{} in {}, {}: {} → {}",
             repair.action.name(),
             there.id.name,
@@ -118,7 +120,7 @@ impl Rollback {
         roll_back(&regional, &there.state, &there.id, rule, *n, who, now())
             .await
             .map_err(failure)?;
-        println!(
+        say!(
             "Put back. `{rule}` leaves it alone until: ecr-warden resume {} {rule}",
             there.id.name
         );
@@ -132,9 +134,10 @@ impl Resume {
         resume(&there.state, &there.id, &self.rule, now())
             .await
             .map_err(failure)?;
-        println!(
+        say!(
             "`{}` repairs {} again, from its next event on",
-            self.rule, there.id.name
+            self.rule,
+            there.id.name
         );
         Ok(Found::Nothing)
     }
@@ -167,7 +170,7 @@ fn newest_first(known: &Known) -> Vec<(&str, usize, &Repair)> {
 
 fn list(id: &RepositoryId, known: &Known, all: &[(&str, usize, &Repair)]) {
     if all.is_empty() {
-        println!("nothing was changed in {}", id.name);
+        say!("nothing was changed in {}", id.name);
         return;
     }
     for (n, (rule, _, repair)) in all.iter().enumerate() {
@@ -181,7 +184,7 @@ fn list(id: &RepositoryId, known: &Known, all: &[(&str, usize, &Repair)]) {
             Some(actor) => format!("{} by {actor}", repair.cause),
             None => repair.cause.clone(),
         };
-        println!(
+        say!(
             "{:>2}  {}  {rule}: {result}\n    {} → {}\n    because of {because}\n",
             n.saturating_add(1),
             time(repair.at),
@@ -191,7 +194,7 @@ fn list(id: &RepositoryId, known: &Known, all: &[(&str, usize, &Repair)]) {
     }
     for (rule, repairs) in &known.repairs {
         if let Some(held) = &repairs.held {
-            println!(
+            say!(
                 "`{rule}` is held back since {}: {}",
                 time(held.at),
                 held.why
@@ -210,9 +213,8 @@ pub(crate) fn agreed(question: &str) -> Result<bool, Failure> {
             "nobody is there to ask: say --yes".to_owned(),
         ));
     }
-    print!("{question} [y/N] ");
+    remark(&format!("{question} [y/N] "));
     let unreadable = |error: std::io::Error| Failure::Usage(error.to_string());
-    std::io::stdout().flush().map_err(unreadable)?;
     let mut answer = String::new();
     std::io::stdin()
         .lock()

@@ -1,11 +1,11 @@
 //! `ecr-warden rules`: the catalogue.
 
 use clap::Args;
-use comfy_table::{ContentArrangement, Table, presets};
 use ecr_warden_core::rules::{RULES, entry};
 
 use crate::Found;
 use crate::failure::Failure;
+use crate::output::{To, lines, say, table};
 
 /// List the rules, or explain one.
 #[derive(Args)]
@@ -24,7 +24,7 @@ impl Rules {
                     ))
                 })?;
                 let meta = &entry.meta;
-                println!(
+                say!(
                     "{} ({})\n{}.\n\n{}",
                     meta.id,
                     meta.severity.name(),
@@ -32,11 +32,11 @@ impl Rules {
                     meta.explanation
                 );
                 if !meta.controls.is_empty() {
-                    println!("\nThe same elsewhere: {}.", meta.controls.join(", "));
+                    say!("\nThe same elsewhere: {}.", meta.controls.join(", "));
                 }
             }
             None => {
-                let mut table = table(&["rule", "severity", "finds", "Security Hub"]);
+                let mut table = table(&["rule", "severity", "finds", "Security Hub"], To::Output);
                 for entry in RULES {
                     let meta = &entry.meta;
                     let hub = meta
@@ -50,19 +50,9 @@ impl Rules {
                         hub.unwrap_or_default(),
                     ]);
                 }
-                println!("{table}");
+                say!("{}", lines(&table));
             }
         }
         Ok(Found::Nothing)
     }
-}
-
-/// A table as wide as the terminal; in a pipe as wide as it needs.
-pub(crate) fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(header);
-    table
 }

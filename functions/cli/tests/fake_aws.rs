@@ -67,10 +67,17 @@ impl Aws {
     }
 
     /// An audit by the keys of the environment.
-    fn audit(&self, policy: &str, more: &[&str]) -> Output {
-        let policy = file(&format!("{}.yaml", policy.len()), policy);
-        let all = [&["audit", "--policy", policy.to_str().unwrap()], more].concat();
-        with_keys(&mut self.command(&all)).output().unwrap()
+    fn audit(&self, policy: &str, more: &[&str]) -> (i32, String, String) {
+        said(
+            &with_keys(&mut self.audit_command(policy, more))
+                .output()
+                .unwrap(),
+        )
+    }
+
+    fn audit_command(&self, policy: &str, more: &[&str]) -> Command {
+        let policy = file(&format!("{}.yaml", self.port), policy);
+        self.command(&[&["audit", "--policy", policy.to_str().unwrap()], more].concat())
     }
 }
 
@@ -177,6 +184,10 @@ fn answer(
         "DescribeImages" => json!({ "imageDetails": [] }),
         "DescribePullThroughCacheRules" => json!({ "pullThroughCacheRules": [] }),
         "Query" => json!({ "Items": [], "Count": 0 }),
+        "GetRepositoryPolicy" | "GetLifecyclePolicy" => {
+            let error = operation.trim_start_matches("Get").to_owned() + "NotFoundException";
+            return (400, json!({ "__type": error, "message": "" }).to_string());
+        }
         "PutItem" | "UpdateItem" | "TransactWriteItems" => json!({}),
         other => {
             let error =
@@ -295,5 +306,237 @@ fn without_credentials_it_says_what_to_do() {
             String::new(),
             "no credentials: set AWS_PROFILE, or run `aws sso login`\n".to_owned()
         )
+    );
+}
+
+#[test]
+fn out_of_reach_is_one_line() {
+    let aws = Aws::with(&[]);
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+    let output = with_keys(&mut aws.audit_command(MUTABLE_TAGS, &[]))
+        .env("AWS_ENDPOINT_URL", format!("http://{}", nobody.unwrap()))
+        .output()
+        .unwrap();
+    let (status, _, error) = said(&output);
+    assert_eq!(status, 3);
+    assert!(
+        error.starts_with("AWS can't be reached in us-east-1: ") && error.lines().count() == 1,
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_no_region_is_a_usage_error() {
+    let aws = Aws::with(&[]);
+    let regions = ["--region", "us-east-1", "--region", "EU WEST"];
+    let said_of_audit = aws.audit(MUTABLE_TAGS, &regions);
+    let wrong = (2, String::new(), "`EU WEST` is not a region\n".to_owned());
+    assert_eq!(said_of_audit, wrong);
+    let at = ["shop/api", "--state-table", TABLE, "--region", "EU WEST"];
+    let mut rollback = aws.command(&[&["rollback"], &at[..]].concat());
+    assert_eq!(said(&with_keys(&mut rollback).output().unwrap()), wrong);
+}
+
+#[test]
+fn globs_that_match_nothing_are_named() {
+    let aws = Aws::with(&["shop/api"]);
+    let globs = ["--repository", "shop/*", "--repository", "nothing/**"];
+    assert_eq!(
+        aws.audit(MUTABLE_TAGS, &globs),
+        (
+            2,
+            String::new(),
+            "--repository: no repository matches `nothing/**` in account 111111111111, us-east-1\n"
+                .to_owned()
+        )
+    );
+    assert_eq!(aws.audit(MUTABLE_TAGS, &globs[..2]).0, 1);
+    // An empty registry conforms.
+    let (status, out, _) = Aws::with(&[]).audit(MUTABLE_TAGS, &[]);
+    assert_eq!((status, out.as_str()), (0, "0 repositories, 0 compliant\n"));
+}
+
+/// As `| head -c 10`, and as a reader that takes nothing at all.
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let names: Vec<String> = (0..2000).map(|n| format!("shop/repository{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let aws = Aws::with(&names);
+    for format in ["sarif", "table", "json"] {
+        let mut child = with_keys(&mut aws.audit_command(MUTABLE_TAGS, &["--format", format]))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut out = child.stdout.take().unwrap();
+        out.read_exact(&mut [0; 10]).unwrap();
+        drop(out);
+        let (status, _, error) = said(&child.wait_with_output().unwrap());
+        assert_eq!((status, error.as_str()), (1, ""), "{format}");
+    }
+    for arguments in [&["rules"][..], &["policy", "schema"]] {
+        let mut child = aws
+            .command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let (status, _, error) = said(&child.wait_with_output().unwrap());
+        assert_eq!((status, error.as_str()), (0, ""), "{arguments:?}");
+    }
+}
+
+const FIX: [&str; 4] = ["--fix", "--yes", "--state-table", TABLE];
+
+#[test]
+fn a_complete_repair_leaves_nothing_to_fail_on() {
+    let aws = Aws::with(&["shop/api", "shop/web"]);
+    let json = [&["--format", "json"], &FIX[..]].concat();
+    let (status, out, error) = aws.audit(MUTABLE_TAGS, &json);
+    assert_eq!(status, 0, "{error}");
+    // Standard output is the report and nothing else.
+    let audit: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(audit["summary"]["findings"]["mutable-tags"], 2);
+    assert!(error.contains("shop/web: MUTABLE → IMMUTABLE"), "{error}");
+    assert!(!error.contains("us-east-1"), "one region: {error}");
+    assert_eq!(aws.mutability("shop/api"), "IMMUTABLE");
+    // Something that is not repaired still stands.
+    let aws = Aws::with(&["unnamed"]);
+    let policy = "version: 1\nmode: enforce\nrules: { mutable-tags: {}, nonconforming-name: { pattern: shop/* } }\n";
+    let (status, _, error) = aws.audit(policy, &FIX);
+    assert_eq!(status, 1, "{error}");
+    assert_eq!(aws.mutability("unnamed"), "IMMUTABLE");
+}
+
+#[test]
+fn nobody_to_ask_changes_nothing() {
+    let aws = Aws::with(&["shop/api"]);
+    let ask = ["--fix", "--state-table", TABLE];
+    let (status, _, error) = aws.audit(MUTABLE_TAGS, &ask);
+    assert_eq!(status, 2);
+    assert!(error.ends_with("say --yes\n"), "{error}");
+    assert_eq!(aws.mutability("shop/api"), "MUTABLE");
+}
+
+#[test]
+fn changes_in_several_regions_are_told_apart() {
+    let aws = Aws::with(&["shop/api"]);
+    let regions = ["--region", "us-east-1", "--region", "eu-west-1"];
+    let (status, out, _) = aws.audit(MUTABLE_TAGS, &regions);
+    assert_eq!(status, 1);
+    let lines: Vec<&str> = out.lines().collect();
+    assert!(lines[0].starts_with("region     repository"), "{out}");
+    assert!(lines[1].starts_with("eu-west-1  shop/api"), "{out}");
+    assert!(lines[2].starts_with("us-east-1  shop/api"), "{out}");
+    let (_, _, plan) = aws.audit(MUTABLE_TAGS, &[&regions[..], &FIX[..]].concat());
+    assert!(
+        plan.contains("eu-west-1  shop/api") && plan.contains("us-east-1  shop/api"),
+        "{plan}"
+    );
+}
+
+#[test]
+fn a_policy_that_only_monitors_says_so() {
+    let aws = Aws::with(&["shop/api"]);
+    let (status, _, error) = aws.audit(
+        "version: 1\nmode: monitor\nrules: { mutable-tags: {} }\n",
+        &FIX,
+    );
+    assert_eq!(status, 1);
+    assert_eq!(
+        error,
+        "1 finding is left alone: the policy only monitors there; `mode: enforce` has it repaired\n"
+    );
+}
+
+#[test]
+fn recreations_are_left_without_a_contradiction() {
+    let aws = Aws::with(&["shop/api", "shop/web"]);
+    let policy = "version: 1\nmode: enforce\nrules: { weak-encryption: { require: KMS, when-empty: recreate } }\n";
+    let (status, out, error) = aws.audit(policy, &FIX);
+    assert_eq!(status, 1, "{error}");
+    assert_eq!(
+        error,
+        "2 empty repositories are to be recreated: the enforcer or the next sweep does that\n",
+        "{out}"
+    );
+}
+
+#[test]
+fn a_file_is_opened_before_the_audit_and_replaced_after_it() {
+    let (status, _, error) =
+        Aws::with(&[]).audit(MUTABLE_TAGS, &["--output", "/nonexistent/report"]);
+    assert_eq!(status, 2);
+    assert!(
+        error.starts_with("/nonexistent/report: ") && error.lines().count() == 1,
+        "{error}"
+    );
+    // Before anybody is asked who they are.
+    let output = Aws::with(&[])
+        .audit_command(MUTABLE_TAGS, &["--output", "/nonexistent/report"])
+        .output()
+        .unwrap();
+    assert_eq!(said(&output).0, 2);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("output");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir(&folder).unwrap();
+    let report = folder.join("report.json");
+    std::fs::write(&report, "before").unwrap();
+    let to = ["--format", "json", "--output", report.to_str().unwrap()];
+    let failing = [&to[..], &["--repository", "nothing/**"]].concat();
+    assert_eq!(Aws::with(&[]).audit(MUTABLE_TAGS, &failing).0, 2);
+    assert_eq!(std::fs::read_to_string(&report).unwrap(), "before");
+    let (status, out, _) = Aws::with(&["shop/api"]).audit(MUTABLE_TAGS, &to);
+    assert_eq!((status, out.as_str()), (1, ""));
+    let written = std::fs::read_to_string(&report).unwrap();
+    assert!(serde_json::from_str::<Value>(&written).is_ok(), "{written}");
+    let there: Vec<_> = std::fs::read_dir(&folder).unwrap().collect();
+    assert_eq!(there.len(), 1, "{there:?}");
+    // A device stays one.
+    let (status, ..) = Aws::with(&[]).audit(MUTABLE_TAGS, &["--output", "/dev/null"]);
+    assert_eq!(status, 0);
+}
+
+#[test]
+fn costs_are_refused_where_there_is_no_place_for_them() {
+    let policy = format!("{MUTABLE_TAGS}costs: {{ usd-per-gb-month: 0.10 }}\n");
+    let aws = Aws::with(&[]);
+    for format in ["csv", "sarif", "ocsf"] {
+        let (status, _, error) = aws.audit(&policy, &["--cost", "--format", format]);
+        assert!(status == 2 && error.starts_with("--cost: "), "{error}");
+    }
+    let (status, ..) = aws.audit(&policy, &["--cost", "--format", "json"]);
+    assert_eq!(status, 0);
+}
+
+#[test]
+fn in_a_pipe_a_finding_is_a_line_with_its_status_and_what_to_do() {
+    let (_, out, _) = Aws::with(&["shop/api"]).audit(MUTABLE_TAGS, &[]);
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines.len(), 3, "{out}");
+    for part in ["repository", "status", "to do"] {
+        assert!(lines[0].contains(part), "{out}");
+    }
+    for part in [
+        "shop/api",
+        "mutable-tags",
+        "withheld",
+        "would change MUTABLE to IMMUTABLE",
+    ] {
+        assert!(lines[1].contains(part), "{out}");
+    }
+    assert_eq!(lines[2], "1 repository, 0 compliant; mutable-tags 1");
+}
+
+#[test]
+fn a_long_table_ends_and_names_where_the_rest_is() {
+    let names: Vec<String> = (0..203).map(|n| format!("shop/repository{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (_, out, _) = Aws::with(&names).audit(MUTABLE_TAGS, &[]);
+    assert_eq!(out.matches("shop/repository").count(), 200);
+    assert!(
+        out.contains("3 more findings are not shown: `--format json`"),
+        "{out}"
     );
 }
