@@ -226,7 +226,7 @@ fn progress() -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} repositories, {elapsed}") {
+    if let Ok(style) = ProgressStyle::with_template("{spinner} repositories: {pos}, {elapsed}") {
         bar.set_style(style);
     }
     bar

@@ -171,6 +171,10 @@ async fn steps(state: &State, judged: Vec<Judged>) -> Result<Steps, Failure> {
                 settles: !unsettled.contains(rule),
             }));
     }
+    // Not in the order in which they happened to be read.
+    to_do
+        .steps
+        .sort_by(|a, b| (&a.id, a.rule).cmp(&(&b.id, b.rule)));
     Ok(to_do)
 }
 

@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -17,6 +18,14 @@ const TABLE: &str = "state";
 struct Aws {
     port: u16,
     repositories: Repositories,
+    changes: Changes,
+}
+
+/// Who holds the gate holds up all changes. Each that comes to it is announced.
+#[derive(Clone)]
+struct Changes {
+    gate: Arc<Mutex<()>>,
+    announce: Arc<Mutex<Option<Sender<()>>>>,
 }
 
 type Repositories = Arc<Mutex<BTreeMap<String, String>>>;
@@ -31,14 +40,22 @@ impl Aws {
         ));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let served = Arc::clone(&repositories);
+        let changes = Changes {
+            gate: Arc::default(),
+            announce: Arc::default(),
+        };
+        let served = (Arc::clone(&repositories), changes.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let served = Arc::clone(&served);
-                std::thread::spawn(move || serve(stream.unwrap(), &served));
+                let (repositories, changes) = served.clone();
+                std::thread::spawn(move || serve(stream.unwrap(), &repositories, &changes));
             }
         });
-        Self { port, repositories }
+        Self {
+            port,
+            repositories,
+            changes,
+        }
     }
 
     fn mutability(&self, name: &str) -> String {
@@ -91,7 +108,7 @@ fn with_keys(command: &mut Command) -> &mut Command {
         .env("AWS_REGION", "us-east-1")
 }
 
-fn serve(stream: TcpStream, repositories: &Repositories) {
+fn serve(stream: TcpStream, repositories: &Repositories, changes: &Changes) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut writer = stream;
     loop {
@@ -125,6 +142,12 @@ fn serve(stream: TcpStream, repositories: &Repositories) {
         let target = headers.get("x-amz-target").map_or("", String::as_str);
         let operation = target.rsplit('.').next().unwrap();
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        if operation == "PutImageTagMutability" {
+            if let Some(announce) = &*changes.announce.lock().unwrap() {
+                announce.send(()).unwrap();
+            }
+            drop(changes.gate.lock().unwrap());
+        }
         let (status, answer) = match operation {
             "" => (200, caller(account)),
             other => answer(other, &body, (account, scope[2]), repositories),
@@ -539,4 +562,81 @@ fn a_long_table_ends_and_names_where_the_rest_is() {
         out.contains("3 more findings are not shown: `--format json`"),
         "{out}"
     );
+}
+
+#[test]
+fn ctrl_c_ends_between_two_changes() {
+    let aws = Aws::with(&["shop/api", "shop/web"]);
+    let (announce, announced) = channel();
+    *aws.changes.announce.lock().unwrap() = Some(announce);
+    let gate = aws.changes.gate.lock().unwrap();
+    let mut child = with_keys(&mut aws.audit_command(MUTABLE_TAGS, &FIX))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    announced.recv().unwrap();
+    *aws.changes.announce.lock().unwrap() = None;
+    let kill = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap() == "stopping after this change"));
+    drop(gate);
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    assert_eq!(
+        rest,
+        [
+            "shop/api: MUTABLE → IMMUTABLE",
+            "stopped: 1 change was not made"
+        ]
+    );
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(aws.mutability("shop/web"), "MUTABLE");
+}
+
+/// With `script`, which gives it a terminal, one that says it has no columns.
+#[cfg(target_os = "linux")]
+#[test]
+fn on_a_terminal_it_asks_and_no_is_no_failure() {
+    let aws = Aws::with(&["shop/api"]);
+    let policy = file("asked.yaml", MUTABLE_TAGS);
+    let run = format!(
+        "{} audit --policy {} --fix --state-table {TABLE}",
+        env!("CARGO_BIN_EXE_ecr-warden"),
+        policy.display()
+    );
+    let on_terminal = |answer: &str| {
+        let mut command = Command::new("script");
+        command.args(["-qec", &run, "/dev/null"]);
+        for (name, value) in with_keys(&mut aws.command(&[])).get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(answer.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        said(&output)
+    };
+    let (status, out, _) = on_terminal("n\n");
+    assert_eq!(status, 1, "{out}");
+    for part in [
+        " shop/api     mutable-tags ",
+        "Make this change in account 111111111111, us-east-1? [y/N]",
+        "nothing was changed",
+    ] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    assert_eq!(aws.mutability("shop/api"), "MUTABLE");
+    let (status, out, _) = on_terminal("y\n");
+    assert_eq!(status, 0, "{out}");
+    assert_eq!(aws.mutability("shop/api"), "IMMUTABLE");
 }
