@@ -98,7 +98,7 @@ impl fmt::Display for Failure {
     }
 }
 
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .take(LONGEST)
@@ -106,7 +106,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// The innermost reason is the one that tells something.
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut parts = vec![error.to_string()];
     let mut source = error.source();
     while let Some(inner) = source {

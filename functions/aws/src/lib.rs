@@ -33,7 +33,7 @@ pub use load::{LoadError, load_once};
 pub use pipeline::{Occurrence, Pipeline, TryAgain};
 pub use policy::PolicySource;
 #[cfg(feature = "profiles")]
-pub use profiles::Caller;
+pub use profiles::{Caller, NotConnected};
 pub use reports::Reports;
 pub use rollback::{NotRolledBack, changes, repair, resume, roll_back};
 pub use security_hub::SecurityHub;

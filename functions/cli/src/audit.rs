@@ -19,9 +19,9 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::Found;
 use crate::failure::Failure;
-use crate::fix::fix;
+use crate::fix::{Fixed, fix};
+use crate::output::{Target, To, count, lines, table};
 use crate::policy;
-use crate::rules::table;
 
 /// Audit all repositories of the account and region; without --fix, nothing is changed.
 #[derive(Args)]
@@ -55,18 +55,18 @@ pub(crate) struct AuditCommand {
     /// A profile of the AWS CLI's configuration.
     #[arg(long)]
     profile: Option<String>,
-    /// May be given several times.
+    /// The region to audit; may be given several times. Else the one that the AWS CLI would use.
     #[arg(long)]
     region: Vec<String>,
 }
 
-/// So many findings are listed for people.
-const MOST_ROWS: usize = 500;
+/// So many findings are listed in a table.
+const LISTED: usize = 200;
 
 /// So many repositories are listed with their costs.
 const DEAREST: usize = 20;
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     Table,
     Json,
@@ -99,6 +99,15 @@ impl FailOn {
 
 impl AuditCommand {
     pub(crate) async fn run(self) -> Result<Found, Failure> {
+        if self.cost && matches!(self.format, Format::Csv | Format::Sarif | Format::Ocsf) {
+            return Err(Failure::Usage(
+                "--cost: `csv`, `sarif` and `ocsf` have no place for costs: take `table`, `json` or `html`".to_owned(),
+            ));
+        }
+        for region in &self.region {
+            RepositoryId::new("000000000000", region, "any")
+                .map_err(|error| Failure::Usage(error.to_string()))?;
+        }
         let policy = policy::load(&self.policy)?;
         let globs: Result<Vec<Glob>, String> = self
             .repository
@@ -113,9 +122,10 @@ impl AuditCommand {
             cost: self.cost,
             ..Request::default()
         };
+        let target = Target::open(self.output.as_deref())?;
         let (clients, caller) = Clients::of_profile(self.profile.as_deref(), first_region)
             .await
-            .map_err(Failure::Aws)?;
+            .map_err(Failure::from)?;
         if let (true, Some(table)) = (self.fix, &self.state_table) {
             clients.share_turns(table.clone());
         }
@@ -123,15 +133,16 @@ impl AuditCommand {
             account: caller.account.clone(),
             region: caller.region.clone(),
         };
-        if self.cost && matches!(self.format, Format::Csv | Format::Sarif | Format::Ocsf) {
-            return Err(Failure::Usage(
-                "`--cost` goes with the formats table, json and html: the others have no place for it".to_owned(),
-            ));
-        }
         let mut to_fix: Vec<Judged> = Vec::new();
+        let mut unmatched: Vec<&Glob> = request.repositories.iter().collect();
         let began = OffsetDateTime::now_utc();
         let progress = progress();
         let found = survey(&clients, &policy, &request, &home, None, &mut |seen| {
+            let id = match seen {
+                Seen::Judged(judged) => &judged.repository.id,
+                Seen::Unjudged { id, .. } => id,
+            };
+            unmatched.retain(|glob| !glob.matches(&id.name));
             if let (true, Seen::Judged(judged)) = (self.fix, seen)
                 && !judged.findings.is_empty()
             {
@@ -145,13 +156,8 @@ impl AuditCommand {
             AuditError::Aws(why) => Failure::Aws(why),
         })?;
         progress.finish_and_clear();
-        // A name that is mistyped must not pass for a registry without findings.
-        if found.summary.repositories == 0 && !self.repository.is_empty() {
-            return Err(Failure::Usage(format!(
-                "no repository in {} matches `{}`",
-                caller.region,
-                self.repository.join("`, `")
-            )));
+        if !unmatched.is_empty() {
+            return Err(Failure::Usage(self.nothing_there(&unmatched, &home)));
         }
         let at = format!(
             "account {}, {}",
@@ -166,29 +172,51 @@ impl AuditCommand {
             Format::Sarif => sarif(&found),
             Format::Ocsf => ocsf(&found, began.unix_timestamp().saturating_mul(1000)),
         };
-        match &self.output {
-            Some(file) => std::fs::write(file, text)
-                .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?,
-            None => crate::say(text.trim_end()),
-        }
+        target.write(&text)?;
         let mut repaired = BTreeSet::new();
         if let (true, Some(table)) = (self.fix, &self.state_table) {
             let state = State::new(&clients, table.clone());
-            repaired = fix(&clients, &caller, &state, to_fix, self.yes).await?;
+            match fix(&clients, &caller, &state, to_fix, self.yes).await? {
+                Fixed::Declined => return Ok(Found::Findings),
+                Fixed::Made(made) => repaired = made,
+            }
         }
-        // What is left after the repairs.
-        let grave = found.findings.iter().flatten().any(|finding| {
+        let left = found.findings.iter().flatten().any(|finding| {
+            let is_repaired = repaired
+                .iter()
+                .any(|(arn, rule)| *arn == finding.repository && *rule == finding.rule);
             finding.status != Status::Exempt
                 && finding.severity >= self.fail_on.severity()
-                && !repaired
-                    .iter()
-                    .any(|(arn, rule)| *arn == finding.repository && *rule == finding.rule)
+                && !is_repaired
         });
-        Ok(if grave {
+        Ok(if left {
             Found::Findings
         } else {
             Found::Nothing
         })
+    }
+
+    /// A glob that matches nothing is a typo, or looks in the wrong place.
+    fn nothing_there(&self, unmatched: &[&Glob], home: &Home) -> String {
+        let globs: Vec<String> = self
+            .repository
+            .iter()
+            .filter(|text| {
+                let glob = Glob::try_from((*text).clone());
+                glob.is_ok_and(|glob| unmatched.contains(&&glob))
+            })
+            .map(|text| format!("`{text}`"))
+            .collect();
+        let regions = if self.region.is_empty() {
+            home.region.clone()
+        } else {
+            self.region.join(", ")
+        };
+        format!(
+            "--repository: no repository matches {} in account {}, {regions}",
+            globs.join(", "),
+            home.account
+        )
     }
 }
 
@@ -198,7 +226,7 @@ fn progress() -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} repositories, {elapsed}") {
+    if let Ok(style) = ProgressStyle::with_template("{spinner} repositories: {pos}, {elapsed}") {
         bar.set_style(style);
     }
     bar
@@ -212,15 +240,18 @@ fn people(audit: &Audit) -> String {
 }
 
 fn storage(audit: &Audit, costs: &[StorageCost]) -> String {
-    let mut table: Table = table(&[
-        "repository",
-        "images",
-        "GB",
-        "USD a month",
-        "untagged",
-        "old",
-        "default lifecycle saves",
-    ]);
+    let mut table: Table = table(
+        &[
+            "repository",
+            "images",
+            "GB",
+            "USD a month",
+            "untagged",
+            "old",
+            "default lifecycle saves",
+        ],
+        To::Output,
+    );
     for cost in costs.iter().take(DEAREST) {
         let name = name(&cost.repository);
         if let Some(why) = &cost.unreadable {
@@ -245,12 +276,9 @@ fn storage(audit: &Audit, costs: &[StorageCost]) -> String {
     };
     let monthly = audit.summary.estimated_monthly_cost_usd.unwrap_or(0.0);
     format!(
-        "{table}\nStorage costs about {monthly:.2} USD a month; less, where images share layers.{more}"
+        "{}\nStorage costs about {monthly:.2} USD a month; less, where images share layers.{more}",
+        lines(&table)
     )
-}
-
-fn region(arn: &str) -> Option<String> {
-    RepositoryId::from_arn(arn).map(|id| id.region)
 }
 
 fn name(arn: &str) -> String {
@@ -260,49 +288,61 @@ fn name(arn: &str) -> String {
 fn found(audit: &Audit) -> String {
     let summary = &audit.summary;
     let headline = format!(
-        "{} {}, {} compliant",
-        summary.repositories,
-        if summary.repositories == 1 {
-            "repository"
-        } else {
-            "repositories"
-        },
+        "{}, {} compliant",
+        count(summary.repositories, "repository", "repositories"),
         summary.compliant
     );
     let findings = audit.findings.as_deref().unwrap_or_default();
     if findings.is_empty() {
         return headline;
     }
-    let mut table: Table = table(&["repository", "rule", "severity", "status", "what was found"]);
-    let regions: BTreeSet<String> = findings
+    let ids: Vec<Option<RepositoryId>> = findings
         .iter()
-        .filter_map(|f| region(&f.repository))
+        .map(|finding| RepositoryId::from_arn(&finding.repository))
         .collect();
-    for finding in findings.iter().take(MOST_ROWS) {
-        let mut name = name(&finding.repository);
-        if let (true, Some(region)) = (regions.len() > 1, region(&finding.repository)) {
-            name = format!("{name} ({region})");
-        }
-        let detail = match finding.status {
-            Status::Exempt => format!("{}; {}", finding.to_do, finding.detail),
-            _ => finding.detail.clone(),
-        };
-        table.add_row([
-            name.as_str(),
+    let several = |part: fn(&RepositoryId) -> &String| {
+        let parts: BTreeSet<&String> = ids.iter().flatten().map(part).collect();
+        parts.len() > 1
+    };
+    let (accounts, regions) = (several(|id| &id.account), several(|id| &id.region));
+    let mut header = Vec::new();
+    header.extend(accounts.then_some("account"));
+    header.extend(regions.then_some("region"));
+    header.extend([
+        "repository",
+        "rule",
+        "severity",
+        "status",
+        "what was found",
+        "to do",
+    ]);
+    let mut table: Table = table(&header, To::Output);
+    for (finding, id) in findings.iter().zip(&ids).take(LISTED) {
+        let mut row: Vec<&str> = Vec::new();
+        let of_id = |part: fn(&RepositoryId) -> &String| id.as_ref().map_or("", |id| part(id));
+        row.extend(accounts.then(|| of_id(|id| &id.account)));
+        row.extend(regions.then(|| of_id(|id| &id.region)));
+        row.extend([
+            id.as_ref().map_or(&*finding.repository, |id| &id.name),
             &finding.rule,
             finding.severity.name(),
             finding.status.name(),
-            &detail,
+            &finding.detail,
+            &finding.to_do,
         ]);
+        table.add_row(row);
     }
+    let more = match findings.len().saturating_sub(LISTED) {
+        0 => String::new(),
+        more => format!(
+            "{} not shown: `--format json`, `csv` or `html` has all\n",
+            count(more, "more finding is", "more findings are")
+        ),
+    };
     let counts: Vec<String> = summary
         .findings
         .iter()
         .map(|(rule, count)| format!("{rule} {count}"))
         .collect();
-    let more = match findings.len().saturating_sub(MOST_ROWS) {
-        0 => String::new(),
-        more => format!("\n{more} more findings: --format csv, json or html has all"),
-    };
-    format!("{table}{more}\n{headline}; {}", counts.join(", "))
+    format!("{}\n{more}{headline}; {}", lines(&table), counts.join(", "))
 }

@@ -15,8 +15,8 @@ use time::OffsetDateTime;
 
 use crate::Found;
 use crate::failure::{Failure, read};
+use crate::output::{To, lines, say, table};
 use crate::policy;
-use crate::rules::table;
 
 /// Show, without AWS, what an event would lead to.
 ///
@@ -53,7 +53,7 @@ impl Explain {
         let trigger = match decode(&event, None) {
             Decoded::Trigger(trigger) => trigger,
             Decoded::Ignored { reason, .. } => {
-                crate::say(&format!("The event is ignored: {reason}."));
+                say!("The event is ignored: {reason}.");
                 return Ok(Found::Nothing);
             }
             Decoded::Unreadable(why) => {
@@ -91,13 +91,11 @@ impl Explain {
         );
         if plan.steps.is_empty() {
             let active = resolved.rules.len();
-            crate::say(&format!(
-                "\nIt conforms: {active} rules were asked, and none objects."
-            ));
+            say!("\nIt conforms: {active} rules were asked, and none objects.");
             return Ok(Found::Nothing);
         }
-        crate::say("");
-        let mut table = table(&["rule", "severity", "finds", "then"]);
+        say!("");
+        let mut table = table(&["rule", "severity", "finds", "then"], To::Output);
         for Step { finding, decision } in &plan.steps {
             table.add_row([
                 finding.rule.to_owned(),
@@ -106,12 +104,12 @@ impl Explain {
                 then(decision),
             ]);
         }
-        crate::say(&format!("{table}"));
+        say!("{}", lines(&table));
         if let Some(settle) = policy.settle() {
-            crate::say(&format!(
+            say!(
                 "A new repository may settle for {} seconds first.",
                 settle.seconds()
-            ));
+            );
         }
         let stands = plan
             .steps
@@ -131,25 +129,26 @@ fn is_exempt(step: &Step) -> bool {
 
 fn tell_of_event(trigger: &Trigger) {
     let by = trigger.actor.as_deref().unwrap_or("somebody");
-    crate::say(&format!(
+    say!(
         "{} of {} in {}, {} by {by}",
         trigger.cause.name(),
         trigger.repository.name,
         trigger.repository.account,
         trigger.repository.region
-    ));
+    );
     if let Some(push) = &trigger.pushed {
         let tag = push.tag.as_deref().unwrap_or("no tag");
         let refused = if push.refused { ", refused" } else { "" };
-        crate::say(&format!("A push of {tag}{refused}"));
+        say!("A push of {tag}{refused}");
     }
 }
 
 fn tell_of_repository(repository: &Repository) {
-    crate::say(&format!(
+    say!(
         "The repository: {}, {}",
-        repository.mutability, repository.encryption
-    ));
+        repository.mutability,
+        repository.encryption
+    );
 }
 
 fn then(decision: &Decision) -> String {

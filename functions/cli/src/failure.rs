@@ -3,12 +3,18 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use ecr_warden_aws::NotConnected;
+
+use crate::output::tell;
+
 /// In one line, or in one line each.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// A wrong argument, a file or a policy that can't be used, something that must not be done.
     Usage(String),
     Aws(String),
+    /// By Ctrl-C.
+    Stopped(String),
 }
 
 impl Failure {
@@ -16,9 +22,19 @@ impl Failure {
         let (text, status) = match self {
             Self::Usage(text) => (text, 2),
             Self::Aws(text) => (text, 3),
+            Self::Stopped(text) => (text, 130),
         };
-        eprintln!("{text}");
+        tell!("{text}");
         ExitCode::from(status)
+    }
+}
+
+impl From<NotConnected> for Failure {
+    fn from(error: NotConnected) -> Self {
+        match error {
+            NotConnected::Usage(why) => Self::Usage(why),
+            NotConnected::Aws(why) => Self::Aws(why),
+        }
     }
 }
 

@@ -1,80 +1,134 @@
-//! `ecr-warden audit --fix`: the repairs are shown, agreed to, and made one by one.
+//! `ecr-warden audit --fix`: the repairs are shown, agreed to, and made one by one. It speaks on standard error: standard
+//! output has the report.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ecr_warden_aws::{Caller, Clients, Judged, State, changes, repair};
 use ecr_warden_core::action::Action;
+use ecr_warden_core::finding::Fix;
 use ecr_warden_core::plan::plan;
 use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::state::{Context, Lease};
 use time::OffsetDateTime;
 
 use crate::failure::Failure;
+use crate::output::{To, count, lines, table, tell};
 use crate::rollback::{agreed, failure};
-use crate::rules::table;
 
 /// One repair that is to be made.
 struct Step {
     id: RepositoryId,
     rule: &'static str,
     action: Action,
+    /// The rule objects to nothing more when it is made.
+    settles: bool,
+}
+
+#[derive(Default)]
+struct Steps {
+    steps: Vec<Step>,
+    /// Repositories that are to be recreated, which is not done here.
+    recreations: usize,
+    /// Findings that could be repaired and are not, because the policy only monitors.
+    monitored: usize,
+}
+
+/// What became of it.
+pub(crate) enum Fixed {
+    Declined,
+    /// What is not found any more: the ARN of the repository, and the rule.
+    Made(BTreeSet<(String, &'static str)>),
 }
 
 /// Makes what the policy would have the enforcer make, but for recreations, which need its write-ahead record.
-///
-/// Answers what was repaired. What people are shown on the way goes to standard error: the report is on standard output.
 pub(crate) async fn fix(
     clients: &Clients,
     caller: &Caller,
     state: &State,
     judged: Vec<Judged>,
     yes: bool,
-) -> Result<BTreeSet<(String, &'static str)>, Failure> {
-    let monitored = judged.iter().all(|one| !one.policy.enforce);
-    let (steps, left) = steps(state, judged).await?;
-    if left > 0 {
-        eprintln!(
-            "{left} empty repositories are to be recreated: the enforcer or the next sweep does that."
-        );
+) -> Result<Fixed, Failure> {
+    let to_do = steps(state, judged).await?;
+    for line in beside(&to_do) {
+        tell!("{line}");
     }
+    let steps = to_do.steps;
     if steps.is_empty() {
-        if monitored {
-            eprintln!("nothing is repaired: the policy says `mode: monitor`");
-        } else if left == 0 {
-            eprintln!("there is nothing that could be repaired here");
-        }
-        return Ok(BTreeSet::new());
+        return Ok(Fixed::Made(BTreeSet::new()));
     }
-    let regions: BTreeSet<&str> = steps.iter().map(|step| step.id.region.as_str()).collect();
-    let regions = regions.into_iter().collect::<Vec<_>>().join(", ");
-    let mut shown = table(&["repository", "region", "rule", "from", "to"]);
-    for step in &steps {
-        let (from, to) = (step.action.from(), step.action.to());
-        let RepositoryId { name, region, .. } = &step.id;
-        shown.add_row([name.as_str(), region, step.rule, &from, &to]);
+    tell!("{}", shown(&steps));
+    if !yes && !agreed(&question(&caller.account, &steps))? {
+        tell!("nothing was changed");
+        return Ok(Fixed::Declined);
     }
-    eprintln!("{shown}");
-    let question = format!(
-        "Make these changes ({}) in account {}, {regions}?",
-        steps.len(),
-        caller.account
-    );
-    if !yes && !agreed(&question)? {
-        eprintln!("nothing was changed");
-        return Ok(BTreeSet::new());
-    }
-    make(clients, caller, state, &steps).await
+    make(clients, caller, state, &steps).await?;
+    let settled = steps.into_iter().filter(|step| step.settles);
+    Ok(Fixed::Made(
+        settled.map(|step| (step.id.arn(), step.rule)).collect(),
+    ))
 }
 
-/// The repairs, and how many recreations there are beside them.
-async fn steps(state: &State, judged: Vec<Judged>) -> Result<(Vec<Step>, usize), Failure> {
+/// What there is to say of that which is not repaired here.
+fn beside(to_do: &Steps) -> Vec<String> {
+    let mut said = Vec::new();
+    match to_do.recreations {
+        0 => {}
+        1 => said.push(
+            "1 empty repository is to be recreated: the enforcer or the next sweep does that"
+                .to_owned(),
+        ),
+        n => said.push(format!(
+            "{n} empty repositories are to be recreated: the enforcer or the next sweep does that"
+        )),
+    }
+    if to_do.monitored > 0 {
+        said.push(format!(
+            "{} left alone: the policy only monitors there; `mode: enforce` has it repaired",
+            count(to_do.monitored, "finding is", "findings are")
+        ));
+    }
+    if to_do.steps.is_empty() && said.is_empty() {
+        said.push("there is nothing that could be repaired here".to_owned());
+    }
+    said
+}
+
+fn regions(steps: &[Step]) -> Vec<&str> {
+    let regions: BTreeSet<&str> = steps.iter().map(|step| step.id.region.as_str()).collect();
+    regions.into_iter().collect()
+}
+
+fn shown(steps: &[Step]) -> String {
+    let several = regions(steps).len() > 1;
+    let header = ["region", "repository", "rule", "from", "to"];
+    let from_column = if several { 0 } else { 1 };
+    let mut shown = table(&header[from_column..], To::Error);
+    for step in steps {
+        let (from, to) = (step.action.from(), step.action.to());
+        let row = [&step.id.region, &step.id.name, step.rule, &from, &to];
+        shown.add_row(&row[from_column..]);
+    }
+    lines(&shown)
+}
+
+fn question(account: &str, steps: &[Step]) -> String {
+    let what = match steps.len() {
+        1 => "this change".to_owned(),
+        n => format!("these {n} changes"),
+    };
+    format!(
+        "Make {what} in account {account}, {}?",
+        regions(steps).join(", ")
+    )
+}
+
+async fn steps(state: &State, judged: Vec<Judged>) -> Result<Steps, Failure> {
     let me = Lease {
         owner: String::new(),
         until: 0,
     };
-    let mut steps = Vec::new();
-    let mut left: usize = 0;
+    let mut to_do = Steps::default();
     for Judged {
         repository,
         policy,
@@ -82,25 +136,46 @@ async fn steps(state: &State, judged: Vec<Judged>) -> Result<(Vec<Step>, usize),
     } in judged
     {
         let known = changes(state, &repository.id).await.map_err(failure)?;
+        let now = OffsetDateTime::now_utc().unix_timestamp();
         let context = Context {
             me: &me,
-            now: OffsetDateTime::now_utc().unix_timestamp(),
+            now,
             cause: "audit --fix",
             actor: None,
             created_at: repository.created_at,
         };
+        let monitored = findings.iter().filter(|finding| {
+            let only = policy
+                .rule(finding.rule)
+                .is_some_and(|active| !active.enforce);
+            let exempt = policy.exemption(finding.rule, &repository.tags, now);
+            only && !matches!(finding.violation.fix, Fix::Manual(_)) && matches!(exempt, Ok(None))
+        });
+        to_do.monitored = to_do.monitored.saturating_add(monitored.count());
+        let unsettled: BTreeSet<&str> = findings
+            .iter()
+            .filter(|finding| finding.left.is_some())
+            .map(|finding| finding.rule)
+            .collect();
         let plan = plan(&policy, &repository, findings, Ok(&known), &context);
         if plan.recreation().is_some() {
-            left = left.saturating_add(1);
+            to_do.recreations = to_do.recreations.saturating_add(1);
             continue;
         }
-        steps.extend(plan.repairs().map(|(rule, action)| Step {
-            id: repository.id.clone(),
-            rule,
-            action: action.clone(),
-        }));
+        to_do
+            .steps
+            .extend(plan.repairs().map(|(rule, action)| Step {
+                id: repository.id.clone(),
+                rule,
+                action: action.clone(),
+                settles: !unsettled.contains(rule),
+            }));
     }
-    Ok((steps, left))
+    // Not in the order in which they happened to be read.
+    to_do
+        .steps
+        .sort_by(|a, b| (&a.id, a.rule).cmp(&(&b.id, b.rule)));
+    Ok(to_do)
 }
 
 /// Ctrl-C ends it between two changes: none is left half made.
@@ -109,21 +184,21 @@ async fn make(
     caller: &Caller,
     state: &State,
     steps: &[Step],
-) -> Result<BTreeSet<(String, &'static str)>, Failure> {
+) -> Result<(), Failure> {
     static STOPPED: AtomicBool = AtomicBool::new(false);
     tokio::spawn(async {
         if tokio::signal::ctrl_c().await.is_ok() {
             STOPPED.store(true, Ordering::SeqCst);
-            eprintln!("stopping after this change");
+            tell!("stopping after this change");
         }
     });
-    let mut made = BTreeSet::new();
     let mut failed: usize = 0;
     for (n, step) in steps.iter().enumerate() {
         if STOPPED.load(Ordering::SeqCst) {
             let rest = steps.len().saturating_sub(n);
-            return Err(Failure::Usage(format!(
-                "stopped: {rest} changes were not made"
+            return Err(Failure::Stopped(format!(
+                "stopped: {} not made",
+                count(rest, "change was", "changes were")
             )));
         }
         let regional = clients
@@ -131,24 +206,61 @@ async fn make(
             .map_err(|error| Failure::Usage(error.to_string()))?;
         let now = OffsetDateTime::now_utc().unix_timestamp();
         let change = (step.rule, &step.action);
+        let name = &step.id.name;
         match repair(&regional, state, &step.id, change, &caller.arn, now).await {
-            Ok(()) => {
-                made.insert((step.id.arn(), step.rule));
-                eprintln!(
-                    "{}: {} → {}",
-                    step.id.name,
-                    step.action.from(),
-                    step.action.to()
-                );
-            }
+            Ok(()) => tell!("{name}: {} → {}", step.action.from(), step.action.to()),
             Err(error) => {
                 failed = failed.saturating_add(1);
-                eprintln!("{}: {}: not changed: {error}", step.id.name, step.rule);
+                tell!("{name}: {}: not changed: {error}", step.rule);
             }
         }
     }
     match failed {
-        0 => Ok(made),
-        failed => Err(Failure::Aws(format!("{failed} changes could not be made"))),
+        0 => Ok(()),
+        failed => Err(Failure::Aws(format!(
+            "{} not be made",
+            count(failed, "change could", "changes could")
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ecr_warden_core::repository::TagMutability;
+
+    use super::*;
+
+    fn step(region: &str) -> Step {
+        Step {
+            id: RepositoryId {
+                account: "123456789012".to_owned(),
+                region: region.to_owned(),
+                name: "shop/api".to_owned(),
+            },
+            rule: "mutable-tags",
+            action: Action::SetTagMutability {
+                from: TagMutability::Mutable,
+                to: TagMutability::Immutable,
+            },
+            settles: true,
+        }
+    }
+
+    #[test]
+    fn the_question_names_account_and_regions() {
+        let two = [step("us-east-1"), step("us-east-1")];
+        assert_eq!(
+            question("123456789012", &two),
+            "Make these 2 changes in account 123456789012, us-east-1?"
+        );
+        assert_eq!(
+            question("123456789012", &two[..1]),
+            "Make this change in account 123456789012, us-east-1?"
+        );
+        let far = [step("us-east-1"), step("eu-west-1")];
+        assert_eq!(
+            question("123456789012", &far),
+            "Make these 2 changes in account 123456789012, eu-west-1, us-east-1?"
+        );
     }
 }

@@ -1,11 +1,10 @@
-//! The command `ecr-warden`. Its exit status: 0 compliant, 1 findings, 2 usage or policy error, 3 AWS error.
-
-#![allow(clippy::print_stderr, reason = "a command is what it prints")]
+//! The command `ecr-warden`. Its exit status: 0 compliant, 1 findings, 2 usage or policy error, 3 AWS error, 130 stopped.
 
 mod audit;
 mod explain;
 mod failure;
 mod fix;
+mod output;
 mod policy;
 mod rollback;
 mod rules;
@@ -20,7 +19,7 @@ use clap::{Parser, Subcommand};
     name = "ecr-warden",
     version,
     arg_required_else_help = true,
-    after_help = "Exit status: 0 compliant, 1 findings, 2 usage or policy error, 3 AWS error."
+    after_help = "Exit status: 0 compliant, 1 findings, 2 usage or policy error, 3 AWS error, 130 stopped by Ctrl-C."
 )]
 struct Command {
     #[command(subcommand)]
@@ -36,16 +35,6 @@ enum What {
     Explain(explain::Explain),
     Rollback(rollback::Rollback),
     Resume(rollback::Resume),
-}
-
-/// Writes to standard output. A reader that has gone away, such as `head`, has read enough.
-fn say(text: &str) {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    let _ = out
-        .write_all(text.as_bytes())
-        .and_then(|()| out.write_all(b"\n"))
-        .and_then(|()| out.flush());
 }
 
 /// What there is to say beside success.
@@ -64,7 +53,8 @@ async fn main() -> ExitCode {
         What::Rollback(command) => command.run().await,
         What::Resume(command) => command.run().await,
     };
-    match result {
+    let written = output::written();
+    match result.and_then(|found| written.map(|()| found)) {
         Ok(Found::Nothing) => ExitCode::SUCCESS,
         Ok(Found::Findings) => ExitCode::from(1),
         Err(failure) => failure.report(),

@@ -7,6 +7,7 @@ use ecr_warden_core::policy::{self, InvalidPolicy};
 
 use crate::Found;
 use crate::failure::{Failure, read};
+use crate::output::say;
 
 /// Work on the policy file.
 #[derive(Subcommand)]
@@ -25,12 +26,12 @@ impl Policy {
         match self {
             Self::Check { file } => {
                 load(&file)?;
-                crate::say(&format!("{}: valid", file.display()));
+                say!("{}: valid", file.display());
             }
             Self::Schema => {
                 let schema = serde_json::to_string_pretty(&policy::schema())
                     .map_err(|error| Failure::Usage(error.to_string()))?;
-                crate::say(&schema.to_string());
+                say!("{schema}");
             }
         }
         Ok(Found::Nothing)

@@ -1,6 +1,6 @@
 //! `ecr-warden rollback` and `resume`: what was changed is put back, and let go again.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 
 use clap::Args;
 use ecr_warden_aws::{Caller, Clients, NotRolledBack, State, changes, resume, roll_back};
@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 
 use crate::Found;
 use crate::failure::Failure;
+use crate::output::{remark, say};
 
 /// List the changes made to a repository, or put one back.
 ///
@@ -48,6 +49,7 @@ struct At {
     /// A profile of the AWS CLI's configuration.
     #[arg(long)]
     profile: Option<String>,
+    /// The region of the repository; else that of its ARN, or the one that the AWS CLI would use.
     #[arg(long)]
     region: Option<String>,
 }
@@ -68,7 +70,7 @@ impl At {
             .or_else(|| of_arn.as_ref().map(|id| id.region.clone()));
         let (clients, caller) = Clients::of_profile(self.profile.as_deref(), region.as_deref())
             .await
-            .map_err(Failure::Aws)?;
+            .map_err(Failure::from)?;
         let id = match of_arn {
             Some(id) => id,
             None => RepositoryId::new(&caller.account, &caller.region, &self.repository)
@@ -99,14 +101,14 @@ impl Rollback {
                 there.id.name
             )));
         };
-        crate::say(&format!(
+        say!(
             "{} in {}, {}: {} → {}",
             repair.action.name(),
             there.id.name,
             there.id.region,
             repair.action.to(),
             repair.action.from()
-        ));
+        );
         if !yes && !agreed("Put it back?")? {
             return Err(Failure::Usage("nothing was put back".to_owned()));
         }
@@ -118,10 +120,10 @@ impl Rollback {
         roll_back(&regional, &there.state, &there.id, rule, *n, who, now())
             .await
             .map_err(failure)?;
-        crate::say(&format!(
+        say!(
             "Put back. `{rule}` leaves it alone until: ecr-warden resume {} {rule}",
             there.id.name
-        ));
+        );
         Ok(Found::Nothing)
     }
 }
@@ -132,10 +134,11 @@ impl Resume {
         resume(&there.state, &there.id, &self.rule, now())
             .await
             .map_err(failure)?;
-        crate::say(&format!(
+        say!(
             "`{}` repairs {} again, from its next event on",
-            self.rule, there.id.name
-        ));
+            self.rule,
+            there.id.name
+        );
         Ok(Found::Nothing)
     }
 }
@@ -167,7 +170,7 @@ fn newest_first(known: &Known) -> Vec<(&str, usize, &Repair)> {
 
 fn list(id: &RepositoryId, known: &Known, all: &[(&str, usize, &Repair)]) {
     if all.is_empty() {
-        crate::say(&format!("nothing was changed in {}", id.name));
+        say!("nothing was changed in {}", id.name);
         return;
     }
     for (n, (rule, _, repair)) in all.iter().enumerate() {
@@ -181,21 +184,21 @@ fn list(id: &RepositoryId, known: &Known, all: &[(&str, usize, &Repair)]) {
             Some(actor) => format!("{} by {actor}", repair.cause),
             None => repair.cause.clone(),
         };
-        crate::say(&format!(
+        say!(
             "{:>2}  {}  {rule}: {result}\n    {} → {}\n    because of {because}\n",
             n.saturating_add(1),
             time(repair.at),
             repair.action.from(),
             repair.action.to(),
-        ));
+        );
     }
     for (rule, repairs) in &known.repairs {
         if let Some(held) = &repairs.held {
-            crate::say(&format!(
+            say!(
                 "`{rule}` is held back since {}: {}",
                 time(held.at),
                 held.why
-            ));
+            );
         }
     }
 }
@@ -210,9 +213,8 @@ pub(crate) fn agreed(question: &str) -> Result<bool, Failure> {
             "nobody is there to ask: say --yes".to_owned(),
         ));
     }
-    eprint!("{question} [y/N] ");
+    remark(&format!("{question} [y/N] "));
     let unreadable = |error: std::io::Error| Failure::Usage(error.to_string());
-    std::io::stderr().flush().map_err(unreadable)?;
     let mut answer = String::new();
     std::io::stdin()
         .lock()

@@ -1,11 +1,11 @@
 //! `ecr-warden rules`: the catalogue.
 
 use clap::Args;
-use comfy_table::{ContentArrangement, Table, presets};
 use ecr_warden_core::rules::{RULES, entry};
 
 use crate::Found;
 use crate::failure::Failure;
+use crate::output::{To, lines, say, table};
 
 /// List the rules, or explain one.
 #[derive(Args)]
@@ -24,26 +24,20 @@ impl Rules {
                     ))
                 })?;
                 let meta = &entry.meta;
-                crate::say(&format!(
+                say!(
                     "{} ({})\n{}.\n\n{}",
                     meta.id,
                     meta.severity.name(),
                     meta.summary,
                     meta.explanation
-                ));
+                );
                 if !meta.controls.is_empty() {
-                    crate::say(&format!(
-                        "\nThe same elsewhere: {}.",
-                        meta.controls.join(", ")
-                    ));
+                    say!("\nThe same elsewhere: {}.", meta.controls.join(", "));
                 }
-                crate::say(&format!(
-                    "\n{}",
-                    ecr_warden_core::reference::settings(entry)
-                ));
+                say!("\n{}", ecr_warden_core::reference::settings(entry));
             }
             None => {
-                let mut table = table(&["rule", "severity", "finds", "Security Hub"]);
+                let mut table = table(&["rule", "severity", "finds", "Security Hub"], To::Output);
                 for entry in RULES {
                     let meta = &entry.meta;
                     let hub = meta
@@ -57,19 +51,9 @@ impl Rules {
                         hub.unwrap_or_default(),
                     ]);
                 }
-                crate::say(&format!("{table}"));
+                say!("{}", lines(&table));
             }
         }
         Ok(Found::Nothing)
     }
-}
-
-/// A table as wide as the terminal; in a pipe as wide as it needs.
-pub(crate) fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(header);
-    table
 }

@@ -134,3 +134,15 @@ fn usage_errors_say_what_was_meant() {
     let (status, _, error) = ecr_warden(&["rollback", "shop/api"]);
     assert!(status == 2 && error.contains("--state-table"), "{error}");
 }
+
+#[test]
+fn the_command_goes_by_its_name_and_explains_its_regions() {
+    let (status, out, _) = ecr_warden(&["--version"]);
+    assert!(status == 0 && out.starts_with("ecr-warden 0"), "{out}");
+    for command in ["audit", "rollback", "resume"] {
+        let (_, out, _) = ecr_warden(&[command, "--help"]);
+        let said = out.split_once("--region <REGION>").unwrap().1;
+        let said: Vec<&str> = said.split_whitespace().take(2).collect();
+        assert_eq!(said, ["The", "region"], "{out}");
+    }
+}
