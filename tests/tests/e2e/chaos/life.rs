@@ -1,8 +1,8 @@
 //! What happens to one repository while all goes wrong, and what must be left of it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ecr_warden_tests::eventually;
@@ -41,6 +41,8 @@ pub(super) struct Life {
     /// Somebody deletes it and makes it again, and the event comes after that.
     again: Option<Faulty>,
     pub(super) told: Told,
+    /// The calls in bad weather, by whom, and what became of them: shown where something is wrong in the end.
+    happened: Arc<Mutex<Vec<String>>>,
 }
 
 impl Life {
@@ -72,6 +74,7 @@ impl Life {
             made: None,
             again: again.then(|| Faulty::of(chance, "others")),
             told: Told::new(),
+            happened: Arc::default(),
             faulty,
         }
     }
@@ -86,6 +89,7 @@ impl Life {
         let (ask, asked) = mpsc::unbounded_channel();
         let done = Arc::new(AtomicBool::new(false));
         let (is_done, faults) = (Arc::clone(&done), Arc::clone(faults));
+        let happened = Arc::clone(&self.happened);
         let mut change = self.change.map(|(_, before)| (before, Some(ask)));
         let mut calls = 0;
         let mut claims = ClaimsUnderWay::default();
@@ -110,11 +114,16 @@ impl Life {
             let unclaimed = claims.may_be_unclaimed(call, acts);
             let spared = unclaimed || (!alone && claims.is_telling(call));
             faults.fetch_add(u64::from(fault.is_some()), Ordering::SeqCst);
-            match fault {
+            let fault = match fault {
                 // Here it only does not hear of it.
                 Some(Fault::Kill) if spared => Some(Fault::DropAnswer),
                 other => other,
-            }
+            };
+            let by = call.invocation.rsplit_once('-').map_or("", |(_, id)| id);
+            let by = by.split(';').next().unwrap_or_default();
+            let happens = format!("{} by {by}: {fault:?}", call.operation);
+            happened.lock().unwrap().push(happens);
+            fault
         });
         (asked, done)
     }

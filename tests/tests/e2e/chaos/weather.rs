@@ -1,6 +1,6 @@
 //! What fails, and when: drawn from a seed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use ecr_warden_tests::proxy::{Call, Fault};
@@ -62,12 +62,24 @@ enum Stage {
 #[derive(Default)]
 pub(crate) struct ClaimsUnderWay {
     stages: HashMap<String, Stage>,
+    /// What each has read of the repository, until it begins anew.
+    read: HashSet<(String, String)>,
 }
 
 impl ClaimsUnderWay {
     /// Takes note of a call that AWS acts on, or not, and says whether its caller may have repaired by now what it has not claimed.
     pub(crate) fn may_be_unclaimed(&mut self, call: &Call, acts: bool) -> bool {
-        let stage = self.stages.get(&call.invocation);
+        let by = &call.invocation;
+        // A repair of a document reads it once more, while the claim and other repairs are on their way already.
+        let once_more = matches!(
+            call.operation.as_str(),
+            "DescribeRepositories" | "GetRepositoryPolicy" | "GetLifecyclePolicy"
+        ) && acts
+            && !self.read.insert((by.clone(), call.operation.clone()));
+        let stage = self.stages.get(by);
+        if matches!(stage, Some(Stage::Recreating | Stage::Told)) {
+            self.read.retain(|(reader, _)| reader != by);
+        }
         let stage = match (call.operation.as_str(), stage.unwrap_or(&Stage::Looking)) {
             ("Query", _) => Stage::Looking,
             ("PutItem" | "UpdateItem", _) if call.body.contains(r#"{"S":"recreate"}"#) => {
@@ -88,6 +100,7 @@ impl ClaimsUnderWay {
                 | "PutLifecyclePolicy",
                 Stage::Looking,
             ) => Stage::Telling { claimed: false },
+            (_, Stage::Looking) if once_more => Stage::Telling { claimed: false },
             ("Publish", _) => Stage::Told,
             (_, other) => *other,
         };
