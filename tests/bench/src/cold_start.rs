@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::lambda::{Lambda, Start, enforcer};
 use crate::registry::Registry;
-use crate::repositories::{Fault, Repositories};
+use crate::repositories::{REPOSITORIES, one_name};
 use crate::{ACCOUNT, Problem, REGION, mebibytes, median, number, root};
 
 const RUNS: usize = 40;
@@ -19,16 +19,10 @@ pub(crate) async fn run() -> Result<(), Problem> {
     let (zip, enforcer) = enforcer().await?;
     let empty = root().join("target/release/empty");
     let registry = Registry::start().await?;
-    let repositories = Repositories {
-        count: 100,
-        rarity: 1,
-    };
-    registry.become_one_of(repositories, Duration::ZERO);
-    let complies =
-        |r: &crate::repositories::Repository| !r.is_sensitive() && !r.has(Fault::MutableTags);
-    let repository = repositories.all().find(complies).ok_or("none complies")?;
-    let created = Lambda::with_event(creation_of(&repository.name())).await?;
-    let pushed = Lambda::with_event(push_to(&repository.name())).await?;
+    registry.become_one_of(REPOSITORIES, Duration::ZERO);
+    let name = one_name(false)?;
+    let created = Lambda::with_event(creation_of(&name)).await?;
+    let pushed = Lambda::with_event(push_to(&name)).await?;
 
     let (mut ours, mut theirs, mut of_push) = (Vec::new(), Vec::new(), Vec::new());
     // In turn, so that both see the same machine; the first of each warms the disk's cache.

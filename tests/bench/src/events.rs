@@ -9,24 +9,16 @@ use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use crate::cold_start::{creation_of, push_to};
 use crate::lambda::{Lambda, enforcer};
 use crate::registry::Registry;
-use crate::repositories::{Fault, Repositories, Repository};
+use crate::repositories::{REPOSITORIES, one_name};
 use crate::{Problem, mebibytes, number};
 
 /// Long enough that the function's own time does not count.
 const LATENCY: Duration = Duration::from_millis(200);
-const REPOSITORIES: Repositories = Repositories {
-    count: 100,
-    rarity: 1,
-};
 
 pub(crate) async fn run() -> Result<(), Problem> {
     let (_, enforcer) = enforcer().await?;
     let registry = Registry::start().await?;
-    let one = |wrong: bool| {
-        let fits = move |r: &Repository| !r.is_sensitive() && r.has(Fault::MutableTags) == wrong;
-        REPOSITORIES.all().find(fits).ok_or("there is none such")
-    };
-    let (faulty, conforming) = (one(true)?.name(), one(false)?.name());
+    let (faulty, conforming) = (one_name(true)?, one_name(false)?);
 
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY).set_header([

@@ -11,7 +11,7 @@ use crate::cold_start::{creation_of, push_to};
 use crate::lambda::{Lambda, enforcer};
 use crate::process::{folder, with_aws_at};
 use crate::registry::Registry;
-use crate::repositories::{Fault, Repositories, Repository};
+use crate::repositories::{REPOSITORIES, one_name};
 use crate::{Problem, number, root};
 
 /// Events beside the first one.
@@ -20,10 +20,6 @@ const MORE: usize = 20;
 const MOST: f64 = 1.1;
 /// Millions of instructions by what is measured.
 const KEPT: &str = "tests/bench/instructions.json";
-const REPOSITORIES: Repositories = Repositories {
-    count: 100,
-    rarity: 1,
-};
 
 pub(crate) async fn run() -> Result<(), Problem> {
     if Command::new("valgrind")
@@ -39,11 +35,7 @@ pub(crate) async fn run() -> Result<(), Problem> {
     }
     let (_, enforcer) = enforcer().await?;
     let registry = Registry::start().await?;
-    let one = |wrong: bool| {
-        let fits = move |r: &Repository| !r.is_sensitive() && r.has(Fault::MutableTags) == wrong;
-        REPOSITORIES.all().find(fits).ok_or("there is none such")
-    };
-    let (faulty, conforming) = (one(true)?.name(), one(false)?.name());
+    let (faulty, conforming) = (one_name(true)?, one_name(false)?);
     let ignored = std::fs::read_to_string(root().join("events/other-service-call.json"))?;
     let mut found = BTreeMap::new();
     for (what, event) in [

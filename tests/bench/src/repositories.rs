@@ -143,3 +143,16 @@ impl Repository {
             })
     }
 }
+
+/// What single events are about.
+pub(crate) const REPOSITORIES: Repositories = Repositories {
+    count: 100,
+    rarity: 1,
+};
+
+/// The name of one of these that nothing sensitive is asked of, with tags that are mutable or not.
+pub(crate) fn one_name(mutable: bool) -> Result<String, crate::Problem> {
+    let fits = |r: &Repository| !r.is_sensitive() && r.has(Fault::MutableTags) == mutable;
+    let found = REPOSITORIES.all().find(fits);
+    Ok(found.ok_or("there is none such")?.name())
+}
