@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ecr::types::{ImageScanningConfiguration, Tag};
 use ecr_warden_core::action::Action;
-use ecr_warden_core::repository::{RegistryScanning, Repository, RepositoryId, TagMutability};
+use ecr_warden_core::repository::{
+    Reads, RegistryScanning, Repository, RepositoryId, TagMutability,
+};
 
 use crate::clients::Regional;
 use crate::ecr;
@@ -41,7 +43,15 @@ impl From<String> for NotApplied {
 /// One line for people.
 pub async fn apply(aws: &Regional, id: &RepositoryId, action: &Action) -> Result<(), NotApplied> {
     if replaces_a_document(action) {
-        let seen = look(aws, id, action).await?;
+        let reads = Reads {
+            tags: true,
+            ..action.reads()
+        };
+        let seen = look(aws, id, &reads).await?;
+        // What is missing from it is on record and about to be put back.
+        if seen.marker().is_some() {
+            return Err(NotApplied::Later(format!("{id} is being recreated")));
+        }
         if action.is_done(&seen)? {
             return Ok(());
         }
@@ -69,7 +79,7 @@ pub async fn apply(aws: &Regional, id: &RepositoryId, action: &Action) -> Result
                 .into());
         }
     };
-    if proven || action.is_done(&look(aws, id, action).await?)? {
+    if proven || action.is_done(&look(aws, id, &action.reads()).await?)? {
         Ok(())
     } else {
         Err(format!("it was set to {}, and ECR does not show it", action.to()).into())
@@ -77,7 +87,8 @@ pub async fn apply(aws: &Regional, id: &RepositoryId, action: &Action) -> Result
 }
 
 /// Whether the change would overwrite the whole of something that others write too. The last look at it is a round trip
-/// old by now, so it is looked at again.
+/// old by now, so it is looked at again: somebody may have written it, or a recreation that began since may not have put it
+/// back yet.
 fn replaces_a_document(action: &Action) -> bool {
     match action {
         Action::SetRegistryScanning { .. }
@@ -90,12 +101,8 @@ fn replaces_a_document(action: &Action) -> bool {
     }
 }
 
-async fn look(
-    aws: &Regional,
-    id: &RepositoryId,
-    action: &Action,
-) -> Result<Repository, NotApplied> {
-    Box::pin(load_once(aws, id, &action.reads()))
+async fn look(aws: &Regional, id: &RepositoryId, reads: &Reads) -> Result<Repository, NotApplied> {
+    Box::pin(load_once(aws, id, reads))
         .await
         .map_err(|error| match error {
             LoadError::Unavailable(why) => NotApplied::Later(why),

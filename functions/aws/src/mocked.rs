@@ -467,3 +467,31 @@ async fn an_organizations_refusal_is_said_as_such() {
         "a policy of the organization (AWS Organizations) forbids it: scanning is managed centrally"
     );
 }
+
+/// Who looked before a recreation began sees a repository without what has yet to be put back.
+#[tokio::test]
+async fn what_is_being_recreated_is_given_no_default() {
+    let tags = mock!(Client::list_tags_for_resource).then_output(|| {
+        let marker = types::Tag::builder().key(MARKER_TAG).value("r-1");
+        ListTagsForResourceOutput::builder()
+            .tags(marker.build().unwrap())
+            .build()
+    });
+    let none = mock!(Client::get_lifecycle_policy).then_error(|| {
+        let none = types::error::LifecyclePolicyNotFoundException::builder().build();
+        aws_sdk_ecr::operation::get_lifecycle_policy::GetLifecyclePolicyError::LifecyclePolicyNotFoundException(none)
+    });
+    let put = mock!(Client::put_lifecycle_policy).then_output(|| {
+        aws_sdk_ecr::operation::put_lifecycle_policy::PutLifecyclePolicyOutput::builder().build()
+    });
+    let action = Action::SetLifecyclePolicy {
+        from: None,
+        to: Some("{}".to_owned()),
+    };
+    let result = apply(&aws(&[&found(), &tags, &none, &put]), &id(), &action).await;
+    assert!(
+        matches!(&result, Err(NotApplied::Later(why)) if why.contains("being recreated")),
+        "{result:?}"
+    );
+    assert_eq!(put.num_calls(), 0);
+}

@@ -209,7 +209,7 @@ fn decide(
     };
     if !enforced {
         return Decision::Hold(format!(
-            "monitor mode: would change {} to {}",
+            "reported only: would change {} to {}",
             action.from(),
             action.to()
         ));
