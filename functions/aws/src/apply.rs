@@ -44,7 +44,8 @@ impl From<String> for NotApplied {
 pub async fn apply(aws: &Regional, id: &RepositoryId, action: &Action) -> Result<(), NotApplied> {
     if replaces_a_document(action) {
         let reads = Reads {
-            tags: true,
+            // The registry's outlives every repository.
+            tags: !matches!(action, Action::SetRegistryScanning { .. }),
             ..action.reads()
         };
         let seen = look(aws, id, &reads).await?;
