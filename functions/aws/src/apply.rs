@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_ecr::types::{ImageScanningConfiguration, Tag};
 use ecr_warden_core::action::Action;
 use ecr_warden_core::repository::{
-    Reads, RegistryScanning, Repository, RepositoryId, TagMutability,
+    MARKER_TAG, Reads, RegistryScanning, Repository, RepositoryId, TagMutability,
 };
 
 use crate::clients::Regional;
@@ -51,7 +51,9 @@ pub async fn apply(aws: &Regional, id: &RepositoryId, action: &Action) -> Result
         let seen = look(aws, id, &reads).await?;
         // What is missing from it is on record and about to be put back.
         if seen.marker().is_some() {
-            return Err(NotApplied::Later(format!("{id} is being recreated")));
+            return Err(NotApplied::Later(format!(
+                "{id} carries the tag `{MARKER_TAG}`: it is being recreated. If that is not so, remove the tag"
+            )));
         }
         if action.is_done(&seen)? {
             return Ok(());

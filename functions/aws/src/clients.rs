@@ -9,7 +9,11 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_ecr::config::retry::RetryConfig;
 use aws_sdk_ecr::config::timeout::TimeoutConfig;
 use aws_sdk_ecr::config::{BehaviorVersion, Region};
+use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnectorSettings, SharedHttpConnector, http_client_fn,
+};
 use aws_types::SdkConfig;
 
 use crate::quota::{PATIENCE, Paced, Quota, Turns};
@@ -17,6 +21,9 @@ use crate::quota::{PATIENCE, Paced, Quota, Turns};
 /// The roots that AWS's public endpoints are certified by (Amazon Trust Services). Parsing a system's whole trust
 /// store is two thirds of a cold start.
 const AMAZON_ROOTS: &[u8] = include_bytes!("amazon-roots.pem");
+
+/// Until a connection stands, or another one is tried.
+const CONNECT: Duration = Duration::from_secs(2);
 
 /// Why there are no clients.
 #[derive(Debug, thiserror::Error)]
@@ -88,10 +95,19 @@ impl Clients {
             .with_trust_store(roots)
             .build()
             .map_err(|error| ConfigError::Tls(error.to_string()))?;
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .tls_context(tls)
-            .build_https();
+        // The SDK's own HTTP client reads the certificates once more for each client of a service.
+        let connector = SharedHttpConnector::new(
+            Connector::builder()
+                .tls_provider(Provider::Rustls(CryptoMode::Ring))
+                .tls_context(tls)
+                .connector_settings(
+                    HttpConnectorSettings::builder()
+                        .connect_timeout(CONNECT)
+                        .build(),
+                )
+                .build(),
+        );
+        let http = http_client_fn(move |_, _| connector.clone());
         let mut config = SdkConfig::builder();
         config.set_endpoint_url(std::env::var("AWS_ENDPOINT_URL").ok());
         let config = config
@@ -107,7 +123,7 @@ impl Clients {
             )
             .timeout_config(
                 TimeoutConfig::builder()
-                    .connect_timeout(Duration::from_secs(2))
+                    .connect_timeout(CONNECT)
                     .operation_attempt_timeout(Duration::from_secs(6))
                     .operation_timeout(Duration::from_secs(25))
                     .build(),

@@ -40,6 +40,15 @@ overrides:
     rules: { weak-encryption: { require: KMS, when-empty: recreate } }
 "#;
 
+/// All that a repository is read by.
+const READS: &[&str] = &[
+    "DescribeRepositories",
+    "ListTagsForResource",
+    "GetRepositoryPolicy",
+    "GetLifecyclePolicy",
+    "DescribeImages",
+];
+
 async fn world() -> World {
     static WORLD: OnceCell<World> = OnceCell::const_new();
     traced(&WORLD, POLICY).await
@@ -55,12 +64,18 @@ struct Stopped {
 impl Stopped {
     /// At the call of that number, from nought, of an operation about a repository. Others pass.
     fn at(world: &World, about: &str, operation: &'static str, nth: usize) -> Self {
+        Self::at_any(world, about, &[operation], nth)
+    }
+
+    /// The same of several operations.
+    fn at_any(world: &World, about: &str, operations: &[&'static str], nth: usize) -> Self {
+        let operations = operations.to_vec();
         let reached = Arc::new(AtomicBool::new(false));
         let go_on = Arc::new(AtomicBool::new(false));
         let (is_reached, may_go_on) = (Arc::clone(&reached), Arc::clone(&go_on));
         let (mut calls, mut first) = (0, None);
         world.local.proxy.plan(about, move |call| {
-            if may_go_on.load(Ordering::SeqCst) || call.operation != operation {
+            if may_go_on.load(Ordering::SeqCst) || operations.iter().all(|o| *o != call.operation) {
                 return None;
             }
             if first.is_none() {
@@ -82,6 +97,13 @@ impl Stopped {
 
     /// Has something happen while it stands there and everything before it has been done.
     async fn meanwhile<T>(self, world: &World, what: impl Future<Output = T>) -> T {
+        self.stands(world).await;
+        let came_to = what.await;
+        self.let_go();
+        came_to
+    }
+
+    async fn stands(&self, world: &World) {
         eventually("the call", Duration::from_secs(20), || async {
             let is_there = self.reached.load(Ordering::SeqCst);
             let at_rest = world.local.proxy.is_at_rest(&self.about);
@@ -89,9 +111,10 @@ impl Stopped {
         })
         .await
         .unwrap();
-        let came_to = what.await;
+    }
+
+    fn let_go(&self) {
         self.go_on.store(true, Ordering::SeqCst);
-        came_to
     }
 }
 
@@ -214,6 +237,52 @@ async fn one_recreates_and_the_others_leave_it_alone() {
             inbox.take().await.unwrap();
         }
     }
+}
+
+/// One has asked for the records before a recreation began, and is slow: what it reads of the repository is what a recreation that
+/// was killed has made so far. The lifecycle policy that is missing there is put back by the retry.
+#[tokio::test]
+async fn a_default_is_not_put_into_what_is_half_made() {
+    let world = world().await;
+    let name = "both/half-made-x";
+    create_with_everything(&world, name).await;
+    let event = call("CreateRepository", name);
+    let looks = Stopped::at_any(&world, name, READS, 0);
+    let is_done = tokio::sync::Notify::new();
+    let slow = async {
+        let outcome = world.deliver_as("half-made-slow", &event).await;
+        is_done.notify_one();
+        outcome
+    };
+    let recreates = async {
+        looks.stands(&world).await;
+        // The rehearsal creates, too.
+        let mut creations = 0;
+        world.local.proxy.plan("half-made-x", move |call| {
+            if call.operation != "CreateRepository" {
+                return None;
+            }
+            creations += 1;
+            (creations == 2).then_some(Fault::Kill)
+        });
+        let id = "half-made-recreates";
+        let killed = world.invoke_message(&world.stack.enforcer, id, &event);
+        killed.await.expect_err("it was killed");
+        world.local.proxy.calm("half-made-x");
+        looks.let_go();
+        is_done.notified().await;
+        world.deliver_as(id, &event).await.unwrap()
+    };
+    let (slow, recreated) = tokio::join!(slow, recreates);
+    world.local.proxy.calm(name);
+    let status = status(&recreated, "weak-encryption");
+    assert_eq!(status, Some("fixed"), "{recreated}");
+    assert_everything(&world, name, &EncryptionType::Kms).await;
+    assert_eq!(deletions(&world, name), 1);
+    // The retry sees the recreation on record.
+    let slow = slow.unwrap();
+    let ignored = slow["ignored"].as_str().unwrap_or_default();
+    assert!(ignored.contains("by another invocation"), "{slow}");
 }
 
 /// Before each step of a recreation somebody changes something: it stands, or the recreation is not made. After the last look,
