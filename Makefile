@@ -52,7 +52,7 @@ REMAP := --remap-path-prefix=$(CURDIR)=/ecr-warden\x1f--remap-path-prefix=$(CARG
 CARGO_DENY := 0.20.2
 FUZZ ?= event
 
-.PHONY: help demo test check deny fuzz burst bench bench-peers package reproducible deploy audit clean
+.PHONY: help demo test check deny fuzz faults burst bench bench-peers package reproducible deploy audit clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,10 @@ fuzz: ## Go on with hostile input until it breaks (FUZZ=event|policy|repository-
 	@mkdir -p fuzz/corpus/$(FUZZ)
 	cargo +nightly fuzz run $(FUZZ) fuzz/corpus/$(FUZZ) \
 	    $(if $(filter event,$(FUZZ)),events,functions/core/tests/hostile/seeds/$(FUZZ)) -- -timeout=5 -rss_limit_mb=1024
+
+faults: package ## Every fault at every call, then 10,000 seeded schedules: some hours (SEEDS=, FIRST_SEED=)
+	EVERY_FAULT=1 cargo test --package ecr-warden-tests --test e2e -- crash::
+	SEEDS=$(or $(SEEDS),10000) FIRST_SEED=$(or $(FIRST_SEED),0) cargo test --package ecr-warden-tests --test e2e -- chaos::
 
 burst: package ## 10,000 events at once, ECR throttling (EVENTS=)
 	EVENTS=$(or $(EVENTS),10000) cargo test --package ecr-warden-tests --test e2e -- burst::a_burst --nocapture | grep -v '^{'

@@ -7,6 +7,7 @@
     reason = "a test stops where it fails"
 )]
 
+mod alarms;
 mod alerts;
 mod audit;
 mod bad_luck;
