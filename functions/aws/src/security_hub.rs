@@ -378,6 +378,7 @@ mod tests {
             detail: "d".to_owned(),
             to_do: "t".to_owned(),
             advice: None,
+            since: None,
         }
     }
 

@@ -6,7 +6,7 @@ use crate::audit::{AuditFinding, UNJUDGED};
 use crate::finding::{Severity, Status};
 use crate::repository::{RepositoryId, partition};
 use crate::rules::entry;
-use crate::text::one_line;
+use crate::text::{one_line, rfc3339};
 
 /// What ecr-warden's findings begin with in `GeneratorId`; the rule follows.
 pub const GENERATOR: &str = "ecr-warden/";
@@ -43,6 +43,9 @@ pub fn active(finding: &AuditFinding, now: &str) -> Option<Value> {
     if recommendation.is_empty() {
         "See the description.".clone_into(&mut recommendation);
     }
+    // Each import replaces the last one's times, and what stands for long must not look new.
+    let first_seen = finding.since.and_then(rfc3339);
+    let first_seen = first_seen.as_deref().unwrap_or(now);
     Some(json!({
         "SchemaVersion": "2018-10-08",
         "Id": format!("{}/{}", finding.repository, finding.rule),
@@ -50,8 +53,9 @@ pub fn active(finding: &AuditFinding, now: &str) -> Option<Value> {
         "GeneratorId": format!("{GENERATOR}{}", finding.rule),
         "AwsAccountId": id.account,
         "Types": [KIND],
-        "CreatedAt": now,
+        "CreatedAt": first_seen,
         "UpdatedAt": now,
+        "FirstObservedAt": first_seen,
         "LastObservedAt": now,
         "Severity": { "Label": severity(finding.severity) },
         "Title": one_line(title, LONGEST_TITLE),
@@ -98,6 +102,7 @@ pub fn archived(
         "AwsAccountId",
         "Types",
         "CreatedAt",
+        "FirstObservedAt",
         "Severity",
         "Title",
         "Description",
@@ -139,6 +144,7 @@ mod tests {
             detail: format!("a\n{}", "x".repeat(5000)),
             to_do: "t".repeat(5000),
             advice: None,
+            since: None,
         }
     }
 
@@ -169,6 +175,25 @@ mod tests {
         assert!(!open["Description"].as_str().unwrap().contains('\n'));
         // A finding has one id whatever becomes of it, so that each import replaces the last.
         assert_eq!(active(Status::Failed).unwrap()["Id"], open["Id"]);
+    }
+
+    #[test]
+    fn what_stands_for_long_does_not_look_new() {
+        let known = AuditFinding {
+            since: Some(1_700_000_000),
+            ..finding(Status::Open)
+        };
+        let first_seen = "2023-11-14T22:13:20Z";
+        for later in [NOW, "2026-01-02T00:00:00Z"] {
+            let imported = active(&known, later).unwrap();
+            assert_eq!(imported["CreatedAt"], first_seen);
+            assert_eq!(imported["FirstObservedAt"], first_seen);
+            assert_eq!(imported["UpdatedAt"], later);
+            let away = archived(&imported, &|_| true, later).unwrap();
+            assert_eq!(away["CreatedAt"], first_seen);
+        }
+        let unknown = active(&finding(Status::Open), NOW).unwrap();
+        assert_eq!(unknown["CreatedAt"], NOW);
     }
 
     #[test]

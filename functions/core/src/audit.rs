@@ -124,6 +124,9 @@ pub struct AuditFinding {
     /// How it is kept from coming back.
     #[serde(skip)]
     pub advice: Option<crate::rules::Advice>,
+    /// Seconds since the epoch at which it was first seen, where that is on record.
+    #[serde(skip)]
+    pub since: Option<i64>,
 }
 
 /// Where the whole report is: S3 URIs.
@@ -175,6 +178,7 @@ impl Audit {
                     detail: verdict.detail.clone(),
                     to_do: verdict.to_do.clone(),
                     advice: verdict.advice.clone().filter(|_| advised),
+                    since: verdict.since,
                 });
             }
         }
@@ -193,6 +197,7 @@ impl Audit {
                 detail: format!("the repository was not judged this time: {why}"),
                 to_do: "its next event or the next sweep looks at it again".to_owned(),
                 advice: None,
+                since: None,
             });
         }
     }
