@@ -2,7 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use ecr_warden_aws::{AuditError, Home, Pipeline, Reports, SecurityHub, Sweep, Swept, environment};
+use ecr_warden_aws::{
+    AuditError, Extent, Home, Pipeline, Reports, SecurityHub, Sweep, Swept, environment,
+};
 use ecr_warden_core::audit::{Audit, Position, Request};
 use ecr_warden_core::metrics;
 use ecr_warden_core::policy::Mode;
@@ -186,17 +188,23 @@ impl Auditor {
             since = None;
         }
         let later = OffsetDateTime::now_utc().unix_timestamp();
-        let mut result = hub
-            .import(audit.findings.as_deref().unwrap_or_default(), later)
-            .await;
-        if let (Ok(()), None, Some(since)) = (&result, &stopped, since) {
+        let found = audit.findings.as_deref().unwrap_or_default();
+        let mut result = hub.import(found, later).await;
+        if let (Ok(()), None, Some(began)) = (&result, &stopped, since) {
             let home = std::slice::from_ref(&self.home.region);
             let regions = if request.regions.is_empty() {
                 home
             } else {
                 &request.regions
             };
-            result = hub.archive(request, regions, since, later, &unjudged).await;
+            let extent = Extent {
+                request,
+                regions,
+                began,
+                unjudged: &unjudged,
+                found,
+            };
+            result = hub.archive(&extent, later).await;
         }
         if let Err(why) = &result {
             tracing::error!(

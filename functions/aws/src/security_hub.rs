@@ -2,14 +2,14 @@
 //!
 //! Two calls, signed and sent here: the SDK's crate for Security Hub takes longer to build than everything else together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::provider::ProvideCredentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use aws_types::SdkConfig;
-use ecr_warden_core::asff::{GENERATOR, active, archived, product_arn};
+use ecr_warden_core::asff::{self, GENERATOR, archived, imported, product_arn, record_state};
 use ecr_warden_core::audit::{AuditFinding, Request};
 use ecr_warden_core::repository::{RepositoryId, partition};
 use ecr_warden_core::text::rfc3339;
@@ -26,6 +26,19 @@ const TRIES: u32 = 5;
 const ANSWER: Duration = Duration::from_secs(20);
 /// A page of 100 findings is at most some hundred kilobytes.
 const LARGEST_ANSWER: usize = 32 * 1024 * 1024;
+
+/// What a sweep has looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Extent<'s> {
+    pub request: &'s Request,
+    pub regions: &'s [String],
+    /// When it began, in seconds since the epoch.
+    pub began: i64,
+    /// ARNs of the repositories that could not be judged.
+    pub unjudged: &'s [String],
+    /// What was found; what of it was imported a moment ago, Security Hub may still show as it was.
+    pub found: &'s [AuditFinding],
+}
 
 /// Security Hub in the regions of one account.
 #[derive(Debug)]
@@ -46,7 +59,7 @@ impl SecurityHub {
         })
     }
 
-    /// Imports what stands.
+    /// Imports what stands, and puts away what is exempt by now.
     ///
     /// # Errors
     /// What was not imported, in one line; the rest was.
@@ -56,7 +69,7 @@ impl SecurityHub {
         for finding in findings {
             if let (Some(id), Some(asff)) = (
                 RepositoryId::from_arn(&finding.repository),
-                active(finding, &now),
+                imported(finding, &now),
             ) {
                 by_region.entry(id.region).or_default().push(asff);
             }
@@ -68,28 +81,30 @@ impl SecurityHub {
         failed.result()
     }
 
-    /// Archives what was imported before a time (seconds since the epoch) and not since, of the repositories that a request
-    /// covers: what stands was imported since.
+    /// Archives what was imported before a sweep began and not since, as far as the sweep has looked: what stands was imported
+    /// since.
     ///
     /// # Errors
     /// What was not archived, in one line; the rest was.
-    pub async fn archive(
-        &self,
-        request: &Request,
-        regions: &[String],
-        before: i64,
-        now: i64,
-        unjudged: &[String],
-    ) -> Result<(), String> {
+    pub async fn archive(&self, extent: &Extent<'_>, now: i64) -> Result<(), String> {
         let now = rfc3339(now).unwrap_or_default();
+        let imported = extent.found.iter().filter(|it| record_state(it).is_some());
+        let fresh: BTreeSet<String> = imported.map(asff::id).collect();
         let mut failed = Failed::default();
-        for region in regions {
-            let stale = self.stale(region, before).await?;
+        for region in extent.regions {
+            let stale = self.stale(region, extent.began).await?;
             let covers = |id: &RepositoryId| {
-                request.covers(id) && id.region == *region && !unjudged.contains(&id.arn())
+                extent.request.covers(id)
+                    && id.region == *region
+                    && !extent.unjudged.contains(&id.arn())
+            };
+            let is_fresh = |finding: &&Value| {
+                let id = finding.get("Id").and_then(Value::as_str);
+                id.is_some_and(|id| fresh.contains(id))
             };
             let away = stale
                 .iter()
+                .filter(|finding| !is_fresh(finding))
                 .filter_map(|finding| archived(finding, &covers, &now))
                 .collect();
             self.put(region, away, &mut failed).await;
@@ -428,7 +443,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_what_was_not_imported_since_is_archived() {
-        let at = |n, now| active(&finding(n), now).unwrap();
+        let at = |n, now| imported(&finding(n), now).unwrap();
         let (hub, asked) = hub(vec![
             (
                 200,
@@ -436,7 +451,12 @@ mod tests {
             ),
             (
                 200,
-                json!({ "Findings": [at(2, "2026-03-01T00:00:00Z"), at(3, "2026-01-01T00:00:00.000Z")] }),
+                json!({ "Findings": [
+                    at(2, "2026-03-01T00:00:00Z"),
+                    at(3, "2026-01-01T00:00:00.000Z"),
+                    at(4, "2026-01-01T00:00:00.000Z"),
+                    at(5, "2026-01-01T00:00:00.000Z"),
+                ] }),
             ),
             (
                 200,
@@ -445,18 +465,28 @@ mod tests {
         ])
         .await;
         // 2026-02-01.
-        let before = 1_769_904_000;
-        let region = ["us-east-1".to_owned()];
-        // The third could not be judged: it may stand still.
-        let unjudged = [finding(3).repository];
-        hub.archive(&Request::default(), &region, before, before, &unjudged)
-            .await
-            .unwrap();
+        let began = 1_769_904_000;
+        let extent = Extent {
+            request: &Request::default(),
+            regions: &["us-east-1".to_owned()],
+            began,
+            // It may stand still.
+            unjudged: &[finding(3).repository],
+            // One is shown as it was before it was imported; one is not imported, because it is fixed.
+            found: &[
+                finding(4),
+                AuditFinding {
+                    status: Status::Fixed,
+                    ..finding(5)
+                },
+            ],
+        };
+        hub.archive(&extent, began).await.unwrap();
         let asked = asked.lock().unwrap();
         assert_eq!(asked[1].1["NextToken"], "more");
         let away = list(&asked[2].1, "Findings");
-        assert_eq!(away.len(), 1);
-        assert_eq!(away[0]["Id"], at(1, "x")["Id"]);
+        let ids: Vec<&Value> = away.iter().map(|finding| &finding["Id"]).collect();
+        assert_eq!(ids, [&at(1, "x")["Id"], &at(5, "x")["Id"]]);
         assert_eq!(away[0]["RecordState"], "ARCHIVED");
     }
 }
