@@ -49,7 +49,8 @@ pub async fn survey(
         },
     )
     .await?;
-    if request.next.is_none() {
+    // What is free is free once: other repositories than these may use it up.
+    if request.next.is_none() && request.repositories.is_empty() {
         answer.deduct(
             policy
                 .costs()

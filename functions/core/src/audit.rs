@@ -108,7 +108,7 @@ pub struct Summary {
     pub findings: BTreeMap<String, usize>,
     /// Of that, what a sweep has repaired; the rest stands.
     pub fixed: BTreeMap<String, usize>,
-    /// Only where it was asked for. What is free is taken off the first part of an audit.
+    /// Only where it was asked for. What is free is taken off the first part of an audit of all repositories.
     pub estimated_monthly_cost_usd: Option<f64>,
 }
 
