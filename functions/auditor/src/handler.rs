@@ -2,7 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use ecr_warden_aws::{AuditError, Home, Pipeline, Reports, SecurityHub, Sweep, Swept, environment};
+use ecr_warden_aws::{
+    AuditError, Extent, Home, Pipeline, Reports, SecurityHub, Sweep, Swept, environment,
+};
 use ecr_warden_core::audit::{Audit, Position, Request};
 use ecr_warden_core::metrics;
 use ecr_warden_core::policy::Mode;
@@ -20,6 +22,8 @@ const BUNDLED_POLICY: &str = include_str!("../../../infra/policy.yaml");
 /// The last third of an invocation's time is for acting, telling and keeping the report; half of that, for the latter two.
 const ACT: u32 = 3;
 const TELL: u32 = 6;
+/// Of that, half is for Security Hub, and the rest for keeping the report.
+const KEEP: u32 = 12;
 /// So many repositories that were not judged are remembered from one part of a sweep to the next.
 const MOST_UNJUDGED: usize = 500;
 /// Lambda's limit is 6 MB; what is larger goes to the bucket.
@@ -125,7 +129,8 @@ impl Auditor {
         request_id: &str,
     ) -> Result<Audit, AuditError> {
         let now = OffsetDateTime::now_utc().unix_timestamp();
-        let stop_looking = Instant::now() + left.saturating_sub(left / ACT);
+        let invoked = Instant::now();
+        let stop_looking = invoked + left.saturating_sub(left / ACT);
         match request.mode {
             Some(Mode::Enforce) => {
                 let seconds = i64::try_from(left.as_secs()).unwrap_or(i64::MAX);
@@ -134,7 +139,7 @@ impl Auditor {
                     home: &self.home,
                     request_id,
                     stop_looking,
-                    stop_acting: Instant::now() + left.saturating_sub(left / TELL),
+                    stop_acting: invoked + left.saturating_sub(left / TELL),
                     ends_at: now.saturating_add(seconds),
                 };
                 let mut audit = Audit::default();
@@ -148,7 +153,10 @@ impl Auditor {
                     }
                 };
                 let stopped = self.pipeline.sweep(&sweep, &mut each).await?;
-                let stopped = self.import(request, &audit, unjudged, stopped, now).await;
+                let until = invoked + left.saturating_sub(left / KEEP);
+                let stopped = self
+                    .import(request, &audit, unjudged, stopped, now, until)
+                    .await;
                 audit.next = stopped.as_ref().map(Position::write);
                 audit.sort();
                 Ok(audit)
@@ -171,6 +179,7 @@ impl Auditor {
         mut unjudged: Vec<String>,
         stopped: Option<Position>,
         now: i64,
+        until: Instant,
     ) -> Option<Position> {
         let Some(hub) = &self.security_hub else {
             return stopped;
@@ -186,17 +195,23 @@ impl Auditor {
             since = None;
         }
         let later = OffsetDateTime::now_utc().unix_timestamp();
-        let mut result = hub
-            .import(audit.findings.as_deref().unwrap_or_default(), later)
-            .await;
-        if let (Ok(()), None, Some(since)) = (&result, &stopped, since) {
+        let found = audit.findings.as_deref().unwrap_or_default();
+        let mut result = hub.import(found, later, until).await;
+        if let (Ok(()), None, Some(began)) = (&result, &stopped, since) {
             let home = std::slice::from_ref(&self.home.region);
             let regions = if request.regions.is_empty() {
                 home
             } else {
                 &request.regions
             };
-            result = hub.archive(request, regions, since, later, &unjudged).await;
+            let extent = Extent {
+                request,
+                regions,
+                began,
+                unjudged: &unjudged,
+                found,
+            };
+            result = hub.archive(&extent, later, until).await;
         }
         if let Err(why) = &result {
             tracing::error!(

@@ -36,7 +36,7 @@ pub use policy::PolicySource;
 pub use profiles::{Caller, NotConnected};
 pub use reports::Reports;
 pub use rollback::{NotRolledBack, changes, repair, resume, roll_back};
-pub use security_hub::SecurityHub;
+pub use security_hub::{Extent, SecurityHub};
 pub use state::State;
 pub use survey::survey;
 pub use sweep::{Sweep, Swept};

@@ -10,7 +10,7 @@ use aws_sdk_sts::config::http::HttpResponse;
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_types::os_shim_internal::{Env, Fs};
-use ecr_warden_core::repository::RepositoryId;
+use ecr_warden_core::repository::check_region;
 
 use crate::clients::Clients;
 use crate::failure::{Failure, chain, one_line};
@@ -80,8 +80,7 @@ impl Clients {
                 "no region is known: say which with --region, or set AWS_REGION".to_owned(),
             )
         })?;
-        RepositoryId::new("000000000000", &region, "any")
-            .map_err(|error| NotConnected::Usage(error.to_string()))?;
+        check_region(&region).map_err(|error| NotConnected::Usage(error.to_string()))?;
         let identity = aws_sdk_sts::Client::new(&config)
             .get_caller_identity()
             .send()

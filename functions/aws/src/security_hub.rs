@@ -2,20 +2,21 @@
 //!
 //! Two calls, signed and sent here: the SDK's crate for Security Hub takes longer to build than everything else together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::provider::ProvideCredentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use aws_types::SdkConfig;
-use ecr_warden_core::asff::{GENERATOR, active, archived, product_arn};
+use ecr_warden_core::asff::{self, GENERATOR, archived, imported, product_arn, record_state};
 use ecr_warden_core::audit::{AuditFinding, Request};
 use ecr_warden_core::repository::{RepositoryId, partition};
 use ecr_warden_core::text::rfc3339;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::clients::{Clients, ConfigError};
 use crate::http::{Http, client};
@@ -23,9 +24,23 @@ use crate::http::{Http, client};
 /// BatchImportFindings takes no more.
 const BATCH: usize = 100;
 const TRIES: u32 = 5;
+/// For an answer, all of it.
 const ANSWER: Duration = Duration::from_secs(20);
 /// A page of 100 findings is at most some hundred kilobytes.
 const LARGEST_ANSWER: usize = 32 * 1024 * 1024;
+
+/// What a sweep has looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Extent<'s> {
+    pub request: &'s Request,
+    pub regions: &'s [String],
+    /// When it began, in seconds since the epoch.
+    pub began: i64,
+    /// ARNs of the repositories that could not be judged.
+    pub unjudged: &'s [String],
+    /// What was found; what of it was imported a moment ago, Security Hub may still show as it was.
+    pub found: &'s [AuditFinding],
+}
 
 /// Security Hub in the regions of one account.
 #[derive(Debug)]
@@ -46,64 +61,82 @@ impl SecurityHub {
         })
     }
 
-    /// Imports what stands.
+    /// Imports what stands, and puts away what is exempt by now; no call takes longer than `until`.
     ///
     /// # Errors
     /// What was not imported, in one line; the rest was.
-    pub async fn import(&self, findings: &[AuditFinding], now: i64) -> Result<(), String> {
+    pub async fn import(
+        &self,
+        findings: &[AuditFinding],
+        now: i64,
+        until: Instant,
+    ) -> Result<(), String> {
         let now = rfc3339(now).unwrap_or_default();
         let mut by_region: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         for finding in findings {
             if let (Some(id), Some(asff)) = (
                 RepositoryId::from_arn(&finding.repository),
-                active(finding, &now),
+                imported(finding, &now),
             ) {
                 by_region.entry(id.region).or_default().push(asff);
             }
         }
         let mut failed = Failed::default();
         for (region, findings) in by_region {
-            self.put(&region, findings, &mut failed).await;
+            self.put(&region, findings, until, &mut failed).await;
         }
         failed.result()
     }
 
-    /// Archives what was imported before a time (seconds since the epoch) and not since, of the repositories that a request
-    /// covers: what stands was imported since.
+    /// Archives what was imported before a sweep began and not since, as far as the sweep has looked: what stands was imported
+    /// since. No call takes longer than `until`.
     ///
     /// # Errors
     /// What was not archived, in one line; the rest was.
     pub async fn archive(
         &self,
-        request: &Request,
-        regions: &[String],
-        before: i64,
+        extent: &Extent<'_>,
         now: i64,
-        unjudged: &[String],
+        until: Instant,
     ) -> Result<(), String> {
         let now = rfc3339(now).unwrap_or_default();
+        let imported = extent.found.iter().filter(|it| record_state(it).is_some());
+        let fresh: BTreeSet<String> = imported.map(asff::id).collect();
         let mut failed = Failed::default();
-        for region in regions {
-            let stale = self.stale(region, before).await?;
+        for region in extent.regions {
+            let stale = self.stale(region, extent.began, until).await?;
             let covers = |id: &RepositoryId| {
-                request.covers(id) && id.region == *region && !unjudged.contains(&id.arn())
+                extent.request.covers(id)
+                    && id.region == *region
+                    && !extent.unjudged.contains(&id.arn())
+            };
+            let is_fresh = |finding: &&Value| {
+                let id = finding.get("Id").and_then(Value::as_str);
+                id.is_some_and(|id| fresh.contains(id))
             };
             let away = stale
                 .iter()
+                .filter(|finding| !is_fresh(finding))
                 .filter_map(|finding| archived(finding, &covers, &now))
                 .collect();
-            self.put(region, away, &mut failed).await;
+            self.put(region, away, until, &mut failed).await;
         }
         failed.result()
     }
 
-    async fn put(&self, region: &str, mut findings: Vec<Value>, failed: &mut Failed) {
+    async fn put(
+        &self,
+        region: &str,
+        mut findings: Vec<Value>,
+        until: Instant,
+        failed: &mut Failed,
+    ) {
         while !findings.is_empty() {
             let rest = findings.split_off(findings.len().min(BATCH));
             let batch = std::mem::replace(&mut findings, rest);
             let count = batch.len();
             let request = json!({ "Findings": batch });
-            match self.call(region, "/findings/import", &request).await {
+            match self.call(region, "/findings/import", &request, until).await {
                 // It takes some and refuses others, and says so only here.
                 Ok(answer) => {
                     for refused in list(&answer, "FailedFindings") {
@@ -124,7 +157,7 @@ impl SecurityHub {
     }
 
     /// Ours that are active and were not imported since a time.
-    async fn stale(&self, region: &str, before: i64) -> Result<Vec<Value>, String> {
+    async fn stale(&self, region: &str, before: i64, until: Instant) -> Result<Vec<Value>, String> {
         let before = rfc3339(before).unwrap_or_default();
         let equal = |value: &str| json!([{ "Value": value, "Comparison": "EQUALS" }]);
         let mut found = Vec::new();
@@ -142,7 +175,10 @@ impl SecurityHub {
             if let (Some(fields), false) = (request.as_object_mut(), token.is_null()) {
                 fields.insert("NextToken".to_owned(), token);
             }
-            let answer = self.call(region, "/findings", &request).await?;
+            let answer = self.call(region, "/findings", &request, until).await;
+            let answer = answer.map_err(|why| {
+                format!("what does not stand any more is not archived in {region}: {why}")
+            })?;
             found.extend(list(&answer, "Findings").iter().filter_map(|finding| {
                 let updated = finding.get("UpdatedAt")?.as_str()?;
                 is_before(updated, &before).then(|| finding.clone())
@@ -154,13 +190,28 @@ impl SecurityHub {
         }
     }
 
-    async fn call(&self, region: &str, path: &str, body: &Value) -> Result<Value, String> {
+    async fn call(
+        &self,
+        region: &str,
+        path: &str,
+        body: &Value,
+        until: Instant,
+    ) -> Result<Value, String> {
+        if Instant::now() >= until {
+            return Err(format!("securityhub {path}: there was no time left"));
+        }
         let mut pause = Duration::from_millis(500);
         let mut tries = 1;
         loop {
-            match self.send(region, path, body).await {
-                Err(Unanswered::Later(_)) if tries < TRIES => {
-                    tokio::time::sleep(pause).await;
+            let limit = until.min(Instant::now() + ANSWER);
+            let answer = timeout_at(limit, self.send(region, path, body)).await;
+            let answer = answer.unwrap_or_else(|_| {
+                let why = format!("securityhub {path}: no answer in time");
+                Err(Unanswered::Later(why))
+            });
+            match answer {
+                Err(Unanswered::Later(_)) if tries < TRIES && Instant::now() + pause < until => {
+                    sleep(pause).await;
                     pause = pause.saturating_mul(2);
                     tries = tries.saturating_add(1);
                 }
@@ -176,17 +227,12 @@ impl SecurityHub {
             .await;
         let request = request.map_err(|why| Unanswered::Never(format!("securityhub: {why}")))?;
         let later = |why: &str| Unanswered::Later(format!("securityhub {path}: {why}"));
-        let answer = tokio::time::timeout(ANSWER, self.http.request(request))
-            .await
-            .map_err(|_| later("no answer in time"))?
-            .map_err(|error| later(&error.to_string()))?;
+        let answer = self.http.request(request).await;
+        let answer = answer.map_err(|error| later(&error.to_string()))?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), LARGEST_ANSWER).collect();
-        let body = tokio::time::timeout(ANSWER, body)
-            .await
-            .map_err(|_| later("no answer in time"))?
-            .map_err(|error| later(&error.to_string()))?
-            .to_bytes();
+        let body = body.await.map_err(|error| later(&error.to_string()))?;
+        let body = body.to_bytes();
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|error| later(&error.to_string()));
         }
@@ -369,6 +415,10 @@ mod tests {
         (hub, asked)
     }
 
+    fn in_time() -> Instant {
+        Instant::now() + Duration::from_secs(600)
+    }
+
     fn finding(n: usize) -> AuditFinding {
         AuditFinding {
             repository: format!("arn:aws:ecr:us-east-1:{ACCOUNT}:repository/shop/r{n}"),
@@ -378,6 +428,7 @@ mod tests {
             detail: "d".to_owned(),
             to_do: "t".to_owned(),
             advice: None,
+            since: None,
         }
     }
 
@@ -396,7 +447,10 @@ mod tests {
         ])
         .await;
         let findings: Vec<_> = (0..150).map(finding).collect();
-        let why = hub.import(&findings, 1_800_000_000).await.unwrap_err();
+        let why = hub
+            .import(&findings, 1_800_000_000, in_time())
+            .await
+            .unwrap_err();
         assert_eq!(
             why,
             "Security Hub did not take 1 findings; the first: x: InvalidInput too long"
@@ -414,10 +468,16 @@ mod tests {
     async fn it_tries_again_when_throttled_and_not_when_refused() {
         let taken = json!({ "SuccessCount": 1, "FailedCount": 0, "FailedFindings": [] });
         let (throttling, asked) = hub(vec![(429, json!({})), (500, json!({})), (200, taken)]).await;
-        throttling.import(&[finding(1)], 0).await.unwrap();
+        throttling
+            .import(&[finding(1)], 0, in_time())
+            .await
+            .unwrap();
         assert_eq!(asked.lock().unwrap().len(), 3);
         let (refusing, asked) = hub(vec![(403, json!({ "Message": "not subscribed" }))]).await;
-        let why = refusing.import(&[finding(1)], 0).await.unwrap_err();
+        let why = refusing
+            .import(&[finding(1)], 0, in_time())
+            .await
+            .unwrap_err();
         assert!(
             why.contains("403") && why.contains("not subscribed"),
             "{why}"
@@ -425,9 +485,40 @@ mod tests {
         assert_eq!(asked.lock().unwrap().len(), 1);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn it_ends_in_time_and_says_what_was_not_taken() {
+        let busy = || (500, json!({}));
+        let (hub, asked) = hub(vec![busy(), busy(), busy(), busy()]).await;
+        let findings: Vec<_> = (0..250).map(finding).collect();
+        let began = Instant::now();
+        // The pauses are of half a second and of one.
+        let until = began + Duration::from_secs(1);
+        let why = hub.import(&findings, 0, until).await.unwrap_err();
+        assert!(Instant::now() < until, "{:?}", began.elapsed());
+        assert!(why.contains("did not take 250 findings"), "{why}");
+        assert_eq!(asked.lock().unwrap().len(), 4);
+        let why = hub.import(&findings, 0, began).await.unwrap_err();
+        assert!(why.contains("no time left"), "{why}");
+        assert_eq!(asked.lock().unwrap().len(), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_does_not_wait_for_an_answer_longer_than_there_is_time() {
+        let (mut hub, _) = hub(Vec::new()).await;
+        // It takes calls and never answers.
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        hub.config = hub.config.to_builder().endpoint_url(endpoint).build();
+        let began = Instant::now();
+        let until = began + Duration::from_secs(3);
+        let why = hub.import(&[finding(1)], 0, until).await.unwrap_err();
+        assert!(why.contains("no answer in time"), "{why}");
+        assert!(began.elapsed() < Duration::from_secs(4));
+    }
+
     #[tokio::test]
     async fn only_what_was_not_imported_since_is_archived() {
-        let at = |n, now| active(&finding(n), now).unwrap();
+        let at = |n, now| imported(&finding(n), now).unwrap();
         let (hub, asked) = hub(vec![
             (
                 200,
@@ -435,7 +526,12 @@ mod tests {
             ),
             (
                 200,
-                json!({ "Findings": [at(2, "2026-03-01T00:00:00Z"), at(3, "2026-01-01T00:00:00.000Z")] }),
+                json!({ "Findings": [
+                    at(2, "2026-03-01T00:00:00Z"),
+                    at(3, "2026-01-01T00:00:00.000Z"),
+                    at(4, "2026-01-01T00:00:00.000Z"),
+                    at(5, "2026-01-01T00:00:00.000Z"),
+                ] }),
             ),
             (
                 200,
@@ -444,18 +540,28 @@ mod tests {
         ])
         .await;
         // 2026-02-01.
-        let before = 1_769_904_000;
-        let region = ["us-east-1".to_owned()];
-        // The third could not be judged: it may stand still.
-        let unjudged = [finding(3).repository];
-        hub.archive(&Request::default(), &region, before, before, &unjudged)
-            .await
-            .unwrap();
+        let began = 1_769_904_000;
+        let extent = Extent {
+            request: &Request::default(),
+            regions: &["us-east-1".to_owned()],
+            began,
+            // It may stand still.
+            unjudged: &[finding(3).repository],
+            // One is shown as it was before it was imported; one is not imported, because it is fixed.
+            found: &[
+                finding(4),
+                AuditFinding {
+                    status: Status::Fixed,
+                    ..finding(5)
+                },
+            ],
+        };
+        hub.archive(&extent, began, in_time()).await.unwrap();
         let asked = asked.lock().unwrap();
         assert_eq!(asked[1].1["NextToken"], "more");
         let away = list(&asked[2].1, "Findings");
-        assert_eq!(away.len(), 1);
-        assert_eq!(away[0]["Id"], at(1, "x")["Id"]);
+        let ids: Vec<&Value> = away.iter().map(|finding| &finding["Id"]).collect();
+        assert_eq!(ids, [&at(1, "x")["Id"], &at(5, "x")["Id"]]);
         assert_eq!(away[0]["RecordState"], "ARCHIVED");
     }
 }

@@ -49,7 +49,8 @@ pub async fn survey(
         },
     )
     .await?;
-    if request.next.is_none() {
+    // What is free is free once: other repositories than these may use it up.
+    if request.next.is_none() && request.repositories.is_empty() {
         answer.deduct(
             policy
                 .costs()
@@ -63,11 +64,12 @@ pub async fn survey(
 
 fn report(seen: Seen, now: i64) -> (RepositoryId, Vec<Verdict>) {
     let nothing = BTreeMap::new();
+    let known = Known::default();
     match seen {
         Seen::Unjudged { id, why } => {
             let plan = Plan::for_people("unreadable-repository", "it can't be judged", why);
             let policy = Resolved::nothing();
-            let verdicts = outcome::verdicts(&policy, &id, &plan, &[], &nothing, now);
+            let verdicts = outcome::verdicts(&policy, &id, &plan, &known, &[], &nothing, now);
             (id, verdicts)
         }
         Seen::Judged(judged) => {
@@ -88,9 +90,9 @@ fn report(seen: Seen, now: i64) -> (RepositoryId, Vec<Verdict>) {
                 actor: None,
                 created_at: repository.created_at,
             };
-            let known = Known::default();
             let plan = plan::plan(&policy, &repository, findings, Ok(&known), &context);
-            let verdicts = outcome::verdicts(&policy, &repository.id, &plan, &[], &nothing, now);
+            let verdicts =
+                outcome::verdicts(&policy, &repository.id, &plan, &known, &[], &nothing, now);
             (repository.id, verdicts)
         }
     }

@@ -351,6 +351,7 @@ fn settled_verdicts(judged: &Judged, known: &Known, sweep: &Sweep<'_>) -> Option
         policy,
         &repository.id,
         &plan,
+        known,
         &[],
         &nothing,
         now,

@@ -432,8 +432,9 @@ impl<'p> Work<'p> {
     ) -> Result<Round, String> {
         let context = self.context(created_at, now);
         let nothing = Known::default();
-        let mut all = claims(known.unwrap_or(&nothing), &plan, &context);
         let recorded = known.is_ok();
+        let known = known.unwrap_or(&nothing);
+        let mut all = claims(known, &plan, &context);
         let (claimed, results) = tokio::join!(
             async {
                 if recorded && !all.is_empty() {
@@ -459,7 +460,7 @@ impl<'p> Work<'p> {
         }
         // What a retry may mend is not told as a failure: the claim waits for the retry, which makes the repair and tells.
         let results = results?;
-        let mut verdicts = verdicts(resolved, self.id(), &plan, &all, &results, now);
+        let mut verdicts = verdicts(resolved, self.id(), &plan, known, &all, &results, now);
         self.drop_old_news(&all, &mut verdicts, &context);
         let outcome = Outcome::of(self.id(), &self.occurrence.cause, &verdicts);
         let news = News {

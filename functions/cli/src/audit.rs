@@ -11,7 +11,7 @@ use ecr_warden_core::audit::{Audit, Request};
 use ecr_warden_core::finding::{Severity, Status};
 use ecr_warden_core::policy::Glob;
 use ecr_warden_core::report::{csv, html, json, ocsf, sarif};
-use ecr_warden_core::repository::RepositoryId;
+use ecr_warden_core::repository::{RepositoryId, check_region};
 use ecr_warden_core::storage::{StorageCost, gigabytes};
 use indicatif::{ProgressBar, ProgressStyle};
 use time::OffsetDateTime;
@@ -105,8 +105,7 @@ impl AuditCommand {
             ));
         }
         for region in &self.region {
-            RepositoryId::new("000000000000", region, "any")
-                .map_err(|error| Failure::Usage(error.to_string()))?;
+            check_region(region).map_err(|error| Failure::Usage(error.to_string()))?;
         }
         let policy = policy::load(&self.policy)?;
         let globs: Result<Vec<Glob>, String> = self
@@ -198,15 +197,7 @@ impl AuditCommand {
 
     /// A glob that matches nothing is a typo, or looks in the wrong place.
     fn nothing_there(&self, unmatched: &[&Glob], home: &Home) -> String {
-        let globs: Vec<String> = self
-            .repository
-            .iter()
-            .filter(|text| {
-                let glob = Glob::try_from((*text).clone());
-                glob.is_ok_and(|glob| unmatched.contains(&&glob))
-            })
-            .map(|text| format!("`{text}`"))
-            .collect();
+        let globs: Vec<String> = unmatched.iter().map(|glob| format!("`{glob}`")).collect();
         let regions = if self.region.is_empty() {
             home.region.clone()
         } else {

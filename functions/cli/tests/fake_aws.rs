@@ -170,6 +170,9 @@ fn caller(account: &str) -> String {
     )
 }
 
+/// What the image weighs in each repository `large`, in bytes.
+const LARGE: u64 = 10_000_000_000;
+
 fn answer(
     operation: &str,
     body: &Value,
@@ -204,6 +207,9 @@ fn answer(
         }
         "ListTagsForResource" => json!({ "tags": [] }),
         "ListImages" => json!({ "imageIds": [] }),
+        "DescribeImages" if name.ends_with("/large") => {
+            json!({ "imageDetails": [{ "imageSizeInBytes": LARGE, "imagePushedAt": 1.0 }] })
+        }
         "DescribeImages" => json!({ "imageDetails": [] }),
         "DescribePullThroughCacheRules" => json!({ "pullThroughCacheRules": [] }),
         "Query" => json!({ "Items": [], "Count": 0 }),
@@ -531,6 +537,25 @@ fn costs_are_refused_where_there_is_no_place_for_them() {
     }
     let (status, ..) = aws.audit(&policy, &["--cost", "--format", "json"]);
     assert_eq!(status, 0);
+}
+
+#[test]
+fn what_is_free_is_not_taken_off_a_part_of_the_repositories() {
+    let policy = format!("{MUTABLE_TAGS}costs: {{ usd-per-gb-month: 0.10, free-gb: 4 }}\n");
+    let aws = Aws::with(&["shop/large", "team/large"]);
+    for (globs, cost) in [
+        (&[][..], 1.6),
+        (&["--repository", "shop/*"], 1.0),
+        (&["--repository", "team/*"], 1.0),
+    ] {
+        let arguments = [&["--cost", "--format", "json"], globs].concat();
+        let (_, out, error) = aws.audit(&policy, &arguments);
+        let audit: Value = serde_json::from_str(&out).expect(&error);
+        assert_eq!(
+            audit["summary"]["estimated_monthly_cost_usd"], cost,
+            "{globs:?}"
+        );
+    }
 }
 
 #[test]

@@ -104,9 +104,11 @@ pub struct Summary {
     pub compliant: usize,
     /// Could not be judged this time: neither compliant nor with a finding of its own.
     pub unjudged: usize,
-    /// By rule; what is exempt does not count.
+    /// What was found, by rule; what is exempt does not count.
     pub findings: BTreeMap<String, usize>,
-    /// Only where it was asked for. What is free is taken off the first part of an audit.
+    /// Of that, what a sweep has repaired; the rest stands.
+    pub fixed: BTreeMap<String, usize>,
+    /// Only where it was asked for. What is free is taken off the first part of an audit of all repositories.
     pub estimated_monthly_cost_usd: Option<f64>,
 }
 
@@ -124,6 +126,9 @@ pub struct AuditFinding {
     /// How it is kept from coming back.
     #[serde(skip)]
     pub advice: Option<crate::rules::Advice>,
+    /// Seconds since the epoch at which it was first seen, where that is on record.
+    #[serde(skip)]
+    pub since: Option<i64>,
 }
 
 /// Where the whole report is: S3 URIs.
@@ -156,14 +161,16 @@ impl Audit {
         if !verdicts.iter().any(|verdict| stands(verdict.status)) {
             self.summary.compliant = self.summary.compliant.saturating_add(1);
         }
+        let one_more = |counts: &mut BTreeMap<String, usize>, rule: &str| {
+            let count = counts.entry(rule.to_owned()).or_default();
+            *count = count.saturating_add(1);
+        };
         for verdict in verdicts {
             if !matches!(verdict.status, Status::Exempt | Status::Resolved) {
-                let count = self
-                    .summary
-                    .findings
-                    .entry(verdict.rule.clone())
-                    .or_default();
-                *count = count.saturating_add(1);
+                one_more(&mut self.summary.findings, &verdict.rule);
+            }
+            if verdict.status == Status::Fixed {
+                one_more(&mut self.summary.fixed, &verdict.rule);
             }
             if let Some(findings) = &mut self.findings {
                 let advised = findings.len() < MOST_ADVISED;
@@ -175,6 +182,7 @@ impl Audit {
                     detail: verdict.detail.clone(),
                     to_do: verdict.to_do.clone(),
                     advice: verdict.advice.clone().filter(|_| advised),
+                    since: verdict.since,
                 });
             }
         }
@@ -193,6 +201,7 @@ impl Audit {
                 detail: format!("the repository was not judged this time: {why}"),
                 to_do: "its next event or the next sweep looks at it again".to_owned(),
                 advice: None,
+                since: None,
             });
         }
     }
@@ -276,6 +285,19 @@ mod tests {
             json["summary"]["estimated_monthly_cost_usd"],
             serde_json::Value::Null
         );
+    }
+
+    #[test]
+    fn what_is_repaired_is_told_from_what_stands() {
+        let mut audit = Audit::default();
+        let id = RepositoryId::new("123456789012", "eu-central-1", "shop/a").unwrap();
+        for status in [Status::Fixed, Status::Open, Status::Failed] {
+            audit.add(&id, &[verdict("mutable-tags", status)]);
+        }
+        let json = serde_json::to_value(&audit.summary).unwrap();
+        assert_eq!(json["findings"], serde_json::json!({ "mutable-tags": 3 }));
+        assert_eq!(json["fixed"], serde_json::json!({ "mutable-tags": 1 }));
+        assert_eq!(json["compliant"], 1);
     }
 
     #[test]

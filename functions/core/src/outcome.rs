@@ -11,7 +11,7 @@ use crate::policy::Resolved;
 use crate::policy::exemption::Standing;
 use crate::repository::RepositoryId;
 use crate::rules::{Advice, entry};
-use crate::state::Claim;
+use crate::state::{Claim, Known};
 
 /// How the repairs went: by rule, `Err` with one line where one failed.
 pub type Results = BTreeMap<String, Result<(), String>>;
@@ -28,19 +28,20 @@ pub struct Verdict {
     pub to_do: String,
     /// How it is kept from coming back.
     pub advice: Option<Advice>,
-    /// Seconds since the epoch at which it was first seen.
+    /// Seconds since the epoch at which it was first seen; `None`: nobody has been told of it.
     pub since: Option<i64>,
     pub action: Option<Action>,
     /// People have not been told yet.
     pub news: bool,
 }
 
-/// Joins what was planned, claimed and done.
+/// Joins what was known, planned, claimed and done.
 #[must_use]
 pub fn verdicts(
     policy: &Resolved,
     id: &RepositoryId,
     plan: &Plan,
+    known: &Known,
     claims: &[Claim],
     results: &Results,
     now: i64,
@@ -92,7 +93,10 @@ pub fn verdicts(
                 detail: detail.clone(),
                 to_do,
                 advice: advice(rule, repair),
-                since: claim.map(|claim| claim.said.since),
+                since: claim
+                    .map(|claim| &claim.said)
+                    .or_else(|| known.said.get(rule))
+                    .map(|said| said.since),
                 action,
                 news: claim.is_some(),
             }

@@ -54,13 +54,7 @@ impl RepositoryId {
         if account.len() != 12 || !account.bytes().all(|b| b.is_ascii_digit()) {
             return Err(InvalidId::Account(shown(account)));
         }
-        let region_fits = (4..=32).contains(&region.len())
-            && region
-                .bytes()
-                .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-        if !region_fits {
-            return Err(InvalidId::Region(shown(region)));
-        }
+        check_region(region)?;
         Ok(Self {
             account: account.to_owned(),
             region: region.to_owned(),
@@ -102,6 +96,22 @@ impl RepositoryId {
 impl fmt::Display for RepositoryId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.arn())
+    }
+}
+
+/// Whether a region can be one; AWS is not asked whether it is. It ends up in names of hosts.
+///
+/// # Errors
+/// It has other characters than lower-case letters, digits and `-`, or is too short or too long.
+pub fn check_region(region: &str) -> Result<(), InvalidId> {
+    let fits = (4..=32).contains(&region.len())
+        && region
+            .bytes()
+            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+    if fits {
+        Ok(())
+    } else {
+        Err(InvalidId::Region(crate::text::one_line(region, 80)))
     }
 }
 

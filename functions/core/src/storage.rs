@@ -36,7 +36,8 @@ pub struct Costs {
     /// The same by region.
     #[serde(default)]
     regions: BTreeMap<String, Usd>,
-    /// Gigabytes that are free: 0.5 in the first year of some accounts.
+    /// Gigabytes that are free: 0.5 in the first year of some accounts. They are taken off an audit of all repositories, and not off
+    /// one of some.
     #[serde(default)]
     free_gb: Usd,
     /// An image that was neither pushed nor pulled for so many days is an old one.

@@ -91,6 +91,7 @@ impl Alert {
                 "arn:{}:ecr:{region}:{account}:repository/*",
                 partition(region)
             ),
+            parameter: None,
             cause: occasion.cause.to_owned(),
             actor: occasion.actor.map(str::to_owned),
             occurred_at: occasion.occurred_at.to_owned(),

@@ -55,6 +55,9 @@ pub struct Alert {
     pub region: String,
     /// ARN; of the parameter, where the alert is about the policy.
     pub repository: String,
+    /// The parameter's name, where the alert is about the policy: its ARN is the same with and without a `/` at the beginning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter: Option<String>,
     pub cause: String,
     pub actor: Option<String>,
     /// RFC 3339.
@@ -170,6 +173,7 @@ impl Alert {
             account: id.account.clone(),
             region: id.region.clone(),
             repository: id.arn(),
+            parameter: None,
             cause: occasion.cause.to_owned(),
             actor: occasion.actor.map(str::to_owned),
             occurred_at: occasion.occurred_at.to_owned(),
@@ -223,6 +227,7 @@ impl Alert {
                 "arn:{}:ssm:{region}:{account}:parameter{separator}{parameter}",
                 partition(region)
             ),
+            parameter: Some(parameter.to_owned()),
             cause: occasion.cause.to_owned(),
             actor: None,
             occurred_at: occasion.occurred_at.to_owned(),
@@ -311,8 +316,15 @@ impl Alert {
             .unwrap_or(Status::Resolved)
     }
 
-    /// `1 fixed, 2 open`, in the order in which they need people.
+    /// `1 fixed, 2 open`, in the order in which they need people; of the policy, what is to be said of it.
     fn tally(&self) -> String {
+        if self.parameter.is_some() {
+            let now = match self.outcome() {
+                Status::Resolved => "valid again",
+                _ => "not valid",
+            };
+            return format!("the policy is {now}");
+        }
         let order = [
             Status::Failed,
             Status::Open,

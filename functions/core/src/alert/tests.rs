@@ -202,6 +202,39 @@ fn filters_can_use_the_attributes() {
 }
 
 #[test]
+fn what_is_the_matter_with_the_policy_is_in_the_subject() {
+    for (wrong, what) in [
+        (
+            Some("line 3: unknown rule"),
+            "[high] ecr-warden: the policy is not valid",
+        ),
+        (
+            None,
+            "[informational] ecr-warden: the policy is valid again",
+        ),
+    ] {
+        for parameter in ["/ecr-warden/policy", "policy"] {
+            let alert =
+                Alert::of_policy(parameter, "123456789012", "us-east-1", &occasion(), wrong);
+            let message = alert.message();
+            assert_eq!(message.subject, format!("{what}: {parameter}"));
+            let bodies: serde_json::Value = serde_json::from_str(&message.body).unwrap();
+            let people = bodies["email"].as_str().unwrap();
+            assert!(
+                people.contains(&format!("\nParameter   {parameter}\n")),
+                "{people}"
+            );
+            let machine: serde_json::Value =
+                serde_json::from_str(bodies["sqs"].as_str().unwrap()).unwrap();
+            assert_eq!(machine["parameter"], parameter);
+        }
+    }
+    let of_repository = Alert::of(&id(), &occasion(), &verdicts()).unwrap();
+    let machine = serde_json::to_value(of_repository).unwrap();
+    assert_eq!(machine.get("parameter"), None);
+}
+
+#[test]
 fn what_was_told_before_is_no_alert() {
     let mut told = verdicts();
     for verdict in &mut told {

@@ -38,8 +38,12 @@ pub(super) fn write(alert: &Alert) -> String {
     if let Some(summary) = &alert.summary {
         return many(alert, summary);
     }
+    let place = match alert.parameter {
+        Some(_) => "Parameter ",
+        None => "Repository",
+    };
     let mut out = format!(
-        "ecr-warden: {} in {}\n\nRepository  {}\nAccount     {}, {}\nBecause of  {}",
+        "ecr-warden: {} in {}\n\n{place}  {}\nAccount     {}, {}\nBecause of  {}",
         alert.tally(),
         alert.name,
         alert.name,

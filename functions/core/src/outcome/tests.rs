@@ -7,13 +7,19 @@ use crate::evaluate::evaluate;
 use crate::evaluate::tests::{repository, shipped};
 use crate::plan::plan;
 use crate::repository::{Encryption, Read, Repository, TagMutability};
-use crate::state::{Context, Known, Lease, claims};
+use crate::state::{Context, Known, Lease, Said, claims};
 
 const NOW: i64 = 1_800_000_000;
 const ARN: &str = "arn:aws:ecr:eu-central-1:123456789012:repository/payments/api";
 
 /// The whole way from a repository to a result; `went`: how the repairs went.
 fn outcome(repository: &Repository, known: &Known, went: &Results) -> serde_json::Value {
+    let verdicts = judged(repository, known, went);
+    let outcome = Outcome::of(&repository.id, "CreateRepository", &verdicts);
+    serde_json::to_value(outcome).unwrap()
+}
+
+fn judged(repository: &Repository, known: &Known, went: &Results) -> Vec<Verdict> {
     let policy = shipped()
         .for_repository(&repository.id, &repository.tags)
         .unwrap();
@@ -31,9 +37,7 @@ fn outcome(repository: &Repository, known: &Known, went: &Results) -> serde_json
     let findings = evaluate(&policy, repository);
     let plan = plan(&policy, repository, findings, Ok(known), &context);
     let claims = claims(known, &plan, &context);
-    let verdicts = verdicts(&policy, &repository.id, &plan, &claims, went, NOW);
-    let outcome = Outcome::of(&repository.id, "CreateRepository", &verdicts);
-    serde_json::to_value(outcome).unwrap()
+    verdicts(&policy, &repository.id, &plan, known, &claims, went, NOW)
 }
 
 fn mutable() -> Repository {
@@ -143,6 +147,36 @@ fn what_another_invocation_repairs_is_withheld() {
     let outcome = outcome(&mutable(), &Known::default(), &Results::new());
     assert_eq!(outcome["findings"][0]["status"], "withheld");
     assert_eq!(outcome["actions"], json!([]));
+}
+
+#[test]
+fn what_was_told_before_is_still_known_to_stand_since_then() {
+    let repository = Repository {
+        encryption: Encryption::aes256(),
+        has_images: Read::Known(true),
+        ..repository()
+    };
+    let first = &judged(&repository, &Known::default(), &Results::new())[0];
+    assert_eq!((first.news, first.since), (true, Some(NOW)));
+    let told = Said {
+        status: Status::Open,
+        about: format!(
+            "{} open: {}; {}",
+            repository.created_at.unwrap_or_default(),
+            first.detail,
+            first.to_do
+        ),
+        since: NOW - 7,
+        version: 1,
+        action: None,
+        pending: None,
+    };
+    let known = Known {
+        said: [(first.rule.clone(), told)].into(),
+        ..Known::default()
+    };
+    let again = &judged(&repository, &known, &Results::new())[0];
+    assert_eq!((again.news, again.since), (false, Some(NOW - 7)));
 }
 
 /// Every status and severity has the contract's name.

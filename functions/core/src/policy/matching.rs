@@ -1,6 +1,7 @@
 //! Which repositories something is for: globs, accounts, regions, tags.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -108,6 +109,12 @@ impl TryFrom<String> for Glob {
 impl From<Glob> for String {
     fn from(glob: Glob) -> Self {
         glob.0
+    }
+}
+
+impl fmt::Display for Glob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

@@ -19,6 +19,7 @@ fn finding(name: &str, rule: &str, detail: &str, status: Status) -> AuditFinding
             cloudformation: "A: b".to_owned(),
             cli: "aws ecr".to_owned(),
         }),
+        since: None,
     }
 }
 

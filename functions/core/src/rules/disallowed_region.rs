@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Advice, Meta, Rule, RuleMode, Settings, Subject};
 use crate::finding::{Fix, Severity, Violation};
-use crate::repository::{Reads, Repository, RepositoryId};
+use crate::repository::{Reads, Repository, RepositoryId, check_region};
 
 /// A repository outside the allowed regions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -63,7 +63,7 @@ impl Rule for DisallowedRegion {
             problems.push("allow: name at least one region, or switch the rule off".to_owned());
         }
         for region in &self.allow {
-            if RepositoryId::new("000000000000", region, "any").is_err() {
+            if check_region(region).is_err() {
                 problems.push(format!(
                     "allow: `{}` is not a region",
                     crate::text::one_line(region, 40)

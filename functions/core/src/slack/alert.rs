@@ -256,7 +256,12 @@ fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
+/// Of the repository, or of the policy's parameter.
 fn name(alert: &Value) -> Option<String> {
+    let parameter = text(alert, "parameter");
+    if !parameter.is_empty() {
+        return Some(parameter.to_owned());
+    }
     name_of(text(alert, "repository")).filter(|name| name != "*")
 }
 

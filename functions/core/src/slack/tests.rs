@@ -228,11 +228,11 @@ fn a_policy_that_is_not_valid_is_said_to_be() {
     for (wrong, headline) in [
         (
             Some("line 3: unknown rule `mutable-tag`"),
-            "🔴 HIGH · The policy is not valid: ecr-warden/policy",
+            "🔴 HIGH · The policy is not valid: /ecr-warden/policy",
         ),
         (
             None,
-            "🔵 INFORMATIONAL · The policy is valid again: ecr-warden/policy",
+            "🔵 INFORMATIONAL · The policy is valid again: /ecr-warden/policy",
         ),
     ] {
         let alert = crate::alert::Alert::of_policy(

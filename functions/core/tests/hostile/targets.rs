@@ -277,6 +277,7 @@ pub fn alert(data: &[u8]) {
         .collect();
     let id = fine().id;
     let many: Vec<(&RepositoryId, &[Verdict])> = vec![(&id, &verdicts), (&id, &verdicts)];
+    let mut together = Vec::new();
     for alert in [
         Alert::of(&id, &occasion, &verdicts),
         Alert::digest(&id.account, &id.region, &occasion, &many),
@@ -298,9 +299,12 @@ pub fn alert(data: &[u8]) {
         );
         let body: BTreeMap<String, String> = serde_json::from_str(&message.body).unwrap();
         let machine: Value = serde_json::from_str(&body["sqs"]).unwrap();
-        check_slack(&slack::message(&[machine]));
+        check_slack(&slack::message(std::slice::from_ref(&machine)));
+        together.push(machine);
         check_chat(&serde_json::from_str(&body["https"]).unwrap());
     }
+    // Each is an attachment.
+    check_slack(&slack::message(&together));
 }
 
 /// Text from outside, as it reaches alerts and reports: split at NUL, never nothing.
@@ -347,30 +351,72 @@ fn verdict(texts: &[&str], n: usize) -> Verdict {
     }
 }
 
-/// Slack's limits (Block Kit reference), and nothing that it reads as more than text.
+/// Slack's limits (Block Kit reference), and nothing that it reads as more than text: of the message and of each attachment.
 fn check_slack(message: &Value) {
-    let fallback = message["text"].as_str().unwrap();
-    assert!(!fallback.contains(['<', '>', '\n']) && fallback.chars().count() <= 3000);
-    let blocks = message["attachments"][0]["blocks"].as_array().unwrap();
-    assert!((1..=50).contains(&blocks.len()), "{} blocks", blocks.len());
+    let attachments = message["attachments"].as_array().unwrap();
+    for fallback in attachments
+        .iter()
+        .map(|attachment| &attachment["fallback"])
+        .chain([&message["text"]])
+    {
+        let fallback = fallback.as_str().unwrap();
+        assert!(!fallback.contains(['<', '>', '\n']) && fallback.chars().count() <= 3000);
+    }
+    let blocks: Vec<&Value> = attachments
+        .iter()
+        .chain([message])
+        .flat_map(|of| {
+            let blocks = of["blocks"].as_array().unwrap();
+            assert!(!blocks.is_empty());
+            blocks
+        })
+        .collect();
+    assert!(blocks.len() <= 50, "{} blocks", blocks.len());
     for block in blocks {
-        let longest = if block["type"] == "header" { 150 } else { 3000 };
-        if block["type"] == "actions" {
-            let url = block["elements"][0]["url"].as_str().unwrap();
-            assert!(url.starts_with("https://") && !url.contains(['<', '>', '"', ' ', '|']));
-            continue;
+        check_block(block);
+    }
+}
+
+fn check_block(block: &Value) {
+    match block["type"].as_str().unwrap() {
+        "header" => check_plain(&block["text"], 150),
+        "section" => {
+            check_plain(&block["text"], 3000);
+            if let Some(button) = block.get("accessory") {
+                check_button(button);
+            }
         }
-        let text = [&block["text"], &block["elements"][0]]
-            .into_iter()
-            .find(|text| text.is_object())
-            .unwrap();
-        assert_eq!(text["type"], "plain_text");
-        let text = text["text"].as_str().unwrap();
-        assert!((1..=longest).contains(&text.chars().count()), "{text}");
-        assert!(!text.contains(['<', '>']), "{text}");
-        for line in text.lines() {
-            check_line(line, longest);
+        "context" => {
+            let elements = block["elements"].as_array().unwrap();
+            assert!((1..=10).contains(&elements.len()));
+            for element in elements {
+                check_plain(element, 3000);
+            }
         }
+        "actions" => {
+            let buttons = block["elements"].as_array().unwrap();
+            assert!((1..=25).contains(&buttons.len()));
+            buttons.iter().for_each(check_button);
+        }
+        other => unreachable!("a block of type {other}"),
+    }
+}
+
+fn check_button(button: &Value) {
+    assert_eq!(button["type"], "button");
+    check_plain(&button["text"], 75);
+    let url = button["url"].as_str().unwrap();
+    assert!(url.len() <= 3000, "{} characters", url.len());
+    assert!(url.starts_with("https://") && !url.contains(['<', '>', '"', ' ', '|']));
+}
+
+fn check_plain(text: &Value, longest: usize) {
+    assert_eq!(text["type"], "plain_text");
+    let text = text["text"].as_str().unwrap();
+    assert!((1..=longest).contains(&text.chars().count()), "{text}");
+    assert!(!text.contains(['<', '>']), "{text}");
+    for line in text.lines() {
+        check_line(line, longest);
     }
 }
 
