@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use aws_config::meta::region::ProvideRegion;
 use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
 use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, Region};
@@ -12,7 +13,7 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_types::os_shim_internal::{Env, Fs};
 use ecr_warden_core::repository::check_region;
 
-use crate::clients::Clients;
+use crate::clients::{Clients, environment};
 use crate::failure::{Failure, chain, one_line};
 
 /// Who the credentials belong to, and where they work.
@@ -36,7 +37,7 @@ pub enum NotConnected {
 
 impl Clients {
     /// As the AWS CLI finds them: `--profile` and `--region`, else its environment variables and files. A `profile` comes
-    /// before credentials in the environment; `AWS_PROFILE` comes after them.
+    /// before credentials in the environment, and `AWS_PROFILE` after them; a profile's region comes after the environment's.
     ///
     /// # Errors
     /// An unknown profile, no region, or no usable credentials.
@@ -52,15 +53,15 @@ impl Clients {
         if let Some(profile) = profile {
             must_exist(profile).await?;
             let around = ProviderConfig::without_region().with_http_client(http);
+            let of_environment =
+                environment("AWS_REGION").or_else(|| environment("AWS_DEFAULT_REGION"));
+            region = region.or(of_environment.map(Region::new));
             if region.is_none() {
                 let of_profile = ProfileFileRegionProvider::builder()
                     .configure(&around)
                     .profile_name(profile)
                     .build();
-                let or_environment =
-                    aws_config::meta::region::RegionProviderChain::first_try(of_profile)
-                        .or_else(aws_config::environment::EnvironmentVariableRegionProvider::new());
-                region = or_environment.region().await;
+                region = of_profile.region().await;
             }
             // The default chain would prefer the credentials of the environment, which may be another account's.
             let credentials = ProfileFileCredentialsProvider::builder()

@@ -289,6 +289,11 @@ fn a_profile_that_is_named_comes_before_the_keys_of_the_environment() {
     assert_eq!(audited(&[], &[]), "111111111111 us-east-1");
     assert_eq!(
         audited(&["--profile", "other"], &[]),
+        "222222222222 us-east-1"
+    );
+    let elsewhere = [("AWS_REGION", "")];
+    assert_eq!(
+        audited(&["--profile", "other"], &elsewhere),
         "222222222222 eu-west-1"
     );
     assert_eq!(
