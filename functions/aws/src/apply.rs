@@ -18,6 +18,8 @@ use crate::load::{LoadError, load_once};
 pub enum NotApplied {
     /// Throttled, out of order or out of reach: a retry may make it.
     Later(String),
+    /// It carries a recreation's marker: what is missing from it may be about to be put back.
+    Marked(String),
     /// One line for people.
     Failed(String),
 }
@@ -49,10 +51,9 @@ pub async fn apply(aws: &Regional, id: &RepositoryId, action: &Action) -> Result
             ..action.reads()
         };
         let seen = look(aws, id, &reads).await?;
-        // What is missing from it is on record and about to be put back.
         if seen.marker().is_some() {
-            return Err(NotApplied::Later(format!(
-                "{id} carries the tag `{MARKER_TAG}`: it is being recreated. If that is not so, remove the tag"
+            return Err(NotApplied::Marked(format!(
+                "it carries the tag `{MARKER_TAG}`, which says that it is being recreated: where that is not so, remove the tag"
             )));
         }
         if action.is_done(&seen)? {

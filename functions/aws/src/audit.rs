@@ -332,7 +332,7 @@ async fn judge(aws: &Regional, policy: &Policy, one: &Waiting) -> Result<Seen, L
     let _ = aws.turns.take(calls_of_details(reads), None).await;
     let mut repository = details(aws, &id, reads)
         .await
-        .snapshot(aws, described.clone(), around)
+        .snapshot(aws, described.clone(), around, true)
         .await?;
     let mut resolved = policy.for_repository(&id, &repository.tags);
     if let Ok(known) = &resolved {

@@ -19,8 +19,7 @@ use crate::work::{Round, Work};
 const POLICY: &str =
     "version: 1\nmode: enforce\nrules: { mutable-tags: {}, nonconforming-name: {} }\n";
 
-const CANCELED: &str =
-    r#"{"__type":"com.amazonaws.dynamodb.v20120810#TransactionCanceledException"}"#;
+const CANCELED: &str = r#"{"__type":"com.amazonaws.dynamodb.v20120810#TransactionCanceledException","CancellationReasons":[{"Code":"ConditionalCheckFailed"}]}"#;
 const PUBLISHED: &str =
     "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
 

@@ -64,6 +64,7 @@ impl Failure {
                 | "RequestThrottledException"
                 | "KMSInternalException"
                 | "TransactionInProgressException"
+                | "TransactionConflictException"
         );
         if throttled || status >= 500 || status == 429 {
             return Self::Unavailable(format!("{permission}: {code}: {message}"));

@@ -67,15 +67,17 @@ pub(crate) fn calls_of_details(reads: &Reads) -> u32 {
 }
 
 /// Reads a repository, with patience. `young`: it was created a moment ago, so that "no such repository" is not believed at once.
+/// `objects`: whether its recent tags matter, now that it is described; one that conforms may hold very many.
 pub(crate) async fn load(
     aws: &Regional,
     id: &RepositoryId,
     reads: &Reads,
     young: bool,
+    objects: &Objects<'_>,
 ) -> Result<Repository, LoadError> {
     let mut patience = PATIENCE.iter();
     loop {
-        match load_once(aws, id, reads).await {
+        match read_once(aws, id, reads, objects).await {
             Err(LoadError::Gone) if young => match patience.next() {
                 Some(pause) => tokio::time::sleep(*pause).await,
                 None => return Err(LoadError::Gone),
@@ -94,6 +96,17 @@ pub async fn load_once(
     id: &RepositoryId,
     reads: &Reads,
 ) -> Result<Repository, LoadError> {
+    read_once(aws, id, reads, &|_| true).await
+}
+
+pub(crate) type Objects<'p> = dyn Fn(&Repository) -> bool + Sync + 'p;
+
+async fn read_once(
+    aws: &Regional,
+    id: &RepositoryId,
+    reads: &Reads,
+    objects: &Objects<'_>,
+) -> Result<Repository, LoadError> {
     let (described, surroundings, details) = tokio::join!(
         Box::pin(describe(aws, id)),
         Box::pin(surroundings(aws, reads)),
@@ -104,9 +117,9 @@ pub async fn load_once(
         Failure::Unavailable(why) => LoadError::Unavailable(why),
         other => LoadError::Unreadable(other.to_string()),
     })?;
-    details
-        .snapshot(aws, bare(id, &described), &surroundings?)
-        .await
+    let bare = bare(id, &described);
+    let all_tags = objects(&bare);
+    details.snapshot(aws, bare, &surroundings?, all_tags).await
 }
 
 /// What DescribeRepositories alone says.
@@ -230,18 +243,19 @@ pub(crate) async fn details(aws: &Regional, id: &RepositoryId, reads: &Reads) ->
 }
 
 impl Details {
-    /// The snapshot of what was asked for.
+    /// The snapshot of what was asked for. `all_tags`: not only the first page of the recent ones.
     pub(crate) async fn snapshot(
         self,
         aws: &Regional,
         bare: Repository,
         around: &Surroundings,
+        all_tags: bool,
     ) -> Result<Repository, LoadError> {
         let recent = match self.recent {
-            // One page says enough of a repository whose tags can't move. Of others all are looked at before they are
-            // stopped from moving: pages come in no order.
-            Ok(page) if bare.mutability != TagMutability::Immutable => {
-                all_tags(aws, &bare.id, page).await.map_err(Some)
+            // One page says enough of a repository whose tags may not be stopped from moving, or can't move. Of others all are
+            // looked at before: pages come in no order.
+            Ok(page) if all_tags && bare.mutability != TagMutability::Immutable => {
+                all_pages(aws, &bare.id, page).await.map_err(Some)
             }
             Ok(page) => Ok(page.tags),
             Err(why) => Err(why),
@@ -432,7 +446,7 @@ async fn tagged_page(
     })
 }
 
-async fn all_tags(
+async fn all_pages(
     aws: &Regional,
     id: &RepositoryId,
     first: Tagged,

@@ -219,18 +219,17 @@ impl Attempt<'_> {
             to: intent.to.clone(),
         };
         let result = match &how {
-            Finished::Recreated => Some(RepairResult::Done),
-            Finished::FellBack(why) => Some(RepairResult::FellBack(why.clone())),
-            Finished::Superseded => None,
+            Finished::Recreated => RepairResult::Done,
+            Finished::FellBack(why) => RepairResult::FellBack(why.clone()),
+            // The intent is all that is known of what was there: it stays until people were told.
+            Finished::Superseded => return Ok(Step::End(End::Finished(how))),
         };
-        let record = result.map(|result| {
-            self.repairs.with(Repair {
-                action: action.clone(),
-                result,
-                at: self.now,
-                cause: intent.cause.clone(),
-                actor: intent.actor.clone(),
-            })
+        let record = self.repairs.with(Repair {
+            action: action.clone(),
+            result,
+            at: self.now,
+            cause: intent.cause.clone(),
+            actor: intent.actor.clone(),
         });
         // Whoever looks next finds a repair that nobody has been told of, and tells.
         let said = (how == Finished::Recreated).then(|| Said {
@@ -242,7 +241,7 @@ impl Attempt<'_> {
             pending: Some(self.lease.clone()),
         });
         self.state
-            .finish(intent, self.lease, record.as_ref(), said.as_ref(), self.now)
+            .finish(intent, self.lease, Some(&record), said.as_ref(), self.now)
             .await?;
         Ok(Step::End(End::Finished(how)))
     }

@@ -5,6 +5,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 use ecr_warden_core::alert::INVALID_POLICY;
 use ecr_warden_core::recreate::Intent;
@@ -228,13 +231,15 @@ impl State {
             .transact_write_items()
             .set_transact_items(Some(writes))
             .send()
-            .await
-            // The IAM actions of a transaction are those of its parts.
-            .map_err(|error| Failure::of("dynamodb:PutItem", &error));
+            .await;
         match result {
             Ok(_) => Ok(true),
-            Err(failure) if failure.is("TransactionCanceledException") => Ok(false),
-            Err(failure) => Err(failure),
+            Err(error) => match cancelled(&error) {
+                Some(Cancelled::Lost) => Ok(false),
+                Some(Cancelled::Busy(why)) => Err(Failure::Unavailable(why)),
+                // The IAM actions of a transaction are those of its parts.
+                None => Err(Failure::of("dynamodb:PutItem", &error)),
+            },
         }
     }
 
@@ -340,7 +345,10 @@ impl State {
             .send()
             .await
             .map(|_| ())
-            .map_err(|error| Failure::of("dynamodb:DeleteItem", &error))
+            .map_err(|error| match cancelled(&error) {
+                Some(Cancelled::Busy(why)) => Failure::Unavailable(why),
+                _ => Failure::of("dynamodb:DeleteItem", &error),
+            })
     }
 
     fn put_said(
@@ -445,6 +453,39 @@ fn built<E: std::fmt::Display>(
     write.map_err(|error| unreadable(&error.to_string()))
 }
 
+/// Why DynamoDB made nothing of a transaction.
+enum Cancelled {
+    /// A condition did not hold: somebody else was faster.
+    Lost,
+    /// No capacity, or another transaction at the same items: later it may work.
+    Busy(String),
+}
+
+fn cancelled(error: &SdkError<TransactWriteItemsError, HttpResponse>) -> Option<Cancelled> {
+    let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) =
+        error.as_service_error()
+    else {
+        return None;
+    };
+    let codes = || {
+        let reasons = cancelled.cancellation_reasons().iter();
+        reasons.filter_map(|reason| reason.code())
+    };
+    if codes().any(|code| code == "ConditionalCheckFailed") {
+        return Some(Cancelled::Lost);
+    }
+    let busy = |code: &str| {
+        matches!(
+            code,
+            "ThrottlingError" | "ProvisionedThroughputExceeded" | "TransactionConflict"
+        )
+    };
+    let code = codes().find(|code| busy(code))?;
+    Some(Cancelled::Busy(format!(
+        "dynamodb: the transaction was cancelled: {code}"
+    )))
+}
+
 fn won(result: Result<(), Failure>) -> Result<bool, Failure> {
     match result {
         Ok(()) => Ok(true),
@@ -509,4 +550,48 @@ fn read_item(item: &Item, known: &mut Known) -> Result<(), Failure> {
         known.look = serde_json::from_str(body).ok();
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::types::CancellationReason;
+    use aws_sdk_dynamodb::types::error::TransactionCanceledException;
+    use aws_smithy_runtime_api::http::StatusCode;
+    use aws_smithy_types::body::SdkBody;
+
+    use super::*;
+
+    /// Only a condition that did not hold says that somebody else was faster.
+    #[test]
+    fn a_transaction_that_had_no_room_is_tried_again() {
+        let cancelled = |codes: &[&str]| {
+            let reasons = codes
+                .iter()
+                .map(|code| CancellationReason::builder().code(*code).build());
+            let exception = TransactionCanceledException::builder()
+                .set_cancellation_reasons(Some(reasons.collect()))
+                .build();
+            let status = StatusCode::try_from(400).unwrap();
+            cancelled(&SdkError::service_error(
+                TransactWriteItemsError::TransactionCanceledException(exception),
+                HttpResponse::new(status, SdkBody::empty()),
+            ))
+        };
+        for lost in [
+            &["ConditionalCheckFailed", "None"][..],
+            &["ThrottlingError", "ConditionalCheckFailed"],
+        ] {
+            assert!(matches!(cancelled(lost), Some(Cancelled::Lost)), "{lost:?}");
+        }
+        for busy in [
+            "ThrottlingError",
+            "ProvisionedThroughputExceeded",
+            "TransactionConflict",
+        ] {
+            let found = cancelled(&["None", busy]);
+            assert!(matches!(found, Some(Cancelled::Busy(why)) if why.contains(busy)));
+        }
+        assert!(cancelled(&["ItemCollectionSizeLimitExceeded"]).is_none());
+        assert!(cancelled(&[]).is_none());
+    }
 }

@@ -111,7 +111,9 @@ impl<'p> Work<'p> {
             let outcome = self.pipeline.put_off_for_turns(self.occurrence).await?;
             return Ok(Round::Done(outcome, Vec::new()));
         }
-        let first = load(&self.aws, self.id(), &reads, self.occurrence.young);
+        let objects = |described: &Repository| self.policy.reads_after(described).recent_tags;
+        let young = self.occurrence.young;
+        let first = load(&self.aws, self.id(), &reads, young, &objects);
         let (mut loaded, known) = match of_push {
             Some(known) => (first.await, known),
             None => {
@@ -141,11 +143,14 @@ impl<'p> Work<'p> {
                 .as_ref()
                 .map_or_else(|_| reads.clone(), Resolved::reads);
             needed.policy |= known.as_ref().is_ok_and(Known::quarantined);
-            if reads.cover(&needed) {
+            let objects_by_tag = policy
+                .as_ref()
+                .is_ok_and(|policy| policy.reads_after(repository).recent_tags);
+            if reads.cover(&needed) && (objects(repository) || !objects_by_tag) {
                 resolved = Some(policy);
             } else {
                 reads.add(needed);
-                loaded = load(&self.aws, self.id(), &reads, false).await;
+                loaded = load(&self.aws, self.id(), &reads, false, &|_| true).await;
             }
         }
         let empty = Resolved::nothing();
@@ -363,6 +368,7 @@ impl<'p> Work<'p> {
         now: i64,
     ) -> Result<Round, String> {
         let rule = intent.rule.clone();
+        let begun = intent.clone();
         let attempt = Attempt {
             aws: &self.aws,
             state: &self.pipeline.state,
@@ -382,7 +388,21 @@ impl<'p> Work<'p> {
                 tracing::error!(repository = %self.id(), rule, repair_failed = true, why, "recreated with the old encryption");
             }
             End::Finished(Finished::Superseded) => {
-                tracing::warn!(repository = %self.id(), "somebody else created it again; it is left as it is");
+                let before = serde_json::to_string(&begun.before).unwrap_or_default();
+                tracing::error!(repository = %self.id(), rule, before, "somebody else created it again; it is left as it is");
+                let what = format!(
+                    "it is left as it is. It had {}; the log has that in full: put back what is missed",
+                    begun.before.outline()
+                );
+                let detail = "somebody created it again while it was being recreated";
+                self.warn("superseded-recreation", detail, what, known, now)
+                    .await?;
+                // Last: with it goes the record of what was there.
+                let forgotten = self
+                    .pipeline
+                    .state
+                    .finish(&begun, &self.me, None, None, now);
+                forgotten.await.map_err(|failure| failure.to_string())?;
             }
             End::Withdrawn(why) => {
                 self.gave_up = Some(match why {
@@ -403,22 +423,33 @@ impl<'p> Work<'p> {
             End::Interrupted(Interruption::Transient(why)) => return Err(why),
             End::Interrupted(Interruption::Stuck(why)) => {
                 tracing::error!(repository = %self.id(), rule, repair_failed = true, why, "recreation is stuck");
-                let mut plan = Plan::for_people(
-                    "interrupted-recreation",
-                    "a recreation can't be finished",
-                    why.clone(),
-                );
-                for step in &mut plan.steps {
-                    step.finding.severity = Severity::Critical;
-                }
-                let empty = Resolved::nothing();
-                let known = known.ok_or_else(|| why.clone());
-                self.tell(&empty, plan, known.as_ref().map(|known| *known), None, now)
+                let detail = "a recreation can't be finished";
+                self.warn("interrupted-recreation", detail, why.clone(), known, now)
                     .await?;
                 return Err(why);
             }
         }
         Ok(Round::Again)
+    }
+
+    /// Tells people at once what only they can mend of a recreation.
+    async fn warn(
+        &self,
+        rule: &'static str,
+        detail: &str,
+        what: String,
+        known: Option<&Known>,
+        now: i64,
+    ) -> Result<(), String> {
+        let unknown = what.clone();
+        let mut plan = Plan::for_people(rule, detail, what);
+        for step in &mut plan.steps {
+            step.finding.severity = Severity::Critical;
+        }
+        let known = known.ok_or(&unknown);
+        self.tell(&Resolved::nothing(), plan, known, None, now)
+            .await
+            .map(|_| ())
     }
 
     /// Claims what there is to say, makes the repairs at the same time, publishes, and writes down what was told.
@@ -562,10 +593,10 @@ impl<'p> Work<'p> {
                 results.insert(rule.to_owned(), Err(why.to_owned()));
                 continue;
             }
-            let result = match apply(&self.aws, self.id(), action).await {
+            let result = match self.apply(action).await {
                 Ok(()) => Ok(()),
                 Err(NotApplied::Later(why)) => return Err(why),
-                Err(NotApplied::Failed(why)) => {
+                Err(NotApplied::Failed(why) | NotApplied::Marked(why)) => {
                     tracing::error!(repository = %self.id(), rule, repair_failed = true, why, "repair failed");
                     Err(why)
                 }
@@ -573,6 +604,21 @@ impl<'p> Work<'p> {
             results.insert(rule.to_owned(), result);
         }
         Ok(results)
+    }
+
+    /// A marker may be anybody's: a recreation is on record until its own is gone.
+    async fn apply(&self, action: &Action) -> Result<(), NotApplied> {
+        match apply(&self.aws, self.id(), action).await {
+            Err(NotApplied::Marked(why)) => {
+                let known = self.pipeline.state.load(self.id()).await?;
+                if known.intent.is_some() {
+                    return Err(NotApplied::Later(why));
+                }
+                // It may have ended between the two looks.
+                apply(&self.aws, self.id(), action).await
+            }
+            other => other,
+        }
     }
 
     /// A repair that fails as it failed before was told before.

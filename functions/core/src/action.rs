@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::document;
 use crate::quarantine;
 use crate::repository::{
     Encryption, Key, Read, Reads, RegistryScanning, Repository, TagMutability,
@@ -241,7 +242,7 @@ impl Action {
             Self::SetScanOnPush { to, .. } => repository.scan_on_push == *to,
             Self::SetRegistryScanning { to, .. } => repository.scanning.required()? == to,
             Self::SetLifecyclePolicy { to, .. } => {
-                same_document(repository.lifecycle.required()?.as_deref(), to.as_deref())
+                document::same(repository.lifecycle.required()?.as_deref(), to.as_deref())
             }
             Self::SetTags { to, .. } => {
                 let tags = repository.tags.required()?;
@@ -249,7 +250,7 @@ impl Action {
                     .all(|(key, value)| tags.get(key) == value.as_ref())
             }
             Self::SetRepositoryPolicy { to, .. } => {
-                same_document(repository.policy.required()?.as_deref(), to.as_deref())
+                document::same(repository.policy.required()?.as_deref(), to.as_deref())
             }
             Self::Recreate { to, .. } => repository.encryption == as_ecr_answers(to, repository),
         })
@@ -287,17 +288,6 @@ fn as_ecr_answers(asked: &Encryption, repository: &Repository) -> Encryption {
     Encryption {
         kind: asked.kind.clone(),
         kms_key: asked.kms_key.as_ref().map(arn),
-    }
-}
-
-/// ECR may write the same JSON document differently.
-fn same_document(seen: Option<&str>, wanted: Option<&str>) -> bool {
-    let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
-    match (seen, wanted) {
-        (Some(seen), Some(wanted)) => {
-            seen == wanted || (parsed(seen).is_some() && parsed(seen) == parsed(wanted))
-        }
-        (seen, wanted) => seen == wanted,
     }
 }
 

@@ -26,5 +26,6 @@ pub mod state;
 pub mod storage;
 pub mod trigger;
 
+mod document;
 mod repository_policy;
 pub mod text;

@@ -1,7 +1,8 @@
 //! The quarantine: one statement of our own in a repository's policy that refuses pushes, and nothing else.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use crate::document;
 use crate::repository_policy::{LONGEST, statements, with, without, wrong};
 
 /// The statement's name. Nobody else's statements are ever touched.
@@ -15,15 +16,19 @@ const PUSHES: [&str; 4] = [
     "ecr:UploadLayerPart",
 ];
 
-/// Whether a policy holds the statement.
+/// Whether a policy holds the statement, and it refuses all pushes. One of that name that says something else is not ours.
 #[must_use]
 pub fn is_in(policy: &str) -> bool {
     statements(policy).is_ok_and(|all| all.into_iter().any(is_ours))
 }
 
 fn is_ours(statement: &str) -> bool {
-    serde_json::from_str::<Value>(statement)
-        .is_ok_and(|statement| statement.get("Sid").and_then(Value::as_str) == Some(SID))
+    // The name first, because a policy may have thousands of statements.
+    statement.contains(SID) && document::same(Some(statement), Some(&ours().to_string()))
+}
+
+fn ours() -> Value {
+    json!({ "Sid": SID, "Effect": "Deny", "Principal": "*", "Action": PUSHES })
 }
 
 /// The policy with the statement.
@@ -31,12 +36,13 @@ fn is_ours(statement: &str) -> bool {
 /// # Errors
 /// One line: the policy can't be understood, or has no room for it.
 pub fn impose(policy: Option<&str>) -> Result<String, String> {
-    let statement = json!({ "Sid": SID, "Effect": "Deny", "Principal": "*", "Action": PUSHES });
+    let statement = ours();
     let imposed = match policy {
         None => json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string(),
-        Some(policy) => understood(policy)
-            .and_then(|()| with(policy, &statement.to_string()))
-            .map_err(|why| format!("its repository policy can't be understood: {why}"))?,
+        Some(policy) => takes_it(policy).and_then(|()| {
+            with(policy, &statement.to_string())
+                .map_err(|why| format!("its repository policy can't be understood: {why}"))
+        })?,
     };
     if imposed.chars().count() > LONGEST {
         return Err(format!(
@@ -46,10 +52,16 @@ pub fn impose(policy: Option<&str>) -> Result<String, String> {
     Ok(imposed)
 }
 
-fn understood(policy: &str) -> Result<(), String> {
-    for statement in statements(policy)? {
-        serde_json::from_str::<serde_json::Map<String, Value>>(statement)
-            .map_err(|error| wrong(&error))?;
+fn takes_it(policy: &str) -> Result<(), String> {
+    let not_understood = |why| format!("its repository policy can't be understood: {why}");
+    for statement in statements(policy).map_err(not_understood)? {
+        let parsed = serde_json::from_str::<Map<String, Value>>(statement)
+            .map_err(|error| not_understood(wrong(&error)))?;
+        if parsed.get("Sid").is_some_and(|sid| sid == SID) {
+            return Err(format!(
+                "a statement of its repository policy bears the name `{SID}` and says something else: give it another name"
+            ));
+        }
     }
     Ok(())
 }
@@ -78,6 +90,26 @@ mod tests {
         assert!(is_in(&alone));
         assert_eq!(lift(&alone), None);
         assert_eq!(lift(own).as_deref(), Some(own));
+    }
+
+    #[test]
+    fn a_namesake_is_no_quarantine_and_stays() {
+        for namesake in [
+            r#"{"Sid":"EcrWardenQuarantine","Effect":"Deny","Principal":"*","Action":"ecr:BatchDeleteImage"}"#,
+            r#"{"Sid":"EcrWardenQuarantine","Effect":"Deny","Principal":"*","Action":["ecr:CompleteLayerUpload","ecr:InitiateLayerUpload","ecr:PutImage","ecr:UploadLayerPart"],"Condition":{"Bool":{"aws:SecureTransport":"false"}}}"#,
+        ] {
+            let policy = format!(r#"{{"Version":"2012-10-17","Statement":[{namesake}]}}"#);
+            assert!(!is_in(&policy), "{policy}");
+            assert_eq!(lift(&policy).as_ref(), Some(&policy));
+            let why = impose(Some(&policy)).unwrap_err();
+            assert!(why.contains("another name"), "{why}");
+        }
+    }
+
+    #[test]
+    fn it_is_ours_however_ecr_writes_it() {
+        let written = r#"{"Statement":{"Action":["ecr:UploadLayerPart","ecr:PutImage","ecr:InitiateLayerUpload","ecr:CompleteLayerUpload"],"Principal":{"AWS":"*"},"Effect":"Deny","Sid":"EcrWardenQuarantine"}}"#;
+        assert!(is_in(written));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::document;
 use crate::repository::{Encryption, MARKER_TAG, Read, Repository};
 
 /// The write-ahead record, kept in the state table from before the deletion until everything is back.
@@ -176,11 +177,15 @@ fn delete_original(intent: &Intent, progress: Progress, seen: &Repository) -> Re
         return Ok(Next::Withdraw(Withdrawn::HoldsImages));
     }
     let before = &intent.before;
-    seen.policy.required()?;
-    seen.lifecycle.required()?;
-    let unchanged = seen.tags == before.tags
-        && seen.policy == before.policy
-        && seen.lifecycle == before.lifecycle
+    let same = |seen: &Read<Option<String>>, before: &Read<Option<String>>| {
+        let seen = seen.required()?.as_deref();
+        let before = before.known().map(Option::as_deref);
+        Ok::<_, String>(before.is_some_and(|before| document::same(seen, before)))
+    };
+    let same_documents =
+        same(&seen.policy, &before.policy)? && same(&seen.lifecycle, &before.lifecycle)?;
+    let unchanged = same_documents
+        && seen.tags == before.tags
         && seen.mutability == before.mutability
         && seen.scan_on_push == before.scan_on_push;
     Ok(if !unchanged {

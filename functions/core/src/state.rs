@@ -67,15 +67,20 @@ impl Known {
         self.look.as_ref().filter(fresh).filter(|_| quiet)
     }
 
-    /// Whether our last change of the repository policy was a quarantine: then it must be seen whether that still stands.
+    /// Whether a quarantine of ours may still stand in the repository policy: then it must be looked at. One that was begun may
+    /// have been imposed; one is lifted when the lifting was seen.
     #[must_use]
     pub fn quarantined(&self) -> bool {
         let policies = self.changes().filter_map(|repair| match &repair.action {
-            Action::SetRepositoryPolicy { to, .. } => Some((repair.at, to)),
+            Action::SetRepositoryPolicy { to, .. } => {
+                let imposes = to.as_deref().is_some_and(quarantine::is_in);
+                Some((repair.at, imposes)).filter(|_| imposes || repair.result == Result::Done)
+            }
             _ => None,
         });
-        let last = policies.max_by_key(|(at, _)| *at);
-        matches!(last, Some((_, Some(to))) if quarantine::is_in(to))
+        policies
+            .max_by_key(|last| *last)
+            .is_some_and(|(_, imposes)| imposes)
     }
 
     /// Whether a recreation of ours made the repository that was created then, in seconds since the epoch. An attempt is
@@ -162,15 +167,25 @@ impl Repairs {
         }
     }
 
-    /// With one more repair.
+    /// With one more repair. What was tried again and again is kept once, so that it leaves room for what was made.
     #[must_use]
     pub fn with(&self, repair: Repair) -> Self {
         let mut next = self.next();
+        let tried_again = |last: &Repair| {
+            matches!(last.result, Result::Begun | Result::Failed(_)) && last.action == repair.action
+        };
+        if next.history.first().is_some_and(tried_again) {
+            next.history.remove(0);
+        }
         next.history.insert(0, repair);
-        next.history.truncate(MOST_REPAIRS);
         let size = |history: &[Repair]| serde_json::to_string(history).map_or(0, |json| json.len());
-        while next.history.len() > 1 && size(&next.history) > LARGEST_HISTORY {
-            next.history.pop();
+        while next.history.len() > 1
+            && (next.history.len() > MOST_REPAIRS || size(&next.history) > LARGEST_HISTORY)
+        {
+            // The oldest that failed, or the oldest.
+            let failed = |repair: &Repair| matches!(repair.result, Result::Failed(_));
+            let goes = next.history.iter().rposition(failed).filter(|n| *n > 0);
+            next.history.remove(goes.unwrap_or(next.history.len() - 1));
         }
         next
     }

@@ -3,13 +3,14 @@
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use aws_sdk_ecr::types::{EncryptionType, ImageTagMutability};
+use aws_sdk_ecr::types::{EncryptionType, ImageTagMutability, Tag};
+use ecr_warden_core::repository::MARKER_TAG;
 use ecr_warden_tests::local_aws::{REGION, root};
 use ecr_warden_tests::{eventually, oci};
 use serde_json::{Value, json};
 use time::{Date, OffsetDateTime};
 
-use crate::support::{World, call, status};
+use crate::support::{World, arn, call, status};
 
 const MUTABLE_TAGS: &str = "version: 1\nmode: enforce\nrules: { mutable-tags: {} }\n";
 
@@ -97,6 +98,39 @@ async fn a_fight_is_left_to_people() {
     assert_eq!(status(&outcome, "mutable-tags"), Some("fixed"), "{outcome}");
     let nothing = said(&ecr_warden(&world, &["resume", name, "mutable-tags"]), 2);
     assert!(nothing.contains("is not held back"), "{nothing}");
+}
+
+/// The marker says that what is missing is about to be put back. Where nothing is on record, it may be anybody's.
+#[tokio::test]
+async fn a_marker_that_somebody_has_set_hides_nothing() {
+    let world = World::own();
+    world
+        .set_policy(
+            "version: 1\nmode: enforce\nrules:\n  mutable-tags: {}\n  no-lifecycle-policy: { default: { rules: \
+             [{ rulePriority: 1, selection: { tagStatus: untagged, countType: imageCountMoreThan, countNumber: 3 }, \
+             action: { type: expire } }] } }\n",
+        )
+        .await;
+    let mut inbox = world.inbox("marker").await;
+    let name = "shop/marked";
+    world.create(name).await;
+    let ecr = &world.clients.ecr;
+    let tag = Tag::builder().key(MARKER_TAG).value("x").build().unwrap();
+    let tagged = ecr.tag_resource().resource_arn(arn(name)).tags(tag);
+    tagged.send().await.unwrap();
+    let event = call("CreateRepository", name);
+    let outcome = world.invoke(&event).await.unwrap();
+    assert_eq!(status(&outcome, "mutable-tags"), Some("fixed"), "{outcome}");
+    let lifecycle = status(&outcome, "no-lifecycle-policy");
+    assert_eq!(lifecycle, Some("failed"), "{outcome}");
+    let alerts = inbox.alerts_of(name).await.unwrap();
+    let told = serde_json::to_string(&alerts).unwrap();
+    assert!(told.contains("remove the tag"), "{told}");
+    let untagged = ecr.untag_resource().resource_arn(arn(name));
+    untagged.tag_keys(MARKER_TAG).send().await.unwrap();
+    let outcome = world.invoke(&event).await.unwrap();
+    let lifecycle = status(&outcome, "no-lifecycle-policy");
+    assert_eq!(lifecycle, Some("fixed"), "{outcome}");
 }
 
 fn in_days(days: i64) -> Date {

@@ -285,6 +285,44 @@ async fn a_default_is_not_put_into_what_is_half_made() {
     assert!(ignored.contains("by another invocation"), "{slow}");
 }
 
+/// A repository is deleted and its maker dies; then somebody creates another one of that name. That one is left as it is, and people
+/// are told what the first one had, because nothing else knows of it any more.
+#[tokio::test]
+async fn what_somebody_else_creates_is_left_and_what_was_there_is_told() {
+    let world = world().await;
+    let mut inbox = world.inbox("interleavings-superseded").await;
+    let name = "weak/superseded-x";
+    create_with_everything(&world, name).await;
+    let event = call("CreateRepository", name);
+    world.local.proxy.plan(name, |call| {
+        (call.operation == "DeleteRepository").then_some(Fault::Kill)
+    });
+    let killed = world.invoke_message(&world.stack.enforcer, "superseded", &event);
+    killed.await.expect_err("it was killed");
+    world.local.proxy.calm(name);
+    // The local AWS tells repositories apart by the second in which they were created.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    world.create(name).await;
+    let outcome = world.deliver_as("superseded", &event).await.unwrap();
+    let alerts = inbox.alerts_of(name).await.unwrap();
+    let told = alerts
+        .iter()
+        .flat_map(|alert| alert["findings"].as_array().unwrap())
+        .find(|finding| finding["rule"] == "superseded-recreation");
+    let told = told.unwrap_or_else(|| panic!("{alerts:#?}")).to_string();
+    assert!(told.contains("critical"), "{told}");
+    assert!(
+        told.contains("IMMUTABLE, scan on push, a repository policy, a lifecycle policy, tags data=sensitive, team=payments"),
+        "{told}"
+    );
+    // It is a repository like any other: empty, and encrypted with less than is asked.
+    let recreated = status(&outcome, "weak-encryption");
+    assert_eq!(recreated, Some("fixed"), "{outcome}");
+    let found = look(&world, name).await.expect("it is there");
+    assert_eq!(found.tags, [""; 0].map(str::to_owned).into());
+    assert!(!world.state(name).await.contains(&"recreate".to_owned()));
+}
+
 /// Before each step of a recreation somebody changes something: it stands, or the recreation is not made. After the last look,
 /// which is what nothing is promised of, there is only the deletion.
 #[tokio::test]

@@ -313,12 +313,13 @@ impl PublicAccess {
             if !exact {
                 continue;
             }
+            let spans = |value: &str| operator.ends_with("StringLike") && spans_fields(value);
             for (key, values) in keys {
                 let values = strings(values)?;
                 if !values.is_empty()
                     && values
                         .iter()
-                        .all(|value| self.is_trusted_value(key, value, own))
+                        .all(|value| !spans(value) && self.is_trusted_value(key, value, own))
                 {
                     return Ok(true);
                 }
@@ -357,6 +358,12 @@ fn account_of(arn: &str) -> Option<&str> {
     let is_arn = parts.next() == Some("arn");
     let account = parts.nth(3)?;
     (is_arn && is_account(account)).then_some(account)
+}
+
+/// Whether an ARN has a wildcard before its account. Compared as text, it stands for colons, too.
+fn spans_fields(arn: &str) -> bool {
+    let mut fields = arn.split(':');
+    fields.next() == Some("arn") && fields.take(3).any(|field| field.contains(['*', '?']))
 }
 
 /// One string or a list of them.
@@ -444,7 +451,8 @@ mod tests {
             json!({ "StringEquals": { "aws:PrincipalOrgID": "o-abcdefghij" } }),
             json!({ "StringEquals": { "AWS:principalorgid": ["o-abcdefghij"] } }),
             json!({ "StringLike": { "aws:PrincipalAccount": [OWN, "210987654321"] } }),
-            json!({ "ArnLike": { "aws:PrincipalArn": format!("arn:aws:iam::{OWN}:role/*") } }),
+            json!({ "ArnLike": { "aws:PrincipalArn": format!("arn:*:iam::{OWN}:role/*") } }),
+            json!({ "StringLike": { "aws:PrincipalArn": format!("arn:aws:iam::{OWN}:role/*") } }),
             json!({ "ForAnyValue:StringLike": { "aws:PrincipalOrgPaths": "o-abcdefghij/r-ab12/*" } }),
             json!({ "Bool": { "aws:SecureTransport": "true" }, "StringEquals": { "aws:SourceAccount": OWN } }),
         ] {
@@ -457,6 +465,7 @@ mod tests {
             json!({ "StringEquals": { "aws:PrincipalOrgID": "o-other" } }),
             json!({ "StringEquals": { "aws:PrincipalAccount": [OWN, "999999999999"] } }),
             json!({ "ArnLike": { "aws:PrincipalArn": "arn:aws:iam::*:role/x" } }),
+            json!({ "StringLike": { "aws:PrincipalArn": format!("arn:*:*:*:{OWN}:*") } }),
             json!({ "StringEquals": { "aws:SourceVpce": "vpce-1" } }),
             json!({ "StringEquals": { "aws:PrincipalAccount": [] } }),
         ] {

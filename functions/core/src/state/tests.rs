@@ -550,21 +550,61 @@ fn the_record_of_repairs_has_room_for_the_newest() {
 #[test]
 fn a_quarantine_that_was_lifted_is_none() {
     let imposed = quarantine::impose(None).unwrap();
-    let change = |at: i64, from: Option<String>, to: Option<String>| Repair {
-        action: Action::SetRepositoryPolicy { from, to },
-        result: Result::Done,
+    let change = |at: i64, to: Option<&String>, result: Result| Repair {
+        action: Action::SetRepositoryPolicy {
+            from: None,
+            to: to.cloned(),
+        },
+        result,
         at,
         cause: "PutImage".to_owned(),
         actor: None,
     };
     let mut known = Known::default();
     assert!(!known.quarantined());
-    let record = Repairs::default().with(change(NOW, None, Some(imposed.clone())));
-    known.repairs.insert("weak-encryption".to_owned(), record);
-    assert!(known.quarantined());
-    let record = Repairs::default().with(change(NOW + 1, Some(imposed), None));
-    known.repairs.insert("stale-quarantine".to_owned(), record);
-    assert!(!known.quarantined());
+    // It may have been imposed, though its maker did not live to see that.
+    for result in [Result::Done, Result::Begun] {
+        let record = Repairs::default().with(change(NOW, Some(&imposed), result));
+        known.repairs.insert("weak-encryption".to_owned(), record);
+        assert!(known.quarantined());
+    }
+    for (result, stands) in [
+        (Result::Begun, true),
+        (Result::Failed("refused".to_owned()), true),
+        (Result::Done, false),
+    ] {
+        let record = Repairs::default().with(change(NOW + 1, None, result.clone()));
+        known.repairs.insert("stale-quarantine".to_owned(), record);
+        assert_eq!(known.quarantined(), stands, "{result:?}");
+    }
+}
+
+#[test]
+fn what_fails_again_and_again_leaves_room_for_what_was_made() {
+    let repair = |to: &str, result: Result, n: i64| Repair {
+        action: Action::SetRepositoryPolicy {
+            from: Some(to.to_owned()),
+            to: None,
+        },
+        result,
+        at: NOW + n,
+        cause: "PutImage".to_owned(),
+        actor: None,
+    };
+    let failed = || Result::Failed("refused".to_owned());
+    let mut record = Repairs::default().with(repair("made", Result::Done, 0));
+    // The same, and each time something else.
+    for n in 1..50 {
+        record = record.with(repair("same", failed(), n));
+    }
+    assert_eq!(record.history.len(), 2);
+    for n in 50..100 {
+        record = record.with(repair(&n.to_string(), failed(), n));
+    }
+    assert_eq!(record.history.len(), MOST_REPAIRS);
+    assert_eq!(record.history[0].at, NOW + 99);
+    assert_eq!(record.history.last().unwrap().result, Result::Done);
+    assert_eq!(record.version, 100);
 }
 
 #[test]

@@ -1,0 +1,98 @@
+//! Repository and lifecycle policies as ECR gives them out: the same one may be written differently at each reading.
+
+use serde_json::{Map, Value};
+
+/// Whether two policies mean the same. Their lists are sets, whose order ECR does not keep; a list of one is written without
+/// brackets, too; an account in a `Principal` is written by its number or as its root user, and everyone with `AWS` or without.
+#[must_use]
+pub(crate) fn same(one: Option<&str>, other: Option<&str>) -> bool {
+    let parsed = |text: &str| serde_json::from_str::<Value>(text).ok().map(canonical);
+    match (one, other) {
+        (Some(one), Some(other)) => {
+            one == other || parsed(one).is_some_and(|one| parsed(other) == Some(one))
+        }
+        (one, other) => one == other,
+    }
+}
+
+fn canonical(value: Value) -> Value {
+    match value {
+        Value::Array(items) => {
+            let mut items: Vec<Value> = items.into_iter().map(canonical).collect();
+            items.sort_by_cached_key(ToString::to_string);
+            items.dedup();
+            match items.len() {
+                1 => items.remove(0),
+                _ => Value::Array(items),
+            }
+        }
+        Value::Object(fields) => {
+            let mut fields: Map<String, Value> = fields
+                .into_iter()
+                .map(|(key, value)| (key, canonical(value)))
+                .collect();
+            if fields.len() == 1 && fields.get("AWS").is_some_and(|everyone| everyone == "*") {
+                return fields.remove("AWS").unwrap_or_default();
+            }
+            Value::Object(fields)
+        }
+        Value::String(text) => {
+            Value::String(root_account(&text).map_or(text.clone(), str::to_owned))
+        }
+        other => other,
+    }
+}
+
+/// The account whose root user an ARN names.
+fn root_account(arn: &str) -> Option<&str> {
+    let (partition, rest) = arn.strip_prefix("arn:")?.split_once(":iam::")?;
+    let account = rest.strip_suffix(":root")?;
+    let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+    (partition.starts_with("aws") && is_account).then_some(account)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(principals: &str, actions: &str, more: &str) -> String {
+        format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":{{"AWS":{principals}}},"Action":{actions}}}{more}]}}"#
+        )
+    }
+
+    #[test]
+    fn the_order_of_lists_and_the_form_of_an_account_say_nothing() {
+        let one = policy(
+            r#"["arn:aws:iam::111111111111:root","arn:aws:iam::222222222222:role/a"]"#,
+            r#"["ecr:GetDownloadUrlForLayer","ecr:BatchGetImage"]"#,
+            r#",{"Sid":"x","Effect":"Deny","Principal":"*","Action":"ecr:PutImage"}"#,
+        );
+        let other = r#"{"Statement":[{"Effect":"Deny","Sid":"x","Principal":"*","Action":["ecr:PutImage"]},
+            {"Action":["ecr:BatchGetImage","ecr:GetDownloadUrlForLayer"],"Effect":"Allow",
+             "Principal":{"AWS":["arn:aws:iam::222222222222:role/a","111111111111"]}}],"Version":"2012-10-17"}"#;
+        assert!(same(Some(&one), Some(other)));
+        assert!(same(None, None) && !same(Some(&one), None));
+    }
+
+    #[test]
+    fn what_means_something_else_is_not_the_same() {
+        let one = policy(r#""111111111111""#, r#""ecr:BatchGetImage""#, "");
+        for other in [
+            policy(r#""222222222222""#, r#""ecr:BatchGetImage""#, ""),
+            policy(
+                r#""arn:aws:iam::111111111111:role/root""#,
+                r#""ecr:BatchGetImage""#,
+                "",
+            ),
+            policy(r#"["111111111111","*"]"#, r#""ecr:BatchGetImage""#, ""),
+            policy(r#""111111111111""#, r#""ecr:*""#, ""),
+            policy(r#""111111111111""#, r#""ecr:BatchGetImage""#, ",{}"),
+            "nonsense".to_owned(),
+        ] {
+            assert!(!same(Some(&one), Some(&other)), "{other}");
+        }
+        assert!(same(Some("nonsense"), Some("nonsense")));
+        assert!(!same(Some("nonsense"), Some("other nonsense")));
+    }
+}
