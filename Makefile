@@ -87,7 +87,7 @@ faults: package ## Every fault at every call, then 10,000 seeded schedules: some
 burst: package ## 10,000 events at once, ECR throttling (EVENTS=)
 	EVENTS=$(or $(EVENTS),10000) cargo test --package ecr-warden-tests --test e2e -- burst::a_burst --nocapture | grep -v '^{'
 
-bench: package ## Measure cold starts, sizes and audits
+bench: package ## Measure cold starts, sizes, events and audits
 	@for package in empty cli bench; do cargo build --quiet --release --package "ecr-warden-$$package"; done
 	@target/release/bench cold-start
 	@echo

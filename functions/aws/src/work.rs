@@ -13,7 +13,7 @@ use ecr_warden_core::policy::{Policy, Resolved};
 use ecr_warden_core::recreate::{Finished, Intent, Withdrawn};
 use ecr_warden_core::repository::{Repository, RepositoryId};
 use ecr_warden_core::rules::{Subject, entry};
-use ecr_warden_core::state::{Claim, Context, Known, Lease, Look, claims, is_news};
+use ecr_warden_core::state::{Claim, Context, Known, Lease, Look, claims, held_by_others, is_news};
 use futures_util::future::join_all;
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
@@ -318,15 +318,19 @@ impl<'p> Work<'p> {
         Some(settle.saturating_sub(age.max(0))).filter(|left| *left > 0)
     }
 
-    async fn put_off(&self, seconds: i64) -> Result<Round, String> {
-        // A sweep has no event: the repository's own event, or the next sweep, looks at it.
-        if let (Some(revisits), false) = (&self.pipeline.revisits, self.occurrence.event.is_null())
-        {
-            revisits
+    /// A sweep has no event: the repository's own event, or the next sweep, looks at it.
+    async fn come_back_in(&self, seconds: i64) -> Result<(), String> {
+        match &self.pipeline.revisits {
+            Some(revisits) if !self.occurrence.event.is_null() => revisits
                 .send(&self.occurrence.event, seconds)
                 .await
-                .map_err(|failure| format!("it could not be put off: {failure}"))?;
+                .map_err(|failure| format!("it could not be put off: {failure}")),
+            _ => Ok(()),
         }
+    }
+
+    async fn put_off(&self, seconds: i64) -> Result<Round, String> {
+        self.come_back_in(seconds).await?;
         Ok(self.ignored(format!(
             "it is new and may settle: it is looked at again in {seconds} seconds"
         )))
@@ -466,6 +470,9 @@ impl<'p> Work<'p> {
         let recorded = known.is_ok();
         let known = known.unwrap_or(&nothing);
         let mut all = claims(known, &plan, &context);
+        if let Some(until) = held_by_others(known, &plan, &all) {
+            self.come_back_in(until.saturating_sub(now)).await?;
+        }
         let (claimed, results) = tokio::join!(
             async {
                 if recorded && !all.is_empty() {

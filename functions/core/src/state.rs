@@ -388,6 +388,20 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
     claims
 }
 
+/// Until when somebody else holds a repair that is planned here, too; `None`: nobody does. What they have repaired may have been
+/// set back since, so it is to be looked at again then.
+#[must_use]
+pub fn held_by_others(known: &Known, plan: &Plan, claims: &[Claim]) -> Option<i64> {
+    let repairs = plan
+        .steps
+        .iter()
+        .filter(|step| matches!(step.decision, Decision::Repair(_)));
+    let rules = repairs.map(|step| step.finding.rule);
+    let theirs = rules.filter(|rule| !claims.iter().any(|claim| claim.rule == *rule));
+    let leases = theirs.filter_map(|rule| known.said.get(rule)?.pending.as_ref());
+    leases.map(|lease| lease.until).max()
+}
+
 fn is_of_a_push(rule: &str) -> bool {
     entry(rule).is_some_and(|entry| entry.meta.subject == Subject::Push)
 }

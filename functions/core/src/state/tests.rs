@@ -666,3 +666,21 @@ fn a_look_vouches_for_a_while_for_the_same_policy_and_while_nothing_is_open() {
     assert_eq!(said("blocked-push").vouches(7, NOW), Some(&look));
     assert_eq!(said(RULE).vouches(7, NOW), None);
 }
+
+#[test]
+fn what_somebody_else_repairs_is_looked_at_again_when_they_are_done() {
+    let (them, me) = (lease("them"), lease("me"));
+    let plan = found("d", repair());
+    let mut table = Table::default();
+    table.invocation(&plan, &context(&them, NOW), Ends::Dies);
+    let mine = claims(&table.known, &plan, &context(&me, NOW + 1));
+    assert_eq!(mine, []);
+    let until = Some(them.until);
+    assert_eq!(held_by_others(&table.known, &plan, &mine), until);
+    // When they are late, it is mine.
+    let mine = claims(&table.known, &plan, &context(&me, them.until + 1));
+    assert_eq!(held_by_others(&table.known, &plan, &mine), None);
+    // What people are told of can't be set back meanwhile.
+    let plan = found("d", people("w"));
+    assert_eq!(held_by_others(&table.known, &plan, &[]), None);
+}
