@@ -35,7 +35,7 @@ const SORT: &str = "ecr";
 /// A call that nobody took a turn for in advance waits so long for one; then the SDK backs off, as if ECR had throttled it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// The state table gets so long to answer.
-const ANSWER: Duration = Duration::from_secs(2);
+const ANSWER: Duration = Duration::from_secs(3);
 /// Turns that were taken in advance are used at once or not at all.
 const KEPT: Duration = Duration::from_secs(2);
 /// So often others may be faster.

@@ -7,7 +7,7 @@ use time::format_description::well_known::Rfc3339;
 pub(crate) const LONGEST: usize = 2048;
 
 /// Cuts at a character boundary and drops control characters, line breaks included: outside text is always one line.
-pub(crate) fn one_line(text: &str, longest: usize) -> String {
+pub fn one_line(text: &str, longest: usize) -> String {
     let mut line: String = text
         .chars()
         .map(|c| if in_line(c) { c } else { ' ' })

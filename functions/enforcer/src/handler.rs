@@ -5,12 +5,16 @@ use std::time::{Duration, SystemTime};
 use ecr_warden_aws::{Occurrence, Pipeline, TryAgain, environment};
 use ecr_warden_core::metrics;
 use ecr_warden_core::outcome::Outcome;
+use ecr_warden_core::text::one_line;
 use ecr_warden_core::trigger::{Cause, Decoded, decode, message};
 use lambda_runtime::{Error, LambdaEvent, tracing};
 use serde_json::Value;
 
 /// The policy that this function is built with.
 const BUNDLED_POLICY: &str = include_str!("../../../infra/policy.yaml");
+
+/// As much of an event that can't be understood as the log shows, in characters.
+const LONGEST_SHOWN: usize = 8000;
 
 /// What is left of an invocation's time for saying that it ran out.
 const RESERVE: Duration = Duration::from_millis(1500);
@@ -51,9 +55,11 @@ impl Enforcer {
                 return Ok(outcome);
             }
             Decoded::Unreadable(why) => {
+                let shown = one_line(&event.to_string(), LONGEST_SHOWN);
                 tracing::error!(
                     unreadable_event = true,
                     why,
+                    event = shown,
                     "the event can't be understood"
                 );
                 let reason = format!("the event can't be understood: {why}");

@@ -61,7 +61,7 @@ what it was.",
   require:
     team: {}
     data: { allowed: [public, internal, secret], default: internal }"#,
-        controls: &["AWS Security Hub ECR.4", "AWS Config ECR_REPOSITORY_TAGGED"],
+        controls: &["AWS Config ECR_REPOSITORY_TAGGED"],
     };
 }
 
