@@ -87,7 +87,7 @@ faults: package ## Every fault at every call, then 10,000 seeded schedules: some
 burst: package ## 10,000 events at once, ECR throttling (EVENTS=)
 	EVENTS=$(or $(EVENTS),10000) cargo test --package ecr-warden-tests --test e2e -- burst::a_burst --nocapture | grep -v '^{'
 
-bench: package ## Measure cold starts, sizes, events and audits
+bench: package ## Measure cold starts, sizes, events and audits, and others where make bench-peers has installed them
 	@for package in empty cli bench; do cargo build --quiet --release --package "ecr-warden-$$package"; done
 	@target/release/bench cold-start
 	@echo
@@ -96,6 +96,7 @@ bench: package ## Measure cold starts, sizes, events and audits
 	@target/release/bench instructions
 	@echo
 	@target/release/bench audit
+	@if ls .venv-peers/*/ready >/dev/null 2>&1; then echo; target/release/bench peers; fi
 
 bench-peers: package $(PEERS:%=.venv-peers/%/ready) ## The same audit and event by Cloud Custodian, Prowler and a script
 	@for package in cli bench; do cargo build --quiet --release --package "ecr-warden-$$package"; done
