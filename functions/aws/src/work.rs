@@ -36,6 +36,9 @@ const CLAIM_PAUSE: Duration = Duration::from_millis(200);
 /// How long an event waits for its turn with ECR. Less than a call that is made on the way: what was begun goes first.
 const TURN: Duration = Duration::from_secs(3);
 
+/// ECR shows what was changed within this time.
+const SHOWN_WITHIN: Duration = Duration::from_secs(2);
+
 /// Why a repository is ignored that is not there.
 pub(crate) const GONE: &str = "the repository is gone";
 
@@ -399,7 +402,7 @@ impl<'p> Work<'p> {
                     begun.before.outline()
                 );
                 let detail = "somebody created it again while it was being recreated";
-                self.warn("superseded-recreation", detail, what, known, now)
+                self.announce(&critical("superseded-recreation", detail, what), now)
                     .await?;
                 // Last: with it goes the record of what was there.
                 let forgotten = self
@@ -428,7 +431,9 @@ impl<'p> Work<'p> {
             End::Interrupted(Interruption::Stuck(why)) => {
                 tracing::error!(repository = %self.id(), rule, repair_failed = true, why, "recreation is stuck");
                 let detail = "a recreation can't be finished";
-                self.warn("interrupted-recreation", detail, why.clone(), known, now)
+                let plan = critical("interrupted-recreation", detail, why.clone());
+                let known = known.ok_or(&why);
+                self.tell(&Resolved::nothing(), plan, known, None, now)
                     .await?;
                 return Err(why);
             }
@@ -436,24 +441,28 @@ impl<'p> Work<'p> {
         Ok(Round::Again)
     }
 
-    /// Tells people at once what only they can mend of a recreation.
-    async fn warn(
-        &self,
-        rule: &'static str,
-        detail: &str,
-        what: String,
-        known: Option<&Known>,
-        now: i64,
-    ) -> Result<(), String> {
-        let unknown = what.clone();
-        let mut plan = Plan::for_people(rule, detail, what);
-        for step in &mut plan.steps {
-            step.finding.severity = Severity::Critical;
+    /// Tells it at once, also in a sweep, and remembers nothing of it: it happens once, and is never seen again.
+    async fn announce(&self, plan: &Plan, now: i64) -> Result<(), String> {
+        let (policy, nothing) = (Resolved::nothing(), Known::default());
+        let all = claims(&nothing, plan, &self.context(None, now));
+        let results = Results::new();
+        let verdicts = verdicts(&policy, self.id(), plan, &nothing, &all, &results, now);
+        // What this invocation tells later is another alert.
+        let id = format!("{}/recreation", self.occurrence.request_id);
+        self.publish(&id, &verdicts).await
+    }
+
+    async fn publish(&self, id: &str, verdicts: &[Verdict]) -> Result<(), String> {
+        let occasion = Occasion {
+            id,
+            cause: &self.occurrence.cause,
+            actor: self.occurrence.actor.as_deref(),
+            occurred_at: &self.occurrence.occurred_at,
+        };
+        match Alert::of(self.id(), &occasion, verdicts) {
+            Some(alert) => self.pipeline.publish(&alert).await,
+            None => Ok(()),
         }
-        let known = known.ok_or(&unknown);
-        self.tell(&Resolved::nothing(), plan, known, None, now)
-            .await
-            .map(|_| ())
     }
 
     /// Claims what there is to say, makes the repairs at the same time, publishes, and writes down what was told.
@@ -470,9 +479,7 @@ impl<'p> Work<'p> {
         let recorded = known.is_ok();
         let known = known.unwrap_or(&nothing);
         let mut all = claims(known, &plan, &context);
-        if let Some(until) = held_by_others(known, &plan, &all) {
-            self.come_back_in(until.saturating_sub(now)).await?;
-        }
+        let held_by_others = held_by_others(known, &plan, &all);
         let (claimed, results) = tokio::join!(
             async {
                 if recorded && !all.is_empty() {
@@ -521,16 +528,11 @@ impl<'p> Work<'p> {
             quietly.lock().await.push(news);
             return Ok(round);
         }
-        let occasion = Occasion {
-            id: &self.occurrence.request_id,
-            cause: &self.occurrence.cause,
-            actor: self.occurrence.actor.as_deref(),
-            occurred_at: &self.occurrence.occurred_at,
-        };
-        if let Some(alert) = Alert::of(self.id(), &occasion, &verdicts) {
-            self.pipeline.publish(&alert).await?;
-        }
+        self.publish(&self.occurrence.request_id, &verdicts).await?;
         self.pipeline.settle_news(&news).await;
+        if let Some(until) = held_by_others {
+            self.come_back_in(until.saturating_sub(now)).await?;
+        }
         Ok(round)
     }
 
@@ -621,7 +623,8 @@ impl<'p> Work<'p> {
                 if known.intent.is_some() {
                     return Err(NotApplied::Later(why));
                 }
-                // It may have ended between the two looks.
+                // It may have ended a moment ago.
+                tokio::time::sleep(SHOWN_WITHIN).await;
                 apply(&self.aws, self.id(), action).await
             }
             other => other,
@@ -636,4 +639,12 @@ impl<'p> Work<'p> {
             }
         }
     }
+}
+
+fn critical(rule: &'static str, detail: &str, what: String) -> Plan {
+    let mut plan = Plan::for_people(rule, detail, what);
+    for step in &mut plan.steps {
+        step.finding.severity = Severity::Critical;
+    }
+    plan
 }

@@ -55,7 +55,7 @@ pub fn imported(finding: &AuditFinding, now: &str) -> Option<Value> {
     if recommendation.is_empty() {
         "See the description.".clone_into(&mut recommendation);
     }
-    // Each import replaces the last one's times, and what stands for long must not look new.
+    // Each import replaces the last one's times, and what stands for long must not look new. On record it is for 90 days.
     let first_seen = finding.since.and_then(rfc3339);
     let first_seen = first_seen.as_deref().unwrap_or(now);
     Some(json!({

@@ -1,12 +1,17 @@
 //! Repository and lifecycle policies as ECR gives them out: the same one may be written differently at each reading.
 
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+use serde_json::Value;
 
 /// Whether two policies mean the same. Their lists are sets, whose order ECR does not keep; a list of one is written without
 /// brackets, too; an account in a `Principal` is written by its number or as its root user, and everyone with `AWS` or without.
 #[must_use]
 pub(crate) fn same(one: Option<&str>, other: Option<&str>) -> bool {
-    let parsed = |text: &str| serde_json::from_str::<Value>(text).ok().map(canonical);
+    let parsed = |text: &str| {
+        let value = serde_json::from_str(text).ok()?;
+        Some(canonical(value, false))
+    };
     match (one, other) {
         (Some(one), Some(other)) => {
             one == other || parsed(one).is_some_and(|one| parsed(other) == Some(one))
@@ -15,10 +20,12 @@ pub(crate) fn same(one: Option<&str>, other: Option<&str>) -> bool {
     }
 }
 
-fn canonical(value: Value) -> Value {
+/// `of_principal`: the value says who, and not what or when.
+fn canonical(value: Value, of_principal: bool) -> Value {
     match value {
         Value::Array(items) => {
-            let mut items: Vec<Value> = items.into_iter().map(canonical).collect();
+            let items = items.into_iter().map(|item| canonical(item, of_principal));
+            let mut items: Vec<Value> = items.collect();
             items.sort_by_cached_key(ToString::to_string);
             items.dedup();
             match items.len() {
@@ -27,16 +34,22 @@ fn canonical(value: Value) -> Value {
             }
         }
         Value::Object(fields) => {
-            let mut fields: Map<String, Value> = fields
+            // In one order, whatever serde_json's own is.
+            let mut sorted: BTreeMap<String, Value> = fields
                 .into_iter()
-                .map(|(key, value)| (key, canonical(value)))
+                .map(|(key, value)| {
+                    let names = matches!(key.as_str(), "Principal" | "NotPrincipal");
+                    let value = canonical(value, of_principal || names);
+                    (key, value)
+                })
                 .collect();
-            if fields.len() == 1 && fields.get("AWS").is_some_and(|everyone| everyone == "*") {
-                return fields.remove("AWS").unwrap_or_default();
+            let everyone = |value: &Value| value == "*";
+            if of_principal && sorted.len() == 1 && sorted.get("AWS").is_some_and(everyone) {
+                return sorted.remove("AWS").unwrap_or_default();
             }
-            Value::Object(fields)
+            Value::Object(sorted.into_iter().collect())
         }
-        Value::String(text) => {
+        Value::String(text) if of_principal => {
             Value::String(root_account(&text).map_or(text.clone(), str::to_owned))
         }
         other => other,
@@ -76,6 +89,13 @@ mod tests {
     }
 
     #[test]
+    fn statements_are_sorted_by_what_they_say_and_not_by_how_it_is_written() {
+        let one = r#"{"Statement":[{"Sid":"a","Action":"x"},{"Action":"y","Sid":"b"}]}"#;
+        let other = r#"{"Statement":[{"Sid":"b","Action":"y"},{"Action":"x","Sid":"a"}]}"#;
+        assert!(same(Some(one), Some(other)));
+    }
+
+    #[test]
     fn what_means_something_else_is_not_the_same() {
         let one = policy(r#""111111111111""#, r#""ecr:BatchGetImage""#, "");
         for other in [
@@ -88,10 +108,19 @@ mod tests {
             policy(r#"["111111111111","*"]"#, r#""ecr:BatchGetImage""#, ""),
             policy(r#""111111111111""#, r#""ecr:*""#, ""),
             policy(r#""111111111111""#, r#""ecr:BatchGetImage""#, ",{}"),
+            policy(r#"{"x":"y"}"#, r#""ecr:BatchGetImage""#, ""),
             "nonsense".to_owned(),
         ] {
             assert!(!same(Some(&one), Some(&other)), "{other}");
         }
+        let on_condition = |account: &str| {
+            format!(r#"{{"Condition":{{"StringLike":{{"aws:PrincipalArn":"{account}"}}}}}}"#)
+        };
+        let (number, root) = (
+            on_condition("111111111111"),
+            on_condition("arn:aws:iam::111111111111:root"),
+        );
+        assert!(!same(Some(&number), Some(&root)));
         assert!(same(Some("nonsense"), Some("nonsense")));
         assert!(!same(Some("nonsense"), Some("other nonsense")));
     }

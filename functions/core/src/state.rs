@@ -73,14 +73,13 @@ impl Known {
     pub fn quarantined(&self) -> bool {
         let policies = self.changes().filter_map(|repair| match &repair.action {
             Action::SetRepositoryPolicy { to, .. } => {
-                let imposes = to.as_deref().is_some_and(quarantine::is_in);
-                Some((repair.at, imposes)).filter(|_| imposes || repair.result == Result::Done)
+                let lifted = !to.as_deref().is_some_and(quarantine::is_in);
+                Some((repair.at, lifted)).filter(|_| !lifted || repair.result == Result::Done)
             }
             _ => None,
         });
-        policies
-            .max_by_key(|last| *last)
-            .is_some_and(|(_, imposes)| imposes)
+        // Of one second, the lifting is the last.
+        policies.max().is_some_and(|(_, lifted)| !lifted)
     }
 
     /// Whether a recreation of ours made the repository that was created then, in seconds since the epoch. An attempt is

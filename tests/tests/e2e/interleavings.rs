@@ -310,6 +310,8 @@ async fn what_somebody_else_creates_is_left_and_what_was_there_is_told() {
         .flat_map(|alert| alert["findings"].as_array().unwrap())
         .find(|finding| finding["rule"] == "superseded-recreation");
     let told = told.unwrap_or_else(|| panic!("{alerts:#?}")).to_string();
+    let all = serde_json::to_string(&alerts).unwrap();
+    assert!(!all.contains("resolved"), "nothing was put back: {all}");
     assert!(told.contains("critical"), "{told}");
     assert!(
         told.contains("IMMUTABLE, scan on push, a repository policy, a lifecycle policy, tags data=sensitive, team=payments"),
