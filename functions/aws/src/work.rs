@@ -149,7 +149,7 @@ impl<'p> Work<'p> {
             let objects_by_tag = policy
                 .as_ref()
                 .is_ok_and(|policy| policy.reads_after(repository).recent_tags);
-            if reads.cover(&needed) && (objects(repository) || !objects_by_tag) {
+            if reads.cover(&needed) && (!objects_by_tag || objects(repository)) {
                 resolved = Some(policy);
             } else {
                 reads.add(needed);
@@ -399,7 +399,7 @@ impl<'p> Work<'p> {
                 tracing::error!(repository = %self.id(), rule, before, "somebody else created it again; it is left as it is");
                 let what = format!(
                     "it is left as it is. It had {}; the log has that in full: put back what is missed",
-                    begun.before.outline()
+                    begun.outline()
                 );
                 let detail = "somebody created it again while it was being recreated";
                 self.announce(&critical("superseded-recreation", detail, what), now)

@@ -294,7 +294,7 @@ fn as_ecr_answers(asked: &Encryption, repository: &Repository) -> Encryption {
 /// As much of a policy document as a message shows.
 const POLICY_SHOWN: usize = 1000;
 
-fn scan(on_push: bool) -> String {
+pub(crate) fn scan(on_push: bool) -> String {
     if on_push {
         "scan on push"
     } else {

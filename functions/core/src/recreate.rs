@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::action::scan;
 use crate::document;
 use crate::repository::{Encryption, MARKER_TAG, Read, Repository};
 
@@ -38,6 +39,30 @@ impl Intent {
             Some(_) => &self.before.encryption,
             None => &self.to,
         }
+    }
+
+    /// What was there before, in one line for people, documents by their presence.
+    #[must_use]
+    pub fn outline(&self) -> String {
+        let before = &self.before;
+        let tags = before.tags.known().into_iter().flatten();
+        let tags: Vec<String> = tags.map(|(key, value)| format!("{key}={value}")).collect();
+        let has = |document: &Read<Option<String>>| match document.known() {
+            Some(Some(_)) => "a",
+            _ => "no",
+        };
+        format!(
+            "{}, {}, {} repository policy, {} lifecycle policy, tags {}",
+            before.mutability,
+            scan(before.scan_on_push),
+            has(&before.policy),
+            has(&before.lifecycle),
+            if tags.is_empty() {
+                "none".to_owned()
+            } else {
+                tags.join(", ")
+            },
+        )
     }
 }
 

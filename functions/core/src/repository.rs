@@ -313,34 +313,6 @@ impl Repository {
             .map(String::as_str)
     }
 
-    /// Its settings in one line for people, documents by their presence.
-    #[must_use]
-    pub fn outline(&self) -> String {
-        let tags = self.tags.known().into_iter().flatten();
-        let tags = tags.map(|(key, value)| format!("{key}={value}"));
-        let has = |document: &Read<Option<String>>| {
-            if document.known().is_some_and(Option::is_some) {
-                "a"
-            } else {
-                "no"
-            }
-        };
-        format!(
-            "{}, {}, {} repository policy, {} lifecycle policy, tags {}",
-            self.mutability,
-            if self.scan_on_push {
-                "scan on push"
-            } else {
-                "no scan on push"
-            },
-            has(&self.policy),
-            has(&self.lifecycle),
-            Some(tags.collect::<Vec<_>>().join(", "))
-                .filter(|tags| !tags.is_empty())
-                .unwrap_or_else(|| "none".to_owned())
-        )
-    }
-
     /// The value of the marker tag: this repository was made by the recreation of that id.
     #[must_use]
     pub fn marker(&self) -> Option<&str> {
