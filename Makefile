@@ -50,7 +50,9 @@ CARGO_HOME_DIR := $(or $(CARGO_HOME),$(HOME)/.cargo)
 REMAP := --remap-path-prefix=$(CURDIR)=/ecr-warden\x1f--remap-path-prefix=$(CARGO_HOME_DIR)=/cargo
 
 CARGO_DENY := 0.20.2
-FUZZ ?= event
+CARGO_FUZZ := 0.13.2
+FUZZ ?= event policy repository-policy alert report
+MINUTES ?= 5
 
 .PHONY: help demo test check deny fuzz faults burst bench bench-peers package reproducible deploy audit clean
 
@@ -75,10 +77,14 @@ deny: target/tools/bin/cargo-deny ## Licences, sources and versions of what is b
 	@target/tools/bin/cargo-deny --all-features --locked check advisories || { status=$$?; \
 	    echo "advisories: see above. Where the database could not be fetched, NOTHING was checked for known vulnerabilities" >&2; exit $$status; }
 
-fuzz: ## Go on with hostile input until it breaks (FUZZ=event|policy|repository-policy|alert|report; nightly, cargo-fuzz)
-	@mkdir -p fuzz/corpus/$(FUZZ)
-	cargo +nightly fuzz run $(FUZZ) fuzz/corpus/$(FUZZ) \
-	    $(if $(filter event,$(FUZZ)),events,functions/core/tests/hostile/seeds/$(FUZZ)) -- -timeout=5 -rss_limit_mb=1024
+fuzz: target/tools/bin/cargo-fuzz ## Hostile input by libFuzzer, MINUTES=5 each (FUZZ=event|policy|repository-policy|alert|report; needs Rust's nightly)
+	@for target in $(FUZZ); do \
+	    mkdir -p fuzz/corpus/$$target; \
+	    seeds=functions/core/tests/hostile/seeds/$$target; [[ $$target != event ]] || seeds=events; \
+	    echo "fuzzing $$target for $(MINUTES) minutes"; \
+	    PATH="$(CURDIR)/target/tools/bin:$$PATH" cargo +nightly fuzz run $$target fuzz/corpus/$$target $$seeds \
+	        -- -max_total_time=$$(($(MINUTES) * 60)) -timeout=5 -rss_limit_mb=1024; \
+	done
 
 faults: package ## Every fault at every call, then 10,000 seeded schedules: some hours (SEEDS=, FIRST_SEED=)
 	EVERY_FAULT=1 cargo test --package ecr-warden-tests --test e2e -- crash::
@@ -136,10 +142,12 @@ $(ZIPS) &: $(SOURCES) $(VARIANT_FILE) $(VENV)/ready
 $(BOMS) &: Cargo.toml Cargo.lock $(wildcard functions/*/Cargo.toml) scripts/bom $(VARIANT_FILE) $(VENV)/ready
 	@$(VENV)/bin/python scripts/bom "$(if $(ARCH),$(RUST_ARCH)-unknown-linux-gnu)" $(FUNCTIONS)
 
-# Kept apart from whatever cargo-deny the machine has. It takes some minutes, once.
-target/tools/bin/cargo-deny: Makefile
-	@target/tools/bin/cargo-deny --version 2>/dev/null | grep --quiet --line-regexp 'cargo-deny $(CARGO_DENY)' || \
-	    cargo install --quiet --locked --root target/tools --version $(CARGO_DENY) cargo-deny
+# Kept apart from whatever the machine has. Each takes some minutes, once.
+target/tools/bin/cargo-deny: VERSION := $(CARGO_DENY)
+target/tools/bin/cargo-fuzz: VERSION := $(CARGO_FUZZ)
+target/tools/bin/cargo-%: Makefile
+	@$@ --version 2>/dev/null | grep --quiet --line-regexp 'cargo-$* $(VERSION)' || \
+	    cargo install --quiet --locked --root target/tools --version $(VERSION) cargo-$*
 	@touch $@
 
 ifneq ($(shell cat $(VARIANT_FILE) 2>/dev/null),$(VARIANT))

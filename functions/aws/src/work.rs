@@ -447,14 +447,12 @@ impl<'p> Work<'p> {
         let all = claims(&nothing, plan, &self.context(None, now));
         let results = Results::new();
         let verdicts = verdicts(&policy, self.id(), plan, &nothing, &all, &results, now);
-        // What this invocation tells later is another alert.
-        let id = format!("{}/recreation", self.occurrence.request_id);
-        self.publish(&id, &verdicts).await
+        self.publish(&verdicts).await
     }
 
-    async fn publish(&self, id: &str, verdicts: &[Verdict]) -> Result<(), String> {
+    async fn publish(&self, verdicts: &[Verdict]) -> Result<(), String> {
         let occasion = Occasion {
-            id,
+            id: &self.occurrence.request_id,
             cause: &self.occurrence.cause,
             actor: self.occurrence.actor.as_deref(),
             occurred_at: &self.occurrence.occurred_at,
@@ -528,7 +526,7 @@ impl<'p> Work<'p> {
             quietly.lock().await.push(news);
             return Ok(round);
         }
-        self.publish(&self.occurrence.request_id, &verdicts).await?;
+        self.publish(&verdicts).await?;
         self.pipeline.settle_news(&news).await;
         if let Some(until) = held_by_others {
             self.come_back_in(until.saturating_sub(now)).await?;

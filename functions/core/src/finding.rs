@@ -72,7 +72,7 @@ pub struct Finding {
 }
 
 /// What became of a finding, as `ecr-warden.outcome/1` says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Seen to be mended.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{Alert, AlertAction, AlertFinding, Occasion, SHORTER, finding, weight, worst};
+use super::{Alert, AlertAction, AlertFinding, Occasion, SHORTER, essence, finding, weight, worst};
 use crate::finding::{Severity, Status};
 use crate::outcome::Verdict;
 use crate::repository::{RepositoryId, partition};
@@ -84,7 +84,7 @@ impl Alert {
         let [longest, ..] = SHORTER;
         let alert = Self {
             schema: "ecr-warden.alert/1",
-            id: occasion.id.to_owned(),
+            id: occasion.told(news.iter().map(|(id, verdict)| (id, essence(verdict)))),
             account: account.to_owned(),
             region: region.to_owned(),
             repository: format!(

@@ -5,6 +5,7 @@ mod digest;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::Serialize;
 
@@ -49,7 +50,7 @@ pub enum Attribute {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Alert {
     schema: &'static str,
-    /// The same for a retry of the same event, so that a receiver can tell a repetition.
+    /// The same where the same event tells the same again, and only there: a receiver that drops repetitions loses nothing.
     pub id: String,
     pub account: String,
     pub region: String,
@@ -154,11 +155,27 @@ impl AlertFinding {
 /// The event that led to it.
 #[derive(Clone, Debug)]
 pub struct Occasion<'o> {
-    /// See [`Alert::id`].
+    /// The invocation's request id; a retry has the same.
     pub id: &'o str,
     pub cause: &'o str,
     pub actor: Option<&'o str>,
     pub occurred_at: &'o str,
+}
+
+impl Occasion<'_> {
+    /// [`Alert::id`] of what is told: one invocation can tell more than once.
+    fn told<T: Hash>(&self, news: impl IntoIterator<Item = T>) -> String {
+        let mut hasher = DefaultHasher::new();
+        for item in news {
+            item.hash(&mut hasher);
+        }
+        format!("{}/{:016x}", self.id, hasher.finish())
+    }
+}
+
+/// What makes it other news than another one.
+fn essence(verdict: &Verdict) -> (&str, Status, &str) {
+    (&verdict.rule, verdict.status, &verdict.detail)
 }
 
 impl Alert {
@@ -169,7 +186,7 @@ impl Alert {
         let severity = worst(news.iter())?;
         Some(Self {
             schema: "ecr-warden.alert/1",
-            id: occasion.id.to_owned(),
+            id: occasion.told(news.iter().map(essence)),
             account: id.account.clone(),
             region: id.region.clone(),
             repository: id.arn(),
@@ -220,7 +237,7 @@ impl Alert {
         let separator = if parameter.starts_with('/') { "" } else { "/" };
         Self {
             schema: "ecr-warden.alert/1",
-            id: occasion.id.to_owned(),
+            id: occasion.told([(INVALID_POLICY, status, &detail)]),
             account: account.to_owned(),
             region: region.to_owned(),
             repository: format!(

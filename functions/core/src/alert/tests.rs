@@ -91,6 +91,46 @@ OPEN  weak-encryption (high)
 }
 
 #[test]
+fn what_drops_repetitions_loses_nothing() {
+    let of = |verdicts: &[Verdict]| Alert::of(&id(), &occasion(), verdicts).unwrap().id;
+    let [fixed, open] = verdicts().try_into().unwrap();
+    let both = of(&[fixed.clone(), open.clone()]);
+    let later = Occasion {
+        occurred_at: "2026-11-23T09:00:00Z",
+        ..occasion()
+    };
+    let again = Alert::of(&id(), &later, &verdicts()).unwrap();
+    assert_eq!(both, again.id, "a retry that tells the same");
+    assert!(both.starts_with("b6a1/"));
+
+    let failed = Verdict {
+        status: Status::Failed,
+        ..fixed.clone()
+    };
+    let policy = |wrong: Option<&str>| {
+        Alert::of_policy("policy", "123456789012", "eu-central-1", &occasion(), wrong).id
+    };
+    let sweep = |name: &str| {
+        let id = RepositoryId::new("123456789012", "eu-central-1", name).unwrap();
+        let told = [(&id, std::slice::from_ref(&open))];
+        let digest = Alert::digest("123456789012", "eu-central-1", &occasion(), &told);
+        digest.unwrap().id
+    };
+    let others = [
+        both,
+        of(&[fixed]),
+        of(std::slice::from_ref(&open)),
+        of(&[failed]),
+        policy(Some("line 1")),
+        policy(None),
+        sweep("payments/api"),
+        sweep("payments/web"),
+    ];
+    let different: BTreeSet<&String> = others.iter().collect();
+    assert_eq!(different.len(), others.len(), "{others:?}");
+}
+
+#[test]
 fn machines_get_the_contract() {
     let alert: serde_json::Value = serde_json::from_str(&body("sqs")).unwrap();
     assert_eq!(body("sqs"), body("lambda"));
