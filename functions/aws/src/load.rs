@@ -48,9 +48,14 @@ pub enum LoadError {
     Unreadable(String),
 }
 
-/// The calls of ECR that [`load_once`] makes at first, which are most of them.
+/// The calls of ECR that [`load`] makes at first, which are most of them.
 pub(crate) fn calls(reads: &Reads) -> u32 {
-    1 + calls_of_details(reads) + u32::from(reads.scanning) + u32::from(reads.pull_through)
+    1 + calls_of_rest(reads)
+}
+
+/// The same of [`rest`].
+pub(crate) fn calls_of_rest(reads: &Reads) -> u32 {
+    calls_of_details(reads) + u32::from(reads.scanning) + u32::from(reads.pull_through)
 }
 
 /// The same of [`details`].
@@ -107,17 +112,37 @@ async fn read_once(
     reads: &Reads,
     objects: &Objects<'_>,
 ) -> Result<Repository, LoadError> {
-    let (described, surroundings, details) = tokio::join!(
-        Box::pin(describe(aws, id)),
+    let (bare, surroundings, details) = tokio::join!(
+        Box::pin(described(aws, id)),
         Box::pin(surroundings(aws, reads)),
         details(aws, id, reads),
     );
-    let described = described.map_err(|failure| match failure {
-        failure if failure.is("RepositoryNotFoundException") => LoadError::Gone,
-        Failure::Unavailable(why) => LoadError::Unavailable(why),
-        other => LoadError::Unreadable(other.to_string()),
-    })?;
-    let bare = bare(id, &described);
+    let bare = bare?;
+    let all_tags = objects(&bare);
+    details.snapshot(aws, bare, &surroundings?, all_tags).await
+}
+
+/// Reads a repository as far as DescribeRepositories goes.
+pub(crate) async fn described(aws: &Regional, id: &RepositoryId) -> Result<Repository, LoadError> {
+    match describe(aws, id).await {
+        Ok(described) => Ok(bare(id, &described)),
+        Err(failure) if failure.is("RepositoryNotFoundException") => Err(LoadError::Gone),
+        Err(Failure::Unavailable(why)) => Err(LoadError::Unavailable(why)),
+        Err(other) => Err(LoadError::Unreadable(other.to_string())),
+    }
+}
+
+/// Reads the rest of a repository that is described.
+pub(crate) async fn rest(
+    aws: &Regional,
+    bare: Repository,
+    reads: &Reads,
+    objects: &Objects<'_>,
+) -> Result<Repository, LoadError> {
+    let (surroundings, details) = tokio::join!(
+        Box::pin(surroundings(aws, reads)),
+        details(aws, &bare.id, reads),
+    );
     let all_tags = objects(&bare);
     details.snapshot(aws, bare, &surroundings?, all_tags).await
 }

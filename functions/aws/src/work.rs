@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use crate::apply::{NotApplied, apply};
 use crate::clients::Regional;
 use crate::failure::Failure;
-use crate::load::{LoadError, calls, load};
+use crate::load::{LoadError, calls, calls_of_rest, described, load, rest};
 use crate::pipeline::{News, Occurrence, Pipeline};
 use crate::recreate::{Attempt, End, Interruption};
 
@@ -93,36 +93,36 @@ impl<'p> Work<'p> {
     pub(crate) async fn round(&mut self) -> Result<Round, String> {
         let now = OffsetDateTime::now_utc().unix_timestamp();
         let mut reads = self.policy.reads(self.id());
-        let of_push = if self.occurrence.pushed.is_some() {
-            // One round trip more where it is not fresh, so that ECR is not asked about each push of a burst.
+        let objects = |described: &Repository| self.policy.reads_after(described).recent_tags;
+        let (mut loaded, known) = if self.occurrence.pushed.is_some() {
+            // A burst of pushes shall cost few calls of ECR: none where it was just found conforming, and one where its description
+            // says that it conforms. Each is a round trip of its own.
             let known = self.known().await?;
             if let Some(round) = self.of_push_alone(known.as_ref().ok(), now).await? {
                 return Ok(round);
             }
-            Some(known)
-        } else {
-            None
-        };
-        // A round trip of its own, and only where the policy grants a share.
-        if self
-            .aws
-            .turns
-            .take(calls(&reads), self.patience())
-            .await
-            .is_err()
-        {
-            let outcome = self.pipeline.put_off_for_turns(self.occurrence).await?;
-            return Ok(Round::Done(outcome, Vec::new()));
-        }
-        let objects = |described: &Repository| self.policy.reads_after(described).recent_tags;
-        let young = self.occurrence.young;
-        let first = load(&self.aws, self.id(), &reads, young, &objects);
-        let (mut loaded, known) = match of_push {
-            Some(known) => (first.await, known),
-            None => {
-                let (loaded, known) = tokio::join!(first, self.known());
-                (loaded, known?)
+            if !self.has_turns(1).await {
+                return self.put_off_for_turns().await;
             }
+            let loaded = match described(&self.aws, self.id()).await {
+                Ok(bare) => {
+                    reads = self.policy.reads_after(&bare);
+                    if !self.has_turns(calls_of_rest(&reads)).await {
+                        return self.put_off_for_turns().await;
+                    }
+                    rest(&self.aws, bare, &reads, &objects).await
+                }
+                Err(error) => Err(error),
+            };
+            (loaded, known)
+        } else {
+            if !self.has_turns(calls(&reads)).await {
+                return self.put_off_for_turns().await;
+            }
+            let young = self.occurrence.young;
+            let load = load(&self.aws, self.id(), &reads, young, &objects);
+            let (loaded, known) = tokio::join!(load, self.known());
+            (loaded, known?)
         };
         if let Some((intent, lease)) = known.as_ref().ok().and_then(|known| known.intent.clone()) {
             if lease.held_against(&self.me, now) {
@@ -144,12 +144,9 @@ impl<'p> Work<'p> {
             let policy = self.policy.for_repository(self.id(), &repository.tags);
             let mut needed = policy
                 .as_ref()
-                .map_or_else(|_| reads.clone(), Resolved::reads);
+                .map_or_else(|_| reads.clone(), |policy| policy.reads_after(repository));
             needed.policy |= known.as_ref().is_ok_and(Known::quarantined);
-            let objects_by_tag = policy
-                .as_ref()
-                .is_ok_and(|policy| policy.reads_after(repository).recent_tags);
-            if reads.cover(&needed) && (!objects_by_tag || objects(repository)) {
+            if reads.cover(&needed) && (!needed.recent_tags || objects(repository)) {
                 resolved = Some(policy);
             } else {
                 reads.add(needed);
@@ -243,9 +240,16 @@ impl<'p> Work<'p> {
         Ok(round)
     }
 
-    /// How long it waits for its turn: an event comes back by the queue, and a sweep has nothing to come back by.
-    fn patience(&self) -> Option<Duration> {
-        Some(TURN).filter(|_| !self.occurrence.event.is_null())
+    /// Whether so many calls of ECR may be made now. It is a round trip of its own, and only where the policy grants a share. An event
+    /// comes back by the queue, and a sweep, which has nothing to come back by, waits.
+    async fn has_turns(&self, calls: u32) -> bool {
+        let patience = Some(TURN).filter(|_| !self.occurrence.event.is_null());
+        self.aws.turns.take(calls, patience).await.is_ok()
+    }
+
+    async fn put_off_for_turns(&self) -> Result<Round, String> {
+        let outcome = self.pipeline.put_off_for_turns(self.occurrence).await?;
+        Ok(Round::Done(outcome, Vec::new()))
     }
 
     /// What the state table says; the inner error: it can't be told.

@@ -182,17 +182,7 @@ impl Resolved {
         self
     }
 
-    /// What the rules together need to know.
-    #[must_use]
-    pub fn reads(&self) -> Reads {
-        let mut reads = Reads::default();
-        for active in &self.rules {
-            reads.add(active.rule.reads());
-        }
-        reads
-    }
-
-    /// The same when DescribeRepositories has answered.
+    /// What the rules together need to know when DescribeRepositories has answered.
     #[must_use]
     pub fn reads_after(&self, described: &Repository) -> Reads {
         let mut reads = Reads::default();
@@ -312,13 +302,13 @@ impl Policy {
     }
 
     /// What must be read of a repository to judge it, as far as its name tells. Settings that depend on its tags can need
-    /// more, which [`Resolved::reads`] then says.
+    /// more, which [`Resolved::reads_after`] then says.
     #[must_use]
     pub fn reads(&self, id: &RepositoryId) -> Reads {
         self.reads_by(id, |rule| rule.reads())
     }
 
-    /// The same when DescribeRepositories has answered: less, in an audit of many.
+    /// The same when DescribeRepositories has answered: less.
     #[must_use]
     pub fn reads_after(&self, described: &Repository) -> Reads {
         self.reads_by(&described.id, |rule| rule.reads_after(described))
