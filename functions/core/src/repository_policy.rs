@@ -16,6 +16,10 @@ struct Document<'t> {
 }
 
 fn statement_text(text: &str) -> Result<&str, String> {
+    // serde would take a list for the fields in their order.
+    if !text.trim_start().starts_with('{') {
+        return Err("it is no JSON object".to_owned());
+    }
     serde_json::from_str::<Document<'_>>(text)
         .map(|document| document.statement.get())
         .map_err(|error| wrong(&error))
@@ -119,6 +123,8 @@ mod tests {
                 "{back}"
             );
         }
-        assert!(with("nonsense", added).is_err());
+        for wrong in ["nonsense", "[[]]", ""] {
+            assert!(with(wrong, added).is_err(), "{wrong}");
+        }
     }
 }
