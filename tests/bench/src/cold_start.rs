@@ -62,9 +62,11 @@ pub(crate) async fn run() -> Result<(), Problem> {
     });
     println!("{table}");
     println!(
-        "Medians of {RUNS} starts each, in turn. The repository complies: four calls to AWS at once; of a push one, then three,"
+        "Medians of {RUNS} starts each, in turn. The repository complies: four calls to AWS at once; of a push three,"
     );
-    println!("then one that writes it down. The empty function makes one HTTP call.");
+    println!(
+        "one after the other, of which the last writes it down. The empty function makes one HTTP call."
+    );
     let size = usize::try_from(std::fs::metadata(&zip)?.len())?;
     println!("The enforcer's zip: {:.2} MB.", number(size) / 1e6);
     Ok(())
