@@ -108,6 +108,13 @@ impl Attempt<'_> {
                 )?;
                 Ok(Step::Go)
             }
+            Next::Remember(created_at) => {
+                self.intent.made = Some(created_at);
+                if !self.state.save(&self.intent, self.lease).await? {
+                    return Ok(Step::End(lost_lease()));
+                }
+                Ok(Step::Go)
+            }
             Next::RemoveMarker => {
                 self.untag(MARKER_TAG).await?;
                 progress.unmarked = true;

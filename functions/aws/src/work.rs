@@ -357,6 +357,7 @@ impl<'p> Work<'p> {
             before: repository.clone(),
             to: to.clone(),
             fallback: None,
+            made: None,
             cause: self.occurrence.cause.clone(),
             actor: self.occurrence.actor.clone(),
             started_at: now,

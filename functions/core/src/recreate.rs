@@ -24,6 +24,9 @@ pub struct Intent {
     /// Why `to` was refused for good: since then the original encryption is the aim, so that nothing is lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<String>,
+    /// When ECR created the one that we made, in milliseconds since the epoch: by that it is known without its marker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<i64>,
     pub cause: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
@@ -94,7 +97,9 @@ pub enum Next {
         policy: Option<String>,
         lifecycle: Option<String>,
     },
-    /// UntagResource: everything is back.
+    /// Everything is back: record as [`Intent::made`] what will be known by its marker no more.
+    Remember(i64),
+    /// UntagResource.
     RemoveMarker,
     /// Record the outcome and clear the intent.
     Finish(Finished),
@@ -148,7 +153,12 @@ pub fn next(
     };
     seen.tags.required()?;
     if seen.marker() == Some(&intent.id) {
-        return Ok(restore(intent, seen)?.unwrap_or(Next::RemoveMarker));
+        return Ok(
+            restore(intent, seen)?.unwrap_or_else(|| match seen.created_at {
+                Some(at) if intent.made != Some(at) => Next::Remember(at),
+                _ => Next::RemoveMarker,
+            }),
+        );
     }
     // Encryption never changes: with other encryption it is another repository, however soon it was created. And a
     // key is only found to be refused for good when the original is gone.
@@ -164,9 +174,13 @@ pub fn next(
     if progress.deleted || progress.created {
         return Ok(Next::Wait);
     }
-    // Not the original, and not marked: ours, or somebody else's.
+    // Not the original, and not marked: ours, or somebody else's. What was all there may have been changed since.
+    let is_ours = intent.made.is_some() && intent.made == seen.created_at;
     let looks_like_ours = seen.encryption.kind == intent.encryption().kind
         && own_tags(seen).eq(own_tags(&intent.before));
+    if is_ours {
+        return Ok(Next::Finish(done(intent)));
+    }
     if !looks_like_ours {
         return Ok(Next::Finish(Finished::Superseded));
     }

@@ -25,8 +25,16 @@ pub(super) struct Given {
     decisions: RefCell<HashMap<Question, Step>>,
 }
 
-/// What [`next`] is asked: whether there is a fallback, what was done, and what is seen.
-type Question = (bool, Progress, Option<View>);
+/// What [`next`] is asked: what is on record, what was done, and what is seen.
+type Question = (Record, Progress, Option<View>);
+
+/// What the intent on record says beyond what was intended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Record {
+    fallback: bool,
+    /// [`Intent::made`].
+    made: Option<i64>,
+}
 
 /// What ECR says to the asked key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +66,9 @@ enum Tags {
     Snapshot,
     /// The snapshot's and the marker.
     Marked,
+    /// The snapshot's and another one, which somebody has added.
+    More,
+    MarkedMore,
     Others,
 }
 
@@ -74,14 +85,24 @@ pub(super) struct Repo {
 
 impl Repo {
     pub(super) fn marked(self) -> bool {
-        self.tags == Tags::Marked
+        matches!(self.tags, Tags::Marked | Tags::MarkedMore)
+    }
+
+    /// When it was created.
+    fn time(self, given: &Given) -> i64 {
+        match self.maker {
+            _ if given.coarse_clock => 1000,
+            Maker::Original => 1000,
+            Maker::Ours => 2000,
+            Maker::Somebody => 3000,
+        }
     }
 }
 
 /// What one round of reads shows; each call answers for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct View {
-    original_time: bool,
+    created_at: i64,
     asked_encryption: bool,
     tags: Tags,
     policy: Setting,
@@ -103,6 +124,7 @@ enum Step {
         policy: bool,
         lifecycle: bool,
     },
+    Remember(i64),
     RemoveMarker,
     End(End),
 }
@@ -149,7 +171,7 @@ impl End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Attempt {
     progress: Progress,
-    fallback: bool,
+    record: Record,
     step: Step,
 }
 
@@ -169,8 +191,8 @@ pub(super) struct World {
     /// Before the last write: what a read may still show.
     older: Option<Repo>,
     last_write_ours: bool,
-    /// The intent on record, and whether it has a fallback.
-    record: Option<bool>,
+    /// The intent on record.
+    record: Option<Record>,
     attempt: Option<Attempt>,
     pub(super) said: Option<End>,
     /// It is gone because we deleted it.
@@ -210,6 +232,7 @@ impl Given {
                 before,
                 to: Encryption::kms(None),
                 fallback: None,
+                made: None,
                 cause: "CreateRepository".to_owned(),
                 actor: None,
                 started_at: 1,
@@ -244,13 +267,13 @@ impl Given {
             repo,
             older: repo,
             last_write_ours: false,
-            record: Some(false),
+            record: Some(Record::default()),
             attempt: Some(Attempt {
                 progress: Progress {
                     first: true,
                     ..Progress::default()
                 },
-                fallback: false,
+                record: Record::default(),
                 step: Step::Look,
             }),
             said: None,
@@ -265,10 +288,14 @@ impl Given {
         *self
             .decisions
             .borrow_mut()
-            .entry((attempt.fallback, attempt.progress, view))
+            .entry((attempt.record, attempt.progress, view))
             .or_insert_with(|| {
                 let intent = Intent {
-                    fallback: attempt.fallback.then(|| "the key is disabled".to_owned()),
+                    fallback: attempt
+                        .record
+                        .fallback
+                        .then(|| "the key is disabled".to_owned()),
+                    made: attempt.record.made,
                     ..self.intent.clone()
                 };
                 let seen = view.map(|view| self.seen(view));
@@ -287,6 +314,7 @@ impl Given {
                         policy: policy.is_some(),
                         lifecycle: lifecycle.is_some(),
                     },
+                    Next::Remember(at) => Step::Remember(at),
                     Next::RemoveMarker => Step::RemoveMarker,
                     Next::Finish(Finished::Recreated) => Step::End(End::Recreated),
                     Next::Finish(Finished::FellBack(_)) => Step::End(End::FellBack),
@@ -303,7 +331,7 @@ impl Given {
             Setting::Newer => Read::Known(Some("newer".to_owned())),
         };
         Repository {
-            created_at: Some(if view.original_time { 1000 } else { 2000 }),
+            created_at: Some(view.created_at),
             // ECR answers with the key's ARN.
             encryption: if view.asked_encryption {
                 Encryption::kms(Some("arn:aws:kms:eu-central-1:123456789012:key/m"))
@@ -324,6 +352,13 @@ fn tags(which: Tags) -> BTreeMap<String, String> {
     match which {
         Tags::Snapshot => [tag("team", "payments")].into(),
         Tags::Marked => [tag("team", "payments"), tag(MARKER_TAG, "r-1")].into(),
+        Tags::More => [tag("team", "payments"), tag("data", "none")].into(),
+        Tags::MarkedMore => [
+            tag("team", "payments"),
+            tag("data", "none"),
+            tag(MARKER_TAG, "r-1"),
+        ]
+        .into(),
         Tags::Others => [tag("team", "shop")].into(),
     }
 }
@@ -336,7 +371,7 @@ impl fmt::Display for World {
         }?;
         match (self.record, self.attempt, self.said) {
             (None, _, said) => write!(f, "; the end: {said:?}"),
-            (Some(fallback), None, _) => write!(f, "; on record (fallback: {fallback})"),
+            (Some(record), None, _) => write!(f, "; on record: {record:?}"),
             (Some(_), Some(attempt), _) => write!(f, "; {attempt:?}"),
         }
     }
@@ -344,8 +379,10 @@ impl fmt::Display for World {
 
 impl Repo {
     fn unmark(&mut self) {
-        if self.tags == Tags::Marked {
-            self.tags = Tags::Snapshot;
-        }
+        self.tags = match self.tags {
+            Tags::Marked => Tags::Snapshot,
+            Tags::MarkedMore => Tags::More,
+            other => other,
+        };
     }
 }

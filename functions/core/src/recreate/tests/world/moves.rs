@@ -79,9 +79,9 @@ impl World {
             world.older = world.repo;
         }
         world.refused_deletions = 0;
-        world.attempt = self.record.map(|fallback| Attempt {
+        world.attempt = self.record.map(|record| Attempt {
             progress: Progress::default(),
-            fallback,
+            record,
             step: Step::Look,
         });
         world
@@ -144,7 +144,7 @@ impl World {
         let (described, tags) = (of(0)?, of(1)?);
         let (policy, lifecycle, images) = (of(2)?, of(3)?, of(4)?);
         Some(View {
-            original_time: described.maker == Maker::Original || given.coarse_clock,
+            created_at: described.time(given),
             asked_encryption: described.asked_encryption,
             tags: tags.tags,
             policy: policy.policy,
@@ -167,7 +167,7 @@ impl World {
         };
         let ours = Repo {
             maker: Maker::Ours,
-            asked_encryption: !attempt.fallback,
+            asked_encryption: !attempt.record.fallback,
             image: false,
             policy: Setting::None,
             lifecycle: Setting::None,
@@ -187,7 +187,7 @@ impl World {
                         create: false,
                         ..calls
                     };
-                    then.refused = given.key == Key::RefusedAtOnce && !attempt.fallback;
+                    then.refused = given.key == Key::RefusedAtOnce && !attempt.record.fallback;
                     all.push(("rehearses the creation", self.rehearsed(attempt, then)));
                 }
                 let mut put = |pending: bool, then: Rehearsal, change: &dyn Fn(&mut Repo)| {
@@ -251,7 +251,7 @@ impl World {
             },
             Step::Create => match self.repo {
                 Some(_) => all.push(("creates: exists", self.at(attempt, Step::Look))),
-                None if given.key != Key::Accepted && !attempt.fallback => {
+                None if given.key != Key::Accepted && !attempt.record.fallback => {
                     let refused = self.at(attempt, Step::SaveFallback);
                     all.push(("creates: refused for good", refused));
                 }
@@ -264,9 +264,18 @@ impl World {
             },
             Step::SaveFallback => {
                 let mut world = *self;
-                world.record = Some(true);
-                progressed.fallback = true;
+                progressed.record.fallback = true;
+                world.record = Some(progressed.record);
                 all.push(("saves the fallback", world.at(progressed, Step::Look)));
+            }
+            Step::Remember(at) => {
+                let mut world = *self;
+                progressed.record.made = Some(at);
+                world.record = Some(progressed.record);
+                all.push((
+                    "remembers when it was made",
+                    world.at(progressed, Step::Look),
+                ));
             }
             Step::Restore { policy, lifecycle } => match self.repo {
                 None => all.push(("restores: gone", self.ended())),
@@ -355,6 +364,15 @@ impl World {
                         ..repo
                     };
                     all.push(("somebody pushes", self.wrote(Some(repo), false)));
+                }
+                let tags = match repo.tags {
+                    Tags::Snapshot => Some(Tags::More),
+                    Tags::Marked => Some(Tags::MarkedMore),
+                    Tags::More | Tags::MarkedMore | Tags::Others => None,
+                };
+                if let Some(tags) = tags {
+                    let repo = Repo { tags, ..repo };
+                    all.push(("somebody tags it", self.wrote(Some(repo), false)));
                 }
                 if repo.policy != Setting::Newer {
                     let repo = Repo {
