@@ -336,6 +336,7 @@ async fn a_recreation_creates_with_everything_that_creation_can_carry() {
             before,
             to: to.clone(),
             fallback: None,
+            made: None,
             cause: "CreateRepository".to_owned(),
             actor: None,
             started_at: 0,

@@ -56,6 +56,8 @@ pub(crate) struct Work<'p> {
     me: Lease,
     /// Why the recreation is not tried again in this invocation, once it was.
     gave_up: Option<String>,
+    /// It looked again, because what it saw may have been older than the records.
+    looked_again: bool,
     /// Where news goes instead of being told at once.
     quietly: Option<&'p Mutex<Vec<News>>>,
 }
@@ -77,6 +79,7 @@ impl<'p> Work<'p> {
                 until: occurrence.deadline.saturating_add(LEASE_GRACE),
             },
             gave_up: None,
+            looked_again: false,
             quietly,
         }
     }
@@ -178,6 +181,12 @@ impl<'p> Work<'p> {
                 return self.tell(&empty, plan, known.as_ref(), None, now).await;
             }
         };
+        // A recreation that has begun since the records were read.
+        if repository.marker().is_some()
+            && matches!(self.known().await?, Ok(now) if now.intent.is_some())
+        {
+            return Ok(Round::Again);
+        }
         // Read again, its tags may be others.
         let resolved =
             resolved.unwrap_or_else(|| self.policy.for_repository(self.id(), &repository.tags));
@@ -203,6 +212,16 @@ impl<'p> Work<'p> {
             known.as_ref().map_err(String::as_str),
             &context,
         );
+        // Or a repair that was made since the repository was read: it was not set back.
+        let just_repaired = |step: &Step| {
+            known
+                .as_ref()
+                .is_ok_and(|known| known.just_repaired(step.finding.rule, now))
+        };
+        if !self.looked_again && plan.steps.iter().any(just_repaired) {
+            self.looked_again = true;
+            return Ok(Round::Again);
+        }
         if let Some(step) = plan.recreation() {
             let rule = step.finding.rule;
             if let Some(why) = &self.gave_up {

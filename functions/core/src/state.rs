@@ -27,6 +27,8 @@ const LARGEST_HISTORY: usize = 300_000;
 const ATTEMPT: u64 = 900;
 /// For so many seconds a push to a repository that was found conforming is not taken for a reason to read it again.
 pub const FRESH: i64 = 10 * 60;
+/// A repair is recorded with the time at which its look began: in so many seconds it is made.
+const JUST: i64 = 120;
 /// Repairs within this time count as a fight.
 const FIGHT: i64 = 24 * 60 * 60;
 
@@ -89,6 +91,13 @@ impl Known {
         self.changes()
             .filter(|repair| matches!(repair.action, Action::Recreate { .. }))
             .any(|repair| created.abs_diff(repair.at) < ATTEMPT)
+    }
+
+    /// Whether a repair of the rule was made so lately that what was read at the same time as this record may be older than it.
+    #[must_use]
+    pub fn just_repaired(&self, rule: &str, now: i64) -> bool {
+        let last = self.repairs.get(rule).and_then(|it| it.history.first());
+        last.is_some_and(|last| last.result == Result::Done && now.saturating_sub(last.at) < JUST)
     }
 
     /// Of all rules.

@@ -183,6 +183,33 @@ async fn what_one_has_repaired_is_told_though_another_one_claims_first() {
     );
 }
 
+/// One has looked, and its record is read when another one has repaired and told: that is not what somebody has set back.
+#[tokio::test]
+async fn what_another_one_repairs_after_the_look_was_not_set_back() {
+    let world = world().await;
+    let mut inbox = world.inbox("interleavings-after-the-look").await;
+    let name = "both/after-the-look-x";
+    let faulty = Faulty {
+        encrypted: true,
+        ..Faulty::in_every_way()
+    };
+    faulty.create(&world, name).await;
+    let event = call("CreateRepository", name);
+    let records = Stopped::at(&world, name, "Query", 0);
+    let first = world.deliver_as("after-the-look-first", &event);
+    let second = records.meanwhile(&world, async {
+        world.deliver_as("after-the-look-second", &event).await
+    });
+    let (first, second) = tokio::join!(first, second);
+    world.local.proxy.calm(name);
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_eq!(status(&second, "mutable-tags"), Some("fixed"), "{second}");
+    assert_eq!(first["findings"], json!([]), "{first}");
+    assert_eq!(world.count("PutImageTagMutability", name), 1);
+    let alerts = inbox.alerts_of(name).await.unwrap();
+    assert_eq!(alerts.len(), 1, "{alerts:#?}");
+}
+
 /// The event twice, and a sweep: one recreates, wherever it stands when the other comes.
 #[tokio::test]
 async fn one_recreates_and_the_others_leave_it_alone() {
@@ -271,6 +298,9 @@ async fn a_default_is_not_put_into_what_is_half_made() {
         world.local.proxy.calm("half-made-x");
         looks.let_go();
         is_done.notified().await;
+        let written = ["PutImageTagMutability", "TagResource"];
+        let written = written.map(|operation| world.count(operation, name));
+        assert_eq!(written, [0, 0], "what is half made is not repaired");
         world.deliver_as(id, &event).await.unwrap()
     };
     let (slow, recreated) = tokio::join!(slow, recreates);

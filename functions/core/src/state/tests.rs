@@ -631,6 +631,30 @@ fn a_recreated_repository_is_ours() {
 }
 
 #[test]
+fn a_repair_of_a_moment_ago_may_not_be_seen_yet() {
+    let mut known = Known::default();
+    let repair = |result| Repair {
+        action: Action::SetScanOnPush {
+            from: false,
+            to: true,
+        },
+        result,
+        at: NOW,
+        cause: "PutImage".to_owned(),
+        actor: None,
+    };
+    let rule = "no-scan-on-push";
+    assert!(!known.just_repaired(rule, NOW));
+    for (result, expected) in [(Result::Begun, false), (Result::Done, true)] {
+        let record = Repairs::default().with(repair(result));
+        known.repairs.insert(rule.to_owned(), record);
+        assert_eq!(known.just_repaired(rule, NOW + 5), expected);
+    }
+    assert!(!known.just_repaired("mutable-tags", NOW + 5));
+    assert!(!known.just_repaired(rule, NOW + 3600));
+}
+
+#[test]
 fn a_look_vouches_for_a_while_for_the_same_policy_and_while_nothing_is_open() {
     let look = Look {
         at: NOW,
