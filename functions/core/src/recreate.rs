@@ -174,13 +174,12 @@ pub fn next(
     if progress.deleted || progress.created {
         return Ok(Next::Wait);
     }
-    // Not the original, and not marked: ours, or somebody else's. What was all there may have been changed since.
-    let is_ours = intent.made.is_some() && intent.made == seen.created_at;
-    let looks_like_ours = seen.encryption.kind == intent.encryption().kind
-        && own_tags(seen).eq(own_tags(&intent.before));
-    if is_ours {
+    // Not the original, and not marked: ours, or somebody else's. Of ours everything was back, whatever was changed since.
+    if intent.made.is_some() && intent.made == seen.created_at {
         return Ok(Next::Finish(done(intent)));
     }
+    let looks_like_ours = seen.encryption.kind == intent.encryption().kind
+        && own_tags(seen).eq(own_tags(&intent.before));
     if !looks_like_ours {
         return Ok(Next::Finish(Finished::Superseded));
     }
