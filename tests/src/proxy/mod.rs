@@ -1,6 +1,8 @@
 //! A real HTTP hop between the functions and AWS. It passes calls on, remembers them, and, for calls that are about a
 //! given repository, fails them as AWS and networks do, or kills the function that made them.
 
+mod real_aws;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +21,7 @@ use tokio::net::TcpListener;
 use crate::Problem;
 use crate::caller::{Answer, Ask, Caller};
 use crate::processes::kill_owner_of;
+pub use real_aws::{RealAws, Reply, Visibility};
 
 /// What happens to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +42,68 @@ pub enum Fault {
     Hold,
     /// AWS acts, and the function is killed before it hears of it.
     Kill,
+    /// AWS does not act, and says why.
+    Refuse(Refusal),
+    /// AWS acts, and answers an error all the same, as ECR does when it can't retire a deleted repository's KMS grants (ECR User
+    /// Guide, encryption at rest, "Troubleshooting").
+    DoneBut(Refusal),
+}
+
+/// An error of AWS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    pub code: &'static str,
+    pub message: &'static str,
+    /// KMS's own code, which ECR passes on inside its `KmsException` (ECR API model).
+    pub kms_error: Option<&'static str>,
+}
+
+impl Refusal {
+    /// ECR's error where KMS refused, with KMS's own code.
+    #[must_use]
+    pub const fn kms(kms_error: &'static str) -> Self {
+        Self {
+            status: 400,
+            code: "KmsException",
+            message: "KMS refused",
+            kms_error: Some(kms_error),
+        }
+    }
+
+    /// A denial whose message ends as AWS's do (IAM User Guide, "Troubleshoot access denied error messages").
+    #[must_use]
+    pub const fn denied(message: &'static str) -> Self {
+        Self {
+            status: 400,
+            code: "AccessDeniedException",
+            message,
+            kms_error: None,
+        }
+    }
+
+    /// A server's fault.
+    #[must_use]
+    pub const fn fault() -> Self {
+        Self {
+            status: 500,
+            code: "ServerException",
+            message: "by the proxy",
+            kms_error: None,
+        }
+    }
+
+    fn reply(self) -> Response<Full<Bytes>> {
+        let mut body = serde_json::json!({ "__type": self.code, "message": self.message });
+        if let (Some(kms_error), Some(fields)) = (self.kms_error, body.as_object_mut()) {
+            fields.insert("kmsError".to_owned(), Value::from(kms_error));
+        }
+        respond(&Reply {
+            status: self.status,
+            body: Bytes::from(body.to_string()),
+        })
+    }
 }
 
 /// A call that a function made.
@@ -89,6 +154,7 @@ struct Shared {
     ecr_limit: Option<Limit>,
     /// Prefixes of the registry's pull-through cache rules, which no local AWS knows.
     pull_through_caches: Vec<String>,
+    real_aws: RealAws,
 }
 
 /// So many calls a second, and as many at once, as ECR throttles an account's.
@@ -205,6 +271,11 @@ impl Proxy {
         self.lock().pull_through_caches = prefixes.iter().map(|p| (*p).to_owned()).collect();
     }
 
+    /// Sets what the imitated AWS does.
+    pub fn real_aws(&self, set: impl FnOnce(&mut RealAws)) {
+        set(&mut self.lock().real_aws);
+    }
+
     /// The calls so far whose bodies contain the text, in order.
     #[must_use]
     pub fn calls(&self, about: &str) -> Vec<Call> {
@@ -308,8 +379,22 @@ async fn handle(
             return Ok(error(StatusCode::INTERNAL_SERVER_ERROR, "ServerException"));
         }
         Some(Fault::Cut) => return Err("cut".into()),
+        Some(Fault::Refuse(refusal)) => return Ok(refusal.reply()),
         Some(Fault::Delay(by)) => tokio::time::sleep(by).await,
-        Some(Fault::DropAnswer | Fault::Kill | Fault::Late | Fault::Hold) | None => {}
+        Some(
+            Fault::DropAnswer | Fault::Kill | Fault::Late | Fault::Hold | Fault::DoneBut(_),
+        )
+        | None => {}
+    }
+    let (instead, body) = {
+        let mut locked = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let instead = locked.real_aws.instead(&call);
+        (instead, locked.real_aws.request(&call, body))
+    };
+    // A behaviour may have changed the body: the client counts it again.
+    head.headers.remove("content-length");
+    if let Some(reply) = instead {
+        return Ok(respond(&reply));
     }
     if let Some(needed) = needed
         && let Some(refusal) = refusal(here, &needed).await?
@@ -364,7 +449,21 @@ async fn handle(
         body = page.of(&all.into_body().collect().await?.to_bytes())?;
         head.headers.remove("content-length");
     }
+    let reply = Reply {
+        status: head.status.as_u16(),
+        body,
+    };
+    let given = {
+        let mut locked = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        locked.real_aws.reply(&call, reply.clone())
+    };
+    if given != reply {
+        head.status = StatusCode::from_u16(given.status)?;
+        head.headers.remove("content-length");
+    }
+    let body = given.body;
     match fault {
+        Some(Fault::DoneBut(refusal)) => Ok(refusal.reply()),
         Some(Fault::Kill) => {
             kill_owner_of(from, to, parent);
             Err("killed".into())
@@ -529,8 +628,12 @@ fn call(head: &hyper::http::request::Parts, body: &Bytes) -> Call {
 }
 
 fn error(status: StatusCode, code: &str) -> Response<Full<Bytes>> {
-    let body = format!("{{\"__type\":\"{code}\",\"message\":\"by the proxy\"}}");
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = status;
+    respond(&Reply::error(status.as_u16(), code, "by the proxy"))
+}
+
+fn respond(reply: &Reply) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(reply.body.clone()));
+    *response.status_mut() =
+        StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response
 }
