@@ -1,7 +1,7 @@
 //! Where the policy comes from: the function's own, or an SSM parameter that is read again without a deployment.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ecr_warden_core::policy::Policy;
 use tokio::sync::Mutex;
@@ -45,7 +45,31 @@ impl PolicySource {
 pub struct Parameter {
     ssm: aws_sdk_ssm::Client,
     name: String,
-    cached: Mutex<Option<(Arc<Policy>, Instant)>>,
+    cached: Mutex<Option<(Arc<Policy>, ReadAt)>>,
+}
+
+/// When something was read, by two clocks: while Lambda freezes a function its monotonic clock stands still, and the wall clock can be set
+/// back (hashicorp/vault-lambda-extension#150).
+#[derive(Clone, Copy, Debug)]
+struct ReadAt {
+    monotonic: Instant,
+    wall: SystemTime,
+}
+
+impl ReadAt {
+    fn now() -> Self {
+        Self {
+            monotonic: Instant::now(),
+            wall: SystemTime::now(),
+        }
+    }
+
+    /// The greater of both ages; by a wall clock that was set back, the age is unknown and it is read again.
+    fn is_fresh(self, now: Self) -> bool {
+        let by_wall = now.wall.duration_since(self.wall);
+        let by_monotonic = now.monotonic.duration_since(self.monotonic);
+        by_monotonic < FRESH && by_wall.is_ok_and(|age| age < FRESH)
+    }
 }
 
 /// A look at the source.
@@ -80,7 +104,7 @@ impl Parameter {
     async fn look(&self) -> Look {
         let mut cached = self.cached.lock().await;
         if let Some((policy, read_at)) = &*cached
-            && read_at.elapsed() < FRESH
+            && read_at.is_fresh(ReadAt::now())
         {
             return Look {
                 policy: Ok(Arc::clone(policy)),
@@ -110,7 +134,7 @@ impl Parameter {
             }
         };
         if let Ok(policy) = &policy {
-            *cached = Some((Arc::clone(policy), Instant::now()));
+            *cached = Some((Arc::clone(policy), ReadAt::now()));
         }
         Look {
             policy,
@@ -182,4 +206,27 @@ fn parse(text: &str) -> Result<Policy, String> {
         let lines: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
         lines.join("; ")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A function that was frozen for twenty minutes reads the policy again: its monotonic clock has gone on by five seconds.
+    #[test]
+    fn the_policy_is_read_again_after_a_minute_by_either_clock() {
+        let read = ReadAt::now();
+        let later = |monotonic: u64, wall: u64| ReadAt {
+            monotonic: read.monotonic + Duration::from_secs(monotonic),
+            wall: read.wall + Duration::from_secs(wall),
+        };
+        assert!(read.is_fresh(later(5, 5)));
+        assert!(!read.is_fresh(later(5, 1200)), "frozen");
+        assert!(!read.is_fresh(later(61, 0)), "the wall clock was stopped");
+        let set_back = ReadAt {
+            wall: read.wall - Duration::from_secs(10),
+            ..later(5, 0)
+        };
+        assert!(!read.is_fresh(set_back));
+    }
 }
