@@ -2,6 +2,8 @@
 
 use aws_sdk_ecr::config::http::HttpResponse;
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
+use ecr_warden_core::denial::Denial;
+use ecr_warden_core::text;
 use std::error::Error;
 use std::fmt;
 
@@ -11,13 +13,53 @@ const LONGEST: usize = 600;
 /// Why a call did not succeed, after the SDK's own retries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// A permission is missing.
-    Denied { permission: String },
+    /// A permission is missing, or a policy denies the call.
+    Denied {
+        permission: String,
+        /// Where AWS says which kind of policy it is.
+        by: Option<Denial>,
+    },
     /// Throttled, out of order or out of reach: later it may work.
     Unavailable(String),
     /// AWS will not do it.
-    Refused { code: String, message: String },
+    Refused {
+        code: String,
+        message: String,
+        /// KMS's own code, where ECR passes one on.
+        kms: Option<String>,
+    },
 }
+
+/// KMS's codes for what passes by itself. ECR wraps them in a `KmsException` with HTTP status 400, which the SDK does not try again.
+const TEMPORARY_KMS_ERRORS: [&str; 5] = [
+    "Throttling",
+    "KMSInternal",
+    "DependencyTimeout",
+    "LimitExceeded",
+    "KeyUnavailable",
+];
+
+/// KMS's codes for a key that can't be used until somebody changes something (KMS API reference, CreateGrant and GenerateDataKey).
+const FINAL_KMS_ERRORS: [&str; 10] = [
+    "AccessDenied",
+    "Disabled",
+    "IncorrectKey",
+    "InvalidArn",
+    "InvalidGrant",
+    "InvalidKeyUsage",
+    "KMSInvalidState",
+    "NotFound",
+    "UnsupportedOperation",
+    "Validation",
+];
+
+/// The other codes with which ECR refuses a creation for good (ECR API reference, CreateRepository).
+const FINAL_ERRORS: [&str; 4] = [
+    "InvalidParameterException",
+    "InvalidTagParameterException",
+    "TooManyTagsException",
+    "ValidationException",
+];
 
 impl Failure {
     /// Sorts an error. `permission` is what the call takes, for where AWS does not say.
@@ -52,6 +94,7 @@ impl Failure {
                 .filter(|named| named.contains(':'));
             return Self::Denied {
                 permission: named.unwrap_or(permission).to_owned(),
+                by: Denial::read(&message),
             };
         }
         let throttled = matches!(
@@ -66,12 +109,37 @@ impl Failure {
                 | "TransactionInProgressException"
                 | "TransactionConflictException"
         );
-        if throttled || status >= 500 || status == 429 {
+        let kms = kms_error(code, service.raw());
+        let passes = kms
+            .as_deref()
+            .is_some_and(|code| begins(&TEMPORARY_KMS_ERRORS, code));
+        if throttled || passes || status >= 500 || status == 429 {
+            let code = kms.as_deref().unwrap_or(code);
             return Self::Unavailable(format!("{permission}: {code}: {message}"));
         }
         Self::Refused {
             code: code.to_owned(),
             message,
+            kms,
+        }
+    }
+
+    /// A fault of ours, or of what is on record, in the place of an answer.
+    pub(crate) fn own(code: &str, message: String) -> Self {
+        Self::Refused {
+            code: code.to_owned(),
+            message,
+            kms: None,
+        }
+    }
+
+    /// Whether a creation that was refused so will be refused again until somebody changes something.
+    pub(crate) fn is_for_good(&self) -> bool {
+        match self {
+            Self::Denied { .. } => true,
+            Self::Unavailable(_) => false,
+            Self::Refused { kms: Some(kms), .. } => begins(&FINAL_KMS_ERRORS, kms),
+            Self::Refused { code, .. } => FINAL_ERRORS.contains(&code.as_str()),
         }
     }
 
@@ -83,27 +151,50 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Denied { permission } => {
+            Self::Denied {
+                permission,
+                by: Some(denial),
+            } if !denial.is_missing_permission() => {
+                write!(f, "{permission} is denied: {denial}")
+            }
+            Self::Denied { permission, .. } => {
                 write!(f, "the permission {permission} is missing")
             }
             Self::Unavailable(why) => write!(f, "AWS did not answer: {why}"),
-            Self::Refused { code, message } if code == "BlockedByOrganizationPolicyException" => {
+            Self::Refused { code, message, .. }
+                if code == "BlockedByOrganizationPolicyException" =>
+            {
                 write!(
                     f,
                     "a policy of the organization (AWS Organizations) forbids it: {message}"
                 )
             }
-            Self::Refused { code, message } if message.is_empty() => f.write_str(code),
-            Self::Refused { code, message } => write!(f, "{code}: {message}"),
+            Self::Refused {
+                code,
+                message,
+                kms: Some(kms),
+            } => write!(f, "{code}: {kms}: {message}"),
+            Self::Refused { code, message, .. } if message.is_empty() => f.write_str(code),
+            Self::Refused { code, message, .. } => write!(f, "{code}: {message}"),
         }
     }
 }
 
+/// KMS's own code inside ECR's `KmsException` (ECR API model, `kmsError`).
+fn kms_error(code: &str, raw: &HttpResponse) -> Option<String> {
+    if code != "KmsException" {
+        return None;
+    }
+    let body: serde_json::Value = serde_json::from_slice(raw.body().bytes()?).ok()?;
+    body.get("kmsError")?.as_str().map(one_line)
+}
+
+fn begins(codes: &[&str], code: &str) -> bool {
+    codes.iter().any(|known| code.starts_with(known))
+}
+
 pub(crate) fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(LONGEST)
-        .collect()
+    text::one_line(text, LONGEST)
 }
 
 /// The innermost reason is the one that tells something.
