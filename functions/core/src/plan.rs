@@ -12,8 +12,8 @@ use crate::repository::Repository;
 use crate::state::{Context, Known, Repairs, Result as Repaired};
 use crate::text::rfc3339;
 
-/// A fallback is tried again after a day; until then people have the time to mend the key.
-const FALLBACK_HOLDS: i64 = 24 * 60 * 60;
+/// A recreation that was refused is tried again after a day, in seconds: until then there is time to repair the key or the permission.
+const REFUSAL_HOLDS: i64 = 24 * 60 * 60;
 
 /// What is to be done, in the order of the findings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -134,8 +134,8 @@ pub fn plan(
             action.apply_to(&mut repaired);
             parts.push(action.part());
         }
-        if fell_back(&finding, state, context.now).is_some() {
-            // ecr-warden set out to mend it and could not: somebody must look.
+        if let Some(Refusal::FellBack(_)) = refused_lately(&finding, state, context.now) {
+            // The repository was deleted and has its old encryption again: a person must look.
             finding.severity = Severity::Critical;
         }
         steps.push(Step { finding, decision });
@@ -222,11 +222,27 @@ fn decide(
             ));
         }
     };
-    if let Some(why) = fell_back(finding, Ok(known), context.now) {
-        return Decision::People(format!(
-            "it was recreated with its old encryption, because the new one was refused: {why}. Mend that; it is tried \
-             again after a day"
+    if let Some(why) = known.unreadable(finding.rule) {
+        return Decision::Hold(format!(
+            "repairs by this rule are withheld, because its record in the state table cannot be read: {why}; update ecr-warden to \
+             the version that wrote it"
         ));
+    }
+    match refused_lately(finding, Ok(known), context.now) {
+        Some(Refusal::FellBack(why)) => {
+            return Decision::People(format!(
+                "it was recreated with its old encryption, because the new one was refused: {why}. Mend that; it is tried \
+                 again after a day"
+            ));
+        }
+        Some(Refusal::NotDeleted(why)) => {
+            return Decision::People(format!(
+                "not recreated, because its deletion was refused: {why}. Repair that; it is tried again after a day, or \
+                 once `ecr-warden resume` ({}) says so",
+                finding.rule
+            ));
+        }
+        None => {}
     }
     let Some(repairs) = known.repairs.get(finding.rule) else {
         return Decision::Repair(action);
@@ -276,15 +292,31 @@ fn who(cause: &str, actor: Option<&str>, at: i64) -> String {
     )
 }
 
-/// Why the last recreation ended with the old encryption, where that is recent.
-fn fell_back<'k>(finding: &Finding, state: Result<&'k Known, &str>, now: i64) -> Option<&'k str> {
-    let last = state.ok()?.repairs.get(finding.rule)?.history.first()?;
-    match (&finding.violation.fix, &last.result) {
-        (Fix::Disruptive(Action::Recreate { .. }), Repaired::FellBack(why))
-            if now.saturating_sub(last.at) < FALLBACK_HOLDS =>
-        {
-            Some(why)
-        }
+/// How the last recreation was refused.
+enum Refusal<'k> {
+    /// Its new encryption was: it has the old one again.
+    FellBack(&'k str),
+    /// Its deletion was: it is the one that it was.
+    NotDeleted(&'k str),
+}
+
+/// Why the last recreation did not come to what was asked, where that is recent and nobody has resumed the rule since.
+fn refused_lately<'k>(
+    finding: &Finding,
+    state: Result<&'k Known, &str>,
+    now: i64,
+) -> Option<Refusal<'k>> {
+    let Fix::Disruptive(Action::Recreate { .. }) = &finding.violation.fix else {
+        return None;
+    };
+    let repairs = state.ok()?.repairs.get(finding.rule)?;
+    let last = repairs.history.first()?;
+    if now.saturating_sub(last.at) >= REFUSAL_HOLDS || last.at <= repairs.forgiven {
+        return None;
+    }
+    match (&last.action, &last.result) {
+        (Action::Recreate { .. }, Repaired::FellBack(why)) => Some(Refusal::FellBack(why)),
+        (Action::Recreate { .. }, Repaired::Failed(why)) => Some(Refusal::NotDeleted(why)),
         _ => None,
     }
 }

@@ -43,7 +43,14 @@ pub struct Known {
     pub repairs: BTreeMap<String, Repairs>,
     /// `look`.
     pub look: Option<Look>,
+    /// Why an item can't be read, by its sort key: a newer version may have written it. It withholds the repairs of its own rule alone, and
+    /// is never overwritten.
+    pub unreadable: BTreeMap<String, String>,
 }
+
+/// The sort keys of the items of a rule: what was reported, and what was repaired.
+pub const FINDING: &str = "finding#";
+pub const REPAIR: &str = "fix#";
 
 /// A repository was found conforming.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +69,10 @@ impl Known {
     #[must_use]
     pub fn vouches(&self, policy: u64, now: i64) -> Option<&Look> {
         let of_a_push = |rule: &String| is_of_a_push(rule);
-        let quiet = self.intent.is_none() && !self.quarantined() && self.said.keys().all(of_a_push);
+        let quiet = self.intent.is_none()
+            && !self.quarantined()
+            && self.unreadable.is_empty()
+            && self.said.keys().all(of_a_push);
         let fresh = |look: &&Look| {
             look.policy == policy && (0..FRESH).contains(&now.saturating_sub(look.at))
         };
@@ -98,6 +108,13 @@ impl Known {
     pub fn just_repaired(&self, rule: &str, now: i64) -> bool {
         let last = self.repairs.get(rule).and_then(|it| it.history.first());
         last.is_some_and(|last| last.result == Result::Done && now.saturating_sub(last.at) < JUST)
+    }
+
+    /// Why the records of a rule can't be read; `None`: they can.
+    #[must_use]
+    pub fn unreadable(&self, rule: &str) -> Option<&str> {
+        let of = |kind: &str| self.unreadable.get(&format!("{kind}{rule}"));
+        of(REPAIR).or_else(|| of(FINDING)).map(String::as_str)
     }
 
     /// Of all rules.
@@ -297,6 +314,10 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
     let mut claims = Vec::new();
     for step in &plan.steps {
         let rule = step.finding.rule;
+        // Whoever wrote it has reported the finding, and what they wrote is theirs.
+        if known.unreadable.contains_key(&format!("{FINDING}{rule}")) {
+            continue;
+        }
         let detail = &step.finding.violation.detail;
         let before = known.said.get(rule);
         let (status, action, detail, words) = match (&step.decision, &step.finding.left) {

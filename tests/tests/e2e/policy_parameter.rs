@@ -107,3 +107,21 @@ async fn without_any_valid_policy_nothing_is_judged() {
         .unwrap();
     assert_eq!(alerts.len(), 1, "{alerts:#?}");
 }
+
+/// Of several valid versions the newest is in force, not the first.
+#[tokio::test]
+async fn the_newest_valid_version_is_in_force() {
+    let world = World::own_with(&format!("PolicyParameterName={NAME}"), |local| {
+        put(
+            local,
+            "version: 1\nmode: enforce\nrules: { missing-tags: { require: { team: {} } } }\n",
+        );
+        put(local, GOOD);
+        put(local, BROKEN);
+    });
+    let name = "shop/newest";
+    world.create(name).await;
+    let outcome = world.invoke(&call("CreateRepository", name)).await.unwrap();
+    assert_eq!(status(&outcome, "mutable-tags"), Some("fixed"), "{outcome}");
+    assert_eq!(status(&outcome, "missing-tags"), None, "{outcome}");
+}

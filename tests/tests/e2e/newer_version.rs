@@ -1,0 +1,71 @@
+//! Two versions at one table: what a newer one has written is left to it, and withholds nothing but its own rule.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_ecr::types::ImageTagMutability;
+use serde_json::json;
+
+use crate::support::{World, arn, call, status};
+
+const RULES: &str = "version: 1\nmode: enforce\nrules: { mutable-tags: {}, missing-tags: { require: { data: { default: sensitive } } } }\n";
+
+async fn put(world: &World, name: &str, kind: &str, body: &serde_json::Value) {
+    let text = |value: &str| AttributeValue::S(value.to_owned());
+    let item: HashMap<String, AttributeValue> = [
+        ("pk", text(&arn(name))),
+        ("sk", text(kind)),
+        ("version", AttributeValue::N("1".to_owned())),
+        ("body", text(&body.to_string())),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into();
+    let put = world.clients.dynamodb.put_item();
+    let put = put
+        .table_name(&world.stack.state_table)
+        .set_item(Some(item));
+    put.send().await.unwrap();
+}
+
+/// A record with an action that this version does not know: what a deployment that was rolled back finds.
+#[tokio::test]
+async fn an_item_of_a_newer_version_withholds_its_own_rule_alone() {
+    let world = World::own();
+    world.set_policy(RULES).await;
+    let mut inbox = world.inbox("newer").await;
+    let newer = json!({ "version": 1, "forgiven": 0, "history": [{
+        "action": { "set-pull-time-update-exclusion": { "from": true, "to": false } },
+        "result": "done", "at": 1_795_000_000, "cause": "PutImage",
+    }] });
+    let other = "shop/newer-other-x";
+    world.create(other).await;
+    put(&world, other, "fix#some-new-rule", &newer).await;
+    let outcome = world
+        .invoke(&call("CreateRepository", other))
+        .await
+        .unwrap();
+    assert_eq!(status(&outcome, "mutable-tags"), Some("fixed"), "{outcome}");
+
+    let own = "shop/newer-own-x";
+    world.create(own).await;
+    put(&world, own, "fix#mutable-tags", &newer).await;
+    for _ in 0..3 {
+        let outcome = world.invoke(&call("CreateRepository", own)).await.unwrap();
+        assert_eq!(
+            status(&outcome, "mutable-tags"),
+            Some("withheld"),
+            "{outcome}"
+        );
+        let tags = status(&outcome, "missing-tags");
+        assert!(matches!(tags, Some("fixed") | None), "{outcome}");
+    }
+    assert_eq!(world.mutability(own).await, ImageTagMutability::Mutable);
+    assert!(
+        world
+            .state(own)
+            .await
+            .contains(&"fix#mutable-tags".to_owned())
+    );
+    let alerts = inbox.alerts_of(own).await.unwrap();
+    assert_eq!(alerts.len(), 1, "{alerts:#?}");
+}
