@@ -66,7 +66,28 @@ pub async fn apply(aws: &Regional, id: &RepositoryId, action: &Action) -> Result
                 .into());
         }
     }
-    let proven = match action {
+    let proven = match change(aws, id, action).await {
+        Ok(proven) => proven,
+        // ECR may have made the change all the same: what is there decides.
+        Err(NotApplied::Failed(why)) => {
+            let seen = look(aws, id, &action.reads()).await;
+            return match seen.map(|seen| action.is_done(&seen)) {
+                Ok(Ok(true)) => Ok(()),
+                _ => Err(NotApplied::Failed(why)),
+            };
+        }
+        Err(other) => return Err(other),
+    };
+    if proven || action.is_done(&look(aws, id, &action.reads()).await?)? {
+        Ok(())
+    } else {
+        Err(format!("it was set to {}, and ECR does not show it", action.to()).into())
+    }
+}
+
+/// Sends the change. `true`: ECR's answer shows it; one that does not proves nothing either way.
+async fn change(aws: &Regional, id: &RepositoryId, action: &Action) -> Result<bool, NotApplied> {
+    Ok(match action {
         Action::SetTagMutability { to, .. } => set_tag_mutability(aws, id, to).await?,
         Action::SetScanOnPush { to, .. } => set_scan_on_push(aws, id, *to).await?,
         Action::SetRegistryScanning { to, .. } => set_registry_scanning(aws, to).await?,
@@ -82,12 +103,7 @@ pub async fn apply(aws: &Regional, id: &RepositoryId, action: &Action) -> Result
                 .to_owned()
                 .into());
         }
-    };
-    if proven || action.is_done(&look(aws, id, &action.reads()).await?)? {
-        Ok(())
-    } else {
-        Err(format!("it was set to {}, and ECR does not show it", action.to()).into())
-    }
+    })
 }
 
 /// Whether the change would overwrite the whole of something that others write too. The last look at it is a round trip
@@ -113,8 +129,6 @@ async fn look(aws: &Regional, id: &RepositoryId, reads: &Reads) -> Result<Reposi
             other => NotApplied::Failed(format!("it could not be read: {other}")),
         })
 }
-
-// Each of these says whether ECR's answer shows the change; an answer that does not proves nothing either way.
 
 async fn set_tag_mutability(
     aws: &Regional,

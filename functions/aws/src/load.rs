@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_ecr::types::{DescribeImagesFilter, ImageStatusFilter, TagStatus};
-use aws_sdk_kms::types::KeyState;
+use aws_sdk_kms::types::{KeySpec, KeyState, KeyUsageType};
 use ecr_warden_core::repository::{
     Key, Read, Reads, RegistryScanning, Repository, RepositoryId, TagMutability,
 };
@@ -357,10 +357,7 @@ async fn describe(
         .unwrap_or_default()
         .into_iter()
         .next()
-        .ok_or_else(|| Failure::Refused {
-            code: "RepositoryNotFoundException".to_owned(),
-            message: String::new(),
-        })
+        .ok_or_else(|| Failure::own("RepositoryNotFoundException", String::new()))
 }
 
 async fn tags(aws: &Regional, id: &RepositoryId) -> Result<BTreeMap<String, String>, Failure> {
@@ -570,7 +567,8 @@ fn fills(prefix: &str, name: &str) -> bool {
     prefix == ANY_PREFIX || rest.is_some_and(|rest| rest.starts_with('/'))
 }
 
-async fn key(aws: &Regional, name: &str) -> Result<Option<Key>, Failure> {
+/// A KMS key as DescribeKey shows it; `None`: there is no such key.
+pub(crate) async fn key(aws: &Regional, name: &str) -> Result<Option<Key>, Failure> {
     let answer = aws
         .kms()
         .describe_key()
@@ -584,8 +582,22 @@ async fn key(aws: &Regional, name: &str) -> Result<Option<Key>, Failure> {
         Err(failure) => return Err(failure),
     };
     Ok(metadata.and_then(|metadata| {
+        let symmetric = metadata.key_spec == Some(KeySpec::SymmetricDefault)
+            && metadata.key_usage == Some(KeyUsageType::EncryptDecrypt);
+        let unfit = (!symmetric).then(|| {
+            let spec = metadata
+                .key_spec
+                .as_ref()
+                .map_or("unknown", KeySpec::as_str);
+            let usage = metadata
+                .key_usage
+                .as_ref()
+                .map_or("unknown", KeyUsageType::as_str);
+            format!("a key of the kind {spec} for {usage}")
+        });
         Some(Key {
             enabled: metadata.key_state == Some(KeyState::Enabled),
+            unfit,
             arn: metadata.arn?,
         })
     }))

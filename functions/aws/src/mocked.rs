@@ -327,6 +327,10 @@ async fn a_recreation_creates_with_everything_that_creation_can_carry() {
             owner: "me".to_owned(),
             until: 0,
         },
+        claimant: &Lease {
+            owner: "me".to_owned(),
+            until: 0,
+        },
         said_version: 0,
         repairs: ecr_warden_core::state::Repairs::default(),
         now: 0,
@@ -336,6 +340,7 @@ async fn a_recreation_creates_with_everything_that_creation_can_carry() {
             before,
             to: to.clone(),
             fallback: None,
+            refused: None,
             made: None,
             cause: "CreateRepository".to_owned(),
             actor: None,

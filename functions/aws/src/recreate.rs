@@ -3,23 +3,24 @@
 use std::time::Duration;
 
 use aws_sdk_ecr::types::{ImageScanningConfiguration, Tag};
-use ecr_warden_core::recreate::{Finished, Intent, Next, Progress, Withdrawn, next};
-use ecr_warden_core::repository::{Encryption, MARKER_TAG, Reads, Repository};
+use ecr_warden_core::recreate::{
+    Deletion, Finished, Intent, Next, Progress, Withdrawn, next, own_tags,
+};
+use ecr_warden_core::repository::{Encryption, MARKER_TAG, REHEARSAL_TAG, Reads, Repository};
 use ecr_warden_core::state::{Lease, Repair, Repairs, Result as RepairResult, Said};
 use ecr_warden_core::{action::Action, finding::Status};
 
 use crate::clients::Regional;
 use crate::ecr;
 use crate::failure::Failure;
-use crate::load::{LoadError, load_once};
+use crate::load::{LoadError, key, load_once};
 use crate::state::State;
 
-/// How often a read that is older than a write is repeated, and the pause before each.
+/// Steps of one attempt at most, and the pause before what ECR does not show yet is read again.
 const LOOKS: usize = 40;
 const PAUSE: Duration = Duration::from_millis(250);
-
-/// A tag that no repository has: removing it proves that tags may be removed.
-const REHEARSED_TAG: &str = "ecr-warden:rehearsal";
+/// How often one attempt asks for the creation while ECR's answers do not say that it is refused for good: nothing is there meanwhile.
+const CREATION_TRIES: u32 = 4;
 
 /// How an attempt ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,7 +44,10 @@ pub(crate) struct Attempt<'a> {
     pub(crate) aws: &'a Regional,
     pub(crate) state: &'a State,
     pub(crate) intent: Intent,
+    /// Of the intent: this delivery's alone.
     pub(crate) lease: &'a Lease,
+    /// Of the alert: the event's, so that its retry reports what this attempt could not.
+    pub(crate) claimant: &'a Lease,
     /// What was said of the rule before: its version goes on.
     pub(crate) said_version: u64,
     /// What the rule has repaired before.
@@ -57,26 +61,67 @@ enum Step {
     End(End),
 }
 
+/// What an attempt has met so far.
+#[derive(Default)]
+struct Met {
+    progress: Progress,
+    /// A deletion was sent, and whether ECR deletes, has deleted or will delete is not known.
+    deletion_in_doubt: bool,
+    creations_refused: u32,
+    /// The step that AWS answered with an error: it may have been done all the same.
+    refused: Option<(Next, String)>,
+}
+
 impl Attempt<'_> {
-    /// Runs to an end. `first`: this attempt has just written the intent.
-    pub(crate) async fn run(mut self, first: bool) -> End {
-        let mut progress = Progress {
-            first,
-            ..Progress::default()
+    /// Runs to an end, within the time that the lease is held for. `first`: this attempt has just written the intent.
+    pub(crate) async fn run(mut self, first: bool, time: Duration) -> End {
+        let mut met = Met {
+            progress: Progress {
+                first,
+                ..Progress::default()
+            },
+            ..Met::default()
         };
+        let end = tokio::time::timeout(time, self.steps(&mut met))
+            .await
+            .unwrap_or_else(|_| interrupted("the recreation takes longer than its lease"));
+        // A deletion that may still be under way must not meet what another attempt has made meanwhile.
+        if matches!(end, End::Interrupted(_)) && !met.deletion_in_doubt {
+            self.release().await;
+        }
+        end
+    }
+
+    async fn steps(&mut self, met: &mut Met) -> End {
         for _ in 0..LOOKS {
-            match self.step(&mut progress).await {
+            let next = match self.next_step(met.progress).await {
+                Ok(next) => next,
+                Err(Failure::Unavailable(why)) => return interrupted(&why),
+                Err(other) => return End::Interrupted(Interruption::Stuck(other.to_string())),
+            };
+            if let Some((_, why)) = met.refused.take_if(|(refused, _)| *refused == next) {
+                return End::Interrupted(Interruption::Stuck(why));
+            }
+            match self.take(&next, met).await {
                 Ok(Step::Go) => {}
                 Ok(Step::End(end)) => return end,
-                Err(Failure::Unavailable(why)) => {
-                    return End::Interrupted(Interruption::Transient(why));
+                Err(Failure::Unavailable(why)) => return interrupted(&why),
+                // The answer may be wrong: what is there decides whether the step is still to be taken.
+                Err(other) => {
+                    tracing::warn!(repository = %self.intent.before.id, step = ?next, why = %other, "answered with an error");
+                    met.refused = Some((next, other.to_string()));
+                    tokio::time::sleep(PAUSE).await;
                 }
-                Err(other) => return End::Interrupted(Interruption::Stuck(other.to_string())),
             }
         }
-        End::Interrupted(Interruption::Transient(
-            "ECR does not show what was changed yet".to_owned(),
-        ))
+        interrupted("ECR does not show what was changed yet")
+    }
+
+    /// Lets another attempt go on at once. Without it, the lease runs out.
+    async fn release(&self) {
+        if let Err(why) = self.state.release(&self.intent, self.lease).await {
+            tracing::warn!(repository = %self.intent.before.id, %why, "the lease of the recreation is not released");
+        }
     }
 
     async fn look(&self) -> Result<Option<Repository>, Failure> {
@@ -88,39 +133,54 @@ impl Attempt<'_> {
         }
     }
 
-    async fn step(&mut self, progress: &mut Progress) -> Result<Step, Failure> {
+    async fn next_step(&self, progress: Progress) -> Result<Next, Failure> {
         let seen = self.look().await?;
-        let next = next(&self.intent, *progress, seen.as_ref()).map_err(stuck)?;
+        let next = next(&self.intent, progress, seen.as_ref()).map_err(stuck)?;
         tracing::info!(repository = %self.intent.before.id, intent = self.intent.id, step = ?next, "recreation");
+        Ok(next)
+    }
+
+    async fn take(&mut self, next: &Next, met: &mut Met) -> Result<Step, Failure> {
+        let progress = &mut met.progress;
         match next {
             Next::Wait => {
                 tokio::time::sleep(PAUSE).await;
                 Ok(Step::Go)
             }
-            Next::Withdraw(why) => self.withdraw(why).await,
+            Next::Withdraw(why) => self.withdraw(why.clone()).await,
             Next::Rehearse => self.rehearse(progress).await,
-            Next::Delete => self.delete(progress).await,
-            Next::Create(encryption) => self.create(progress, &encryption).await,
+            Next::Delete => self.delete(met).await,
+            Next::Create(encryption) => self.create(met, encryption).await,
             Next::Restore { policy, lifecycle } => {
-                tokio::try_join!(
+                let restored = tokio::try_join!(
                     self.put_policy(policy.as_deref()),
                     self.put_lifecycle(lifecycle.as_deref())
-                )?;
-                Ok(Step::Go)
+                );
+                progress.restored = restored.is_ok();
+                shown(restored).await
             }
-            Next::Remember(created_at) => {
-                self.intent.made = Some(created_at);
-                if !self.state.save(&self.intent, self.lease).await? {
-                    return Ok(Step::End(lost_lease()));
+            Next::Remember { made, accepted } => {
+                self.intent.made = Some(*made);
+                if *accepted {
+                    self.intent.fallback = None;
                 }
-                Ok(Step::Go)
+                self.save().await
             }
             Next::RemoveMarker => {
-                self.untag(MARKER_TAG).await?;
-                progress.unmarked = true;
-                Ok(Step::Go)
+                let removed = self.untag(MARKER_TAG).await;
+                progress.unmarked = removed.is_ok();
+                shown(removed).await
             }
-            Next::Finish(how) => self.finish(how).await,
+            Next::Finish(how) => self.finish(how.clone()).await,
+        }
+    }
+
+    /// Writes the intent as it is now.
+    async fn save(&self) -> Result<Step, Failure> {
+        if self.state.save(&self.intent, self.lease).await? {
+            Ok(Step::Go)
+        } else {
+            Ok(Step::End(lost_lease()))
         }
     }
 
@@ -132,14 +192,15 @@ impl Attempt<'_> {
             tokio::try_join!(
                 self.put_policy(before.policy.known().and_then(Option::as_deref)),
                 self.put_lifecycle(before.lifecycle.known().and_then(Option::as_deref)),
-                // Not the marker: should ours be there already, it must keep it until its policies are back.
-                self.untag(REHEARSED_TAG),
+                self.rehearse_tags(),
+                self.rehearse_key(self.intent.encryption()),
+                self.rehearse_key(&before.encryption),
             )
         });
         match created {
             // Somebody deleted it a moment ago, and now ours is there.
             Ok(()) => {
-                progress.deleted = true;
+                progress.deletion = Deletion::Done;
                 progress.created = true;
                 return Ok(Step::Go);
             }
@@ -158,7 +219,44 @@ impl Attempt<'_> {
         }
     }
 
-    async fn delete(&self, progress: &mut Progress) -> Result<Step, Failure> {
+    /// Its own tags again, and one that is removed at once. Not the marker: should ours be there already, it must keep it until its
+    /// policies are back.
+    async fn rehearse_tags(&self) -> Result<(), Failure> {
+        let mut request = self
+            .aws
+            .ecr
+            .tag_resource()
+            .resource_arn(self.intent.before.id.arn());
+        let rehearsal = (&REHEARSAL_TAG.to_owned(), &self.intent.id);
+        for (key, value) in own_tags(&self.intent.before).chain([rehearsal]) {
+            request = request.tags(tag(key, value)?);
+        }
+        request
+            .send()
+            .await
+            .map_err(|error| Failure::of("ecr:TagResource", &error))?;
+        self.untag(REHEARSAL_TAG).await
+    }
+
+    /// Both keys must be of use: the new one, and the one that the repository comes back with should the new one be refused.
+    async fn rehearse_key(&self, encryption: &Encryption) -> Result<(), Failure> {
+        let Some(name) = &encryption.kms_key else {
+            return Ok(());
+        };
+        let why = match key(self.aws, name).await? {
+            None => Some("does not exist: create it, or name another key".to_owned()),
+            Some(found) => found.obstacle(&self.intent.before.id.region),
+        };
+        match why {
+            None => Ok(()),
+            Some(why) => Err(stuck(format!("the key `{name}` {why}"))),
+        }
+    }
+
+    async fn delete(&mut self, met: &mut Met) -> Result<Step, Failure> {
+        let before = serde_json::to_string(&self.intent.before).unwrap_or_default();
+        tracing::info!(repository = %self.intent.before.id, before, "deleting the repository to create it again");
+        met.deletion_in_doubt = true;
         let result = self
             .aws
             .ecr
@@ -168,42 +266,55 @@ impl Attempt<'_> {
             .send()
             .await
             .map_err(|error| Failure::of("ecr:DeleteRepository", &error));
-        match result {
-            Ok(_) => progress.deleted = true,
-            Err(failure) if failure.is("RepositoryNotFoundException") => progress.deleted = true,
-            // The next look shows the image, and the intent is withdrawn.
-            Err(failure) if failure.is("RepositoryNotEmptyException") => {
-                return self.withdraw(Withdrawn::HoldsImages).await;
-            }
+        met.progress.deletion = match result {
+            Ok(_) => Deletion::Done,
+            Err(failure) if failure.is("RepositoryNotFoundException") => Deletion::Done,
+            Err(failure) if failure.is("RepositoryNotEmptyException") => Deletion::HoldsImages,
             Err(Failure::Unavailable(why)) => return Err(Failure::Unavailable(why)),
-            Err(other) => return self.refused(&other).await,
-        }
+            // It may be gone all the same. The attempt goes on where that is seen; where it is not, a later attempt decides.
+            Err(other) => {
+                tracing::warn!(repository = %self.intent.before.id, why = %other, "the deletion was answered with an error");
+                self.intent.refused = Some(other.to_string());
+                met.progress.deletion = Deletion::InDoubt;
+                return self.save().await;
+            }
+        };
+        met.deletion_in_doubt = false;
         Ok(Step::Go)
     }
 
-    async fn create(
-        &mut self,
-        progress: &mut Progress,
-        encryption: &Encryption,
-    ) -> Result<Step, Failure> {
-        match self.send_create(encryption).await {
-            Ok(()) => progress.created = true,
-            // By an earlier try of ours, or by somebody else: the next look tells.
-            Err(failure) if failure.is("RepositoryAlreadyExistsException") => {}
-            Err(Failure::Unavailable(why)) => return Err(Failure::Unavailable(why)),
-            Err(other) if self.intent.fallback.is_none() => {
-                self.intent.fallback = Some(other.to_string());
-                if !self.state.save(&self.intent, self.lease).await? {
-                    return Ok(Step::End(lost_lease()));
-                }
+    async fn create(&mut self, met: &mut Met, encryption: &Encryption) -> Result<Step, Failure> {
+        let why = match self.send_create(encryption).await {
+            Ok(()) => {
+                met.progress.created = true;
+                return Ok(Step::Go);
             }
-            Err(other) => {
-                return Ok(Step::End(End::Interrupted(Interruption::Stuck(format!(
-                    "the repository was deleted and can't be created again: {other}. Its settings are on record, and \
-                     every event of it and every sweep tries again: mend this now"
-                )))));
+            // By an earlier try of ours, by somebody else, or the name of what was deleted is not free yet: the next look tells.
+            Err(failure) if failure.is("RepositoryAlreadyExistsException") => {
+                tokio::time::sleep(PAUSE).await;
+                return Ok(Step::Go);
             }
+            Err(why) => why,
+        };
+        met.creations_refused = met.creations_refused.saturating_add(1);
+        let tried_enough = met.creations_refused >= CREATION_TRIES;
+        let temporary = matches!(why, Failure::Unavailable(_));
+        if self.intent.fallback.is_none()
+            && (why.is_for_good() || (tried_enough && !temporary && !met.progress.first))
+        {
+            self.intent.fallback = Some(why.to_string());
+            return self.save().await;
         }
+        if why.is_for_good() {
+            return Err(stuck(format!(
+                "the repository was deleted and can't be created again: {why}. Its settings are on record, and \
+                 every event of it and every sweep tries again: repair this now"
+            )));
+        }
+        if tried_enough {
+            return Err(Failure::Unavailable(why.to_string()));
+        }
+        tokio::time::sleep(PAUSE.saturating_mul(met.creations_refused)).await;
         Ok(Step::Go)
     }
 
@@ -213,44 +324,66 @@ impl Attempt<'_> {
     }
 
     async fn withdraw(&self, why: Withdrawn) -> Result<Step, Failure> {
-        self.state
-            .finish(&self.intent, self.lease, None, None, self.now)
+        // A deletion that was refused is not tried again at each event: see `plan`.
+        let record = self.intent.refused.clone().map(|why| {
+            let result = RepairResult::Failed(why);
+            self.repairs.with(self.repair(result))
+        });
+        let cleared = self
+            .state
+            .finish(&self.intent, self.lease, record.as_ref(), None, self.now)
             .await?;
-        Ok(Step::End(End::Withdrawn(why)))
+        Ok(Step::End(if cleared {
+            End::Withdrawn(why)
+        } else {
+            lost_lease()
+        }))
+    }
+
+    fn repair(&self, result: RepairResult) -> Repair {
+        Repair {
+            action: self.action(),
+            result,
+            at: self.now,
+            cause: self.intent.cause.clone(),
+            actor: self.intent.actor.clone(),
+        }
+    }
+
+    fn action(&self) -> Action {
+        Action::Recreate {
+            from: self.intent.before.encryption.clone(),
+            to: self.intent.to.clone(),
+        }
     }
 
     async fn finish(&self, how: Finished) -> Result<Step, Failure> {
         let intent = &self.intent;
-        let action = Action::Recreate {
-            from: intent.before.encryption.clone(),
-            to: intent.to.clone(),
-        };
         let result = match &how {
             Finished::Recreated => RepairResult::Done,
             Finished::FellBack(why) => RepairResult::FellBack(why.clone()),
             // The intent is all that is known of what was there: it stays until people were told.
             Finished::Superseded => return Ok(Step::End(End::Finished(how))),
         };
-        let record = self.repairs.with(Repair {
-            action: action.clone(),
-            result,
-            at: self.now,
-            cause: intent.cause.clone(),
-            actor: intent.actor.clone(),
-        });
+        let record = self.repairs.with(self.repair(result));
         // Whoever looks next finds a repair that nobody has been told of, and tells.
         let said = (how == Finished::Recreated).then(|| Said {
             status: Status::Fixed,
             about: String::new(),
             since: intent.started_at,
             version: self.said_version.saturating_add(1),
-            action: Some(action),
-            pending: Some(self.lease.clone()),
+            action: Some(self.action()),
+            pending: Some(self.claimant.clone()),
         });
-        self.state
+        let cleared = self
+            .state
             .finish(intent, self.lease, Some(&record), said.as_ref(), self.now)
             .await?;
-        Ok(Step::End(End::Finished(how)))
+        Ok(Step::End(if cleared {
+            End::Finished(how)
+        } else {
+            lost_lease()
+        }))
     }
 
     pub(crate) async fn send_create(&self, encryption: &Encryption) -> Result<(), Failure> {
@@ -277,17 +410,9 @@ impl Attempt<'_> {
         request = request
             .image_tag_mutability(mutability)
             .set_image_tag_mutability_exclusion_filters(filters);
-        // Tags that AWS owns can't be written.
-        let own = before.tags.known().into_iter().flatten();
-        let own = own.filter(|(key, _)| !key.starts_with("aws:") && *key != MARKER_TAG);
         let marker = (&MARKER_TAG.to_owned(), &self.intent.id);
-        for (key, value) in own.chain([marker]) {
-            let tag = Tag::builder()
-                .key(key)
-                .value(value)
-                .build()
-                .map_err(unbuildable)?;
-            request = request.tags(tag);
+        for (key, value) in own_tags(before).chain([marker]) {
+            request = request.tags(tag(key, value)?);
         }
         request
             .send()
@@ -325,7 +450,8 @@ impl Attempt<'_> {
     }
 
     async fn untag(&self, key: &str) -> Result<(), Failure> {
-        self.aws
+        let removed = self
+            .aws
             .ecr
             .untag_resource()
             .resource_arn(self.intent.before.id.arn())
@@ -333,19 +459,40 @@ impl Attempt<'_> {
             .send()
             .await
             .map(|_| ())
-            .map_err(|error| Failure::of("ecr:UntagResource", &error))
+            .map_err(|error| Failure::of("ecr:UntagResource", &error));
+        match removed {
+            // Whether ECR refuses to remove what is not there is not documented: then it is as it should be.
+            Err(failure) if failure.is("InvalidParameterException") => Ok(()),
+            other => other,
+        }
     }
+}
+
+fn tag(key: &str, value: &str) -> Result<Tag, Failure> {
+    let tag = Tag::builder().key(key).value(value).build();
+    tag.map_err(|error| stuck(error.to_string()))
+}
+
+fn interrupted(why: &str) -> End {
+    End::Interrupted(Interruption::Transient(why.to_owned()))
 }
 
 fn lost_lease() -> End {
-    End::Interrupted(Interruption::Transient(
-        "another invocation has taken this recreation over".to_owned(),
-    ))
+    interrupted("another invocation has taken this recreation over")
+}
+
+/// A write to what was created a moment ago can be answered as if there were nothing.
+async fn shown<T>(written: Result<T, Failure>) -> Result<Step, Failure> {
+    match written {
+        Ok(_) => Ok(Step::Go),
+        Err(failure) if failure.is("RepositoryNotFoundException") => {
+            tokio::time::sleep(PAUSE).await;
+            Ok(Step::Go)
+        }
+        Err(failure) => Err(failure),
+    }
 }
 
 fn stuck(why: String) -> Failure {
-    Failure::Refused {
-        code: "recreation".to_owned(),
-        message: why,
-    }
+    Failure::own("recreation", why)
 }

@@ -13,17 +13,18 @@ use ecr_warden_core::alert::INVALID_POLICY;
 use ecr_warden_core::recreate::Intent;
 use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::state::{
-    Claim, FRESH, Known, Lease, Look, REMIND_AFTER, REPAIRS_KEPT, Repairs, Said,
+    Claim, FINDING, FRESH, Known, Lease, Look, REMIND_AFTER, REPAIR, REPAIRS_KEPT, Repairs, Said,
 };
 use serde::Serialize;
+use time::OffsetDateTime;
 
 use crate::clients::Clients;
-use crate::failure::Failure;
+use crate::failure::{Failure, one_line};
 
 const RECREATE: &str = "recreate";
-const FINDING: &str = "finding#";
-const REPAIR: &str = "fix#";
 const LOOK: &str = "look";
+/// Seconds since the epoch after which DynamoDB removes an item; that can take days (DynamoDB Developer Guide, time to live).
+const EXPIRES_AT: &str = "expires_at";
 /// The policy's own partition key, before its parameter's name.
 const POLICY: &str = "policy#";
 
@@ -48,6 +49,7 @@ impl State {
     /// Everything about a repository.
     pub(crate) async fn load(&self, id: &RepositoryId) -> Result<Known, Failure> {
         let mut known = Known::default();
+        let now = OffsetDateTime::now_utc().unix_timestamp();
         let mut start = None;
         loop {
             let page = self
@@ -62,7 +64,7 @@ impl State {
                 .await
                 .map_err(|error| Failure::of("dynamodb:Query", &error))?;
             for item in page.items() {
-                read_item(item, &mut known)?;
+                read_item(item, now, &mut known)?;
             }
             start = page.last_evaluated_key;
             if start.as_ref().is_none_or(HashMap::is_empty) {
@@ -302,7 +304,27 @@ impl State {
         won(result.map(|_| ()))
     }
 
-    /// Clears an intent and, in the same write, records what came of it.
+    /// Gives a lease back, so that another attempt can go on at once.
+    pub(crate) async fn release(&self, intent: &Intent, lease: &Lease) -> Result<(), Failure> {
+        let result = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(key(&intent.before.id, RECREATE)))
+            .update_expression("SET #until = :now")
+            .condition_expression("id = :id AND #owner = :me")
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_names("#until", "until")
+            .expression_attribute_values(":id", text(&intent.id))
+            .expression_attribute_values(":me", text(&lease.owner))
+            .expression_attribute_values(":now", number(0))
+            .send()
+            .await
+            .map_err(|error| Failure::of("dynamodb:UpdateItem", &error));
+        won(result.map(|_| ())).map(|_| ())
+    }
+
+    /// Clears an intent and, in the same write, records what came of it. `false`: it is not ours any more.
     pub(crate) async fn finish(
         &self,
         intent: &Intent,
@@ -310,7 +332,7 @@ impl State {
         record: Option<&Repairs>,
         said: Option<&Said>,
         now: i64,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let id = &intent.before.id;
         let delete = Delete::builder()
             .table_name(&self.table)
@@ -339,16 +361,7 @@ impl State {
                     .map(|put| TransactWriteItem::builder().put(put).build()),
             )?);
         }
-        self.client
-            .transact_write_items()
-            .set_transact_items(Some(writes))
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|error| match cancelled(&error) {
-                Some(Cancelled::Busy(why)) => Failure::Unavailable(why),
-                _ => Failure::of("dynamodb:DeleteItem", &error),
-            })
+        self.transact(writes).await
     }
 
     fn put_said(
@@ -413,13 +426,18 @@ impl State {
         now: i64,
     ) -> Result<Item, Failure> {
         let kept_until = now.saturating_add(REPAIRS_KEPT);
-        item(
+        let mut item = item(
             id,
             &format!("{REPAIR}{rule}"),
             record.version,
             record,
             kept_until,
-        )
+        )?;
+        // What a person has put back is not repaired again until a person says so, however long that takes.
+        if record.held.as_ref().is_some_and(|held| held.by_person) {
+            item.remove(EXPIRES_AT);
+        }
+        Ok(item)
     }
 }
 
@@ -433,7 +451,7 @@ fn item(
     let mut item = key(id, kind);
     item.insert("version".to_owned(), number(version));
     item.insert("body".to_owned(), body(content)?);
-    item.insert("expires_at".to_owned(), number(kept_until));
+    item.insert(EXPIRES_AT.to_owned(), number(kept_until));
     Ok(item)
 }
 
@@ -517,14 +535,16 @@ fn body(value: &impl Serialize) -> Result<AttributeValue, Failure> {
 }
 
 fn unreadable(why: &str) -> Failure {
-    Failure::Refused {
-        code: "UnreadableState".to_owned(),
-        message: why.to_owned(),
-    }
+    Failure::own("UnreadableState", why.to_owned())
 }
 
 /// Kinds of item that this version does not know are another version's business.
-fn read_item(item: &Item, known: &mut Known) -> Result<(), Failure> {
+fn read_item(item: &Item, now: i64, known: &mut Known) -> Result<(), Failure> {
+    let number_of = |name: &str| {
+        item.get(name)
+            .and_then(|value| value.as_n().ok()?.parse().ok())
+    };
+    let has_expired = number_of(EXPIRES_AT).is_some_and(|at: i64| at <= now);
     let text_of = |name: &str| item.get(name).and_then(|value| value.as_s().ok());
     let (Some(kind), Some(body)) = (text_of("sk"), text_of("body")) else {
         return Ok(());
@@ -534,22 +554,52 @@ fn read_item(item: &Item, known: &mut Known) -> Result<(), Failure> {
         let intent: Intent = serde_json::from_str(body).map_err(wrong)?;
         let lease = Lease {
             owner: text_of("owner").cloned().unwrap_or_default(),
-            until: item
-                .get("until")
-                .and_then(|value| value.as_n().ok()?.parse().ok())
-                .unwrap_or_default(),
+            until: number_of("until").unwrap_or_default(),
         };
         known.intent = Some((intent, lease));
     } else if let Some(rule) = kind.strip_prefix(FINDING) {
-        let said: Said = serde_json::from_str(body).map_err(wrong)?;
-        known.said.insert(rule.to_owned(), said);
+        match serde_json::from_str(body) {
+            Ok(said) => {
+                let said = if has_expired { forgotten(said) } else { said };
+                known.said.insert(rule.to_owned(), said).map(drop)
+            }
+            Err(error) => unreadable_item(known, kind, &error),
+        };
     } else if let Some(rule) = kind.strip_prefix(REPAIR) {
-        let repairs: Repairs = serde_json::from_str(body).map_err(wrong)?;
-        known.repairs.insert(rule.to_owned(), repairs);
-    } else if kind == LOOK {
+        match serde_json::from_str(body) {
+            Ok(repairs) => {
+                let repairs: Repairs = repairs;
+                let repairs = if has_expired {
+                    Repairs {
+                        version: repairs.version,
+                        ..Repairs::default()
+                    }
+                } else {
+                    repairs
+                };
+                known.repairs.insert(rule.to_owned(), repairs).map(drop)
+            }
+            Err(error) => unreadable_item(known, kind, &error),
+        };
+    } else if kind == LOOK && !has_expired {
         known.look = serde_json::from_str(body).ok();
     }
     Ok(())
+}
+
+/// What was reported so long ago that it is reported again. Its version stays: DynamoDB has not removed the item yet.
+fn forgotten(said: Said) -> Said {
+    Said {
+        about: String::new(),
+        pending: None,
+        ..said
+    }
+}
+
+fn unreadable_item(known: &mut Known, kind: &str, error: &serde_json::Error) -> Option<()> {
+    let why = format!("item `{kind}`: {}", one_line(&error.to_string()));
+    known.unreadable.insert(kind.to_owned(), why);
+    None
 }
 
 #[cfg(test)]
@@ -560,6 +610,90 @@ mod tests {
     use aws_smithy_types::body::SdkBody;
 
     use super::*;
+
+    fn stored(kind: &str, body: &str, expires_at: Option<i64>) -> Item {
+        let mut item: Item = [("sk", kind), ("body", body)]
+            .map(|(name, value)| (name.to_owned(), text(value)))
+            .into();
+        if let Some(at) = expires_at {
+            item.insert(EXPIRES_AT.to_owned(), number(at));
+        }
+        item
+    }
+
+    const FIX: &str =
+        r#"{"version":3,"history":[],"held":{"why":"w","at":1,"by_person":true},"forgiven":0}"#;
+    const FOUND: &str = r#"{"status":"open","about":"a","since":1,"version":4}"#;
+    /// Of an action that this version does not know.
+    const NEWER: &str = r#"{"version":1,"history":[{"action":{"set-pull-time-update-exclusion":{"from":true,"to":false}},
+                            "result":"done","at":1,"cause":"PutImage"}],"forgiven":0}"#;
+
+    /// A newer version's item withholds its own rule and nothing else.
+    #[test]
+    fn an_item_of_a_newer_version_is_the_business_of_its_own_rule() {
+        let mut known = Known::default();
+        for (kind, body) in [
+            ("fix#some-new-rule", NEWER),
+            ("finding#another", r#"{"status":"pending-approval"}"#),
+            ("fix#mutable-tags", FIX),
+            ("finding#mutable-tags", FOUND),
+            ("a-new-kind", "{}"),
+        ] {
+            read_item(&stored(kind, body, None), 5, &mut known).unwrap();
+        }
+        assert!(known.unreadable("some-new-rule").is_some());
+        assert!(known.unreadable("another").is_some());
+        assert_eq!(known.unreadable("mutable-tags"), None);
+        assert!(known.repairs.contains_key("mutable-tags"));
+        assert!(known.said.contains_key("mutable-tags"));
+        assert_eq!(known.unreadable.len(), 2);
+    }
+
+    /// Whether there is a recreation to be finished must be known.
+    #[test]
+    fn an_unreadable_recreation_is_no_missing_one() {
+        let item = stored(RECREATE, r#"{"id":"r"}"#, None);
+        read_item(&item, 5, &mut Known::default()).unwrap_err();
+    }
+
+    /// DynamoDB removes an item days after its time.
+    #[test]
+    fn what_has_expired_is_forgotten_but_for_its_version() {
+        for (expires_at, forgotten) in [(None, false), (Some(6), false), (Some(5), true)] {
+            let mut known = Known::default();
+            for (kind, body) in [("fix#mutable-tags", FIX), ("finding#mutable-tags", FOUND)] {
+                read_item(&stored(kind, body, expires_at), 5, &mut known).unwrap();
+            }
+            let repairs = &known.repairs["mutable-tags"];
+            assert_eq!((repairs.version, repairs.held.is_none()), (3, forgotten));
+            let said = &known.said["mutable-tags"];
+            assert_eq!((said.version, said.about.is_empty()), (4, forgotten));
+        }
+    }
+
+    /// A person's hold is kept until a person ends it.
+    #[test]
+    fn a_persons_hold_does_not_expire() {
+        let state = State {
+            client: Client::from_conf(
+                aws_sdk_dynamodb::Config::builder()
+                    .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
+                    .build(),
+            ),
+            table: "state".to_owned(),
+        };
+        let id = RepositoryId::new("123456789012", "eu-central-1", "shop/api").unwrap();
+        let repairs: Repairs = serde_json::from_str(FIX).unwrap();
+        let item = state
+            .repairs_item(&id, "mutable-tags", &repairs, 5)
+            .unwrap();
+        assert!(!item.contains_key(EXPIRES_AT));
+        let resumed = repairs.resumed(6);
+        let item = state
+            .repairs_item(&id, "mutable-tags", &resumed, 6)
+            .unwrap();
+        assert!(item.contains_key(EXPIRES_AT));
+    }
 
     /// Only a condition that did not hold says that somebody else was faster.
     #[test]

@@ -10,7 +10,7 @@ use ecr_warden_core::finding::Severity;
 use ecr_warden_core::outcome::{Outcome, Results, Verdict, verdicts};
 use ecr_warden_core::plan::{Decision, Plan, Step, plan};
 use ecr_warden_core::policy::{Policy, Resolved};
-use ecr_warden_core::recreate::{Finished, Intent, Withdrawn};
+use ecr_warden_core::recreate::{Finished, Intent, Withdrawn, delivery};
 use ecr_warden_core::repository::{Repository, RepositoryId};
 use ecr_warden_core::rules::{Subject, entry};
 use ecr_warden_core::state::{Claim, Context, Known, Lease, Look, claims, held_by_others, is_news};
@@ -21,13 +21,21 @@ use tokio::time::Instant;
 
 use crate::apply::{NotApplied, apply};
 use crate::clients::Regional;
-use crate::failure::Failure;
+use crate::failure::{Failure, one_line};
 use crate::load::{LoadError, calls, calls_of_rest, described, load, rest};
 use crate::pipeline::{News, Occurrence, Pipeline};
 use crate::recreate::{Attempt, End, Interruption};
+use crate::stacks;
 
 /// A lease outlives its invocation by this many seconds, for calls that are still on their way.
 const LEASE_GRACE: i64 = 30;
+
+/// How long one attempt at a recreation takes at most, in seconds: its lease outlives that by the grace, and nobody else may go on
+/// with the recreation meanwhile.
+const RECREATION: i64 = 60;
+
+/// A recreation that is not finished after so many seconds is reported, though a later attempt may finish it.
+const RECREATION_IS_LATE: i64 = 5 * 60;
 
 /// How long a claim is tried beyond the SDK's own retries.
 const CLAIM_FOR: Duration = Duration::from_secs(10);
@@ -54,6 +62,8 @@ pub(crate) struct Work<'p> {
     occurrence: &'p Occurrence,
     aws: Regional,
     me: Lease,
+    /// This delivery of the event alone, see [`delivery`].
+    delivery: String,
     /// Why the recreation is not tried again in this invocation, once it was.
     gave_up: Option<String>,
     /// It looked again, because what it saw may have been older than the records.
@@ -78,6 +88,7 @@ impl<'p> Work<'p> {
                 owner: occurrence.request_id.clone(),
                 until: occurrence.deadline.saturating_add(LEASE_GRACE),
             },
+            delivery: delivery(&occurrence.request_id, nonce()),
             gave_up: None,
             looked_again: false,
             quietly,
@@ -128,15 +139,16 @@ impl<'p> Work<'p> {
             (loaded, known?)
         };
         if let Some((intent, lease)) = known.as_ref().ok().and_then(|known| known.intent.clone()) {
-            if lease.held_against(&self.me, now) {
-                return Ok(self.ignored(
-                    "it is being recreated by another invocation, which looks at it afterwards",
-                ));
+            let mine = self.recreation_lease(now);
+            if lease.held_against(&mine, now) {
+                return self.wait_for_recreation(&lease, now).await;
             }
-            if !self.take(&intent, now).await? {
+            if !self.take(&intent, &mine, now).await? {
                 return Ok(Round::Again);
             }
-            return self.recreate(intent, known.as_ref().ok(), false, now).await;
+            return self
+                .recreate(intent, mine, known.as_ref().ok(), false, now)
+                .await;
         }
         let mut resolved = None;
         if let Ok(repository) = &loaded {
@@ -166,9 +178,17 @@ impl<'p> Work<'p> {
                 // Ours may be to bring it back: that must not be taken for nothing to do.
                 return match known {
                     Ok(_) => Ok(self.ignored(GONE)),
-                    Err(why) => Err(format!(
-                        "the repository is gone, and whether it is being recreated can't be told: {why}"
-                    )),
+                    Err(why) => {
+                        let what = format!(
+                            "fix the error below; the next event or sweep then finishes a recreation that may have been cut short: {why}"
+                        );
+                        let detail = "the repository is gone, and its record, which may hold all its settings, cannot be read";
+                        self.announce(&critical("unreadable-record", detail, what), now)
+                            .await?;
+                        Err(format!(
+                            "the repository is gone, and its record cannot be read: {why}"
+                        ))
+                    }
                 };
             }
             Err(LoadError::Unavailable(why)) => return Err(why),
@@ -230,10 +250,15 @@ impl<'p> Work<'p> {
             } else if let (Decision::Repair(Action::Recreate { to, .. }), Ok(known)) =
                 (&step.decision, &known)
             {
+                if let Some(why) = self.owned_by_stack(&resolved, rule).await? {
+                    self.gave_up = Some(why);
+                    return Ok(Round::Again);
+                }
                 let intent = self.intent(rule, &repository, to, now);
-                let begun = self.pipeline.state.begin(&intent, &self.me).await;
+                let mine = self.recreation_lease(now);
+                let begun = self.pipeline.state.begin(&intent, &mine).await;
                 return match begun {
-                    Ok(true) => self.recreate(intent, Some(known), true, now).await,
+                    Ok(true) => self.recreate(intent, mine, Some(known), true, now).await,
                     Ok(false) => Ok(Round::Again),
                     Err(Failure::Unavailable(why)) => Err(why),
                     Err(other) => {
@@ -362,6 +387,32 @@ impl<'p> Work<'p> {
         )))
     }
 
+    /// Why the repository is not recreated where a CloudFormation stack owns it, or may own it.
+    async fn owned_by_stack(
+        &self,
+        policy: &Resolved,
+        rule: &str,
+    ) -> Result<Option<String>, String> {
+        if !policy
+            .rule(rule)
+            .is_some_and(|active| active.rule.spares_stacks())
+        {
+            return Ok(None);
+        }
+        match stacks::owner(&self.aws, self.id()).await {
+            Ok(None) => Ok(None),
+            Ok(Some(stack)) => Ok(Some(format!(
+                "not recreated: the CloudFormation stack `{}` owns the repository; change the encryption in its template, which \
+                 replaces the repository",
+                one_line(&stack)
+            ))),
+            Err(Failure::Unavailable(why)) => Err(why),
+            Err(other) => Ok(Some(format!(
+                "not recreated: cannot determine whether a CloudFormation stack owns the repository: {other}"
+            ))),
+        }
+    }
+
     fn intent(
         &self,
         rule: &str,
@@ -370,12 +421,12 @@ impl<'p> Work<'p> {
         now: i64,
     ) -> Intent {
         Intent {
-            // A retry of this invocation goes on with the intent that is there, so this one is new.
-            id: format!("{}-{now}", self.occurrence.request_id),
+            id: format!("{}-{now}", self.delivery),
             rule: rule.to_owned(),
             before: repository.clone(),
             to: to.clone(),
             fallback: None,
+            refused: None,
             made: None,
             cause: self.occurrence.cause.clone(),
             actor: self.occurrence.actor.clone(),
@@ -383,10 +434,36 @@ impl<'p> Work<'p> {
         }
     }
 
-    async fn take(&self, intent: &Intent, now: i64) -> Result<bool, String> {
+    /// Of the recreation that this delivery works at.
+    fn recreation_lease(&self, now: i64) -> Lease {
+        let left = self.occurrence.deadline.saturating_sub(now);
+        let seconds = left.clamp(0, RECREATION).saturating_add(LEASE_GRACE);
+        Lease {
+            owner: self.delivery.clone(),
+            until: now.saturating_add(seconds),
+        }
+    }
+
+    /// Another delivery recreates the repository, or died at it: the event comes back when the lease has ended. A lease that is held is
+    /// no success: whoever holds it may be dead.
+    async fn wait_for_recreation(&self, lease: &Lease, now: i64) -> Result<Round, String> {
+        let seconds = lease.until.saturating_sub(now).saturating_add(1);
+        let has_event = !self.occurrence.event.is_null();
+        if has_event && self.pipeline.revisits.is_none() {
+            return Err("another invocation is recreating the repository".to_owned());
+        }
+        self.come_back_in(seconds).await?;
+        Ok(self.ignored(if has_event {
+            format!("another invocation is recreating the repository; the event is deferred by {seconds} s")
+        } else {
+            "another invocation is recreating the repository".to_owned()
+        }))
+    }
+
+    async fn take(&self, intent: &Intent, mine: &Lease, now: i64) -> Result<bool, String> {
         self.pipeline
             .state
-            .take(intent, &self.me, now)
+            .take(intent, mine, now)
             .await
             .map_err(|failure| failure.to_string())
     }
@@ -394,6 +471,7 @@ impl<'p> Work<'p> {
     async fn recreate(
         &mut self,
         intent: Intent,
+        mine: Lease,
         known: Option<&Known>,
         first: bool,
         now: i64,
@@ -403,7 +481,8 @@ impl<'p> Work<'p> {
         let attempt = Attempt {
             aws: &self.aws,
             state: &self.pipeline.state,
-            lease: &self.me,
+            lease: &mine,
+            claimant: &self.me,
             said_version: known
                 .and_then(|known| known.said.get(&rule))
                 .map_or(0, |said| said.version),
@@ -413,7 +492,10 @@ impl<'p> Work<'p> {
             now,
             intent,
         };
-        match attempt.run(first).await {
+        let seconds = mine.until.saturating_sub(now).saturating_sub(LEASE_GRACE);
+        let time = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
+        let is_late = now.saturating_sub(begun.started_at) >= RECREATION_IS_LATE;
+        match attempt.run(first, time).await {
             End::Finished(Finished::Recreated) => {}
             End::Finished(Finished::FellBack(why)) => {
                 tracing::error!(repository = %self.id(), rule, repair_failed = true, why, "recreated with the old encryption");
@@ -429,10 +511,7 @@ impl<'p> Work<'p> {
                 self.announce(&critical("superseded-recreation", detail, what), now)
                     .await?;
                 // Last: with it goes the record of what was there.
-                let forgotten = self
-                    .pipeline
-                    .state
-                    .finish(&begun, &self.me, None, None, now);
+                let forgotten = self.pipeline.state.finish(&begun, &mine, None, None, now);
                 forgotten.await.map_err(|failure| failure.to_string())?;
             }
             End::Withdrawn(why) => {
@@ -451,8 +530,8 @@ impl<'p> Work<'p> {
                     }
                 });
             }
-            End::Interrupted(Interruption::Transient(why)) => return Err(why),
-            End::Interrupted(Interruption::Stuck(why)) => {
+            End::Interrupted(Interruption::Transient(why)) if !is_late => return Err(why),
+            End::Interrupted(Interruption::Transient(why) | Interruption::Stuck(why)) => {
                 tracing::error!(repository = %self.id(), rule, repair_failed = true, why, "recreation is stuck");
                 let detail = "a recreation can't be finished";
                 let plan = critical("interrupted-recreation", detail, why.clone());
@@ -661,6 +740,12 @@ impl<'p> Work<'p> {
             }
         }
     }
+}
+
+/// Random, so that two deliveries of one event tell themselves apart: the standard library seeds each hasher from the system.
+fn nonce() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    RandomState::new().build_hasher().finish()
 }
 
 fn critical(rule: &'static str, detail: &str, what: String) -> Plan {

@@ -3,12 +3,13 @@
 //!
 //! INVARIANT: the intent, with the whole snapshot, is on record before the first change and until everything is
 //! back. INVARIANT: a repository is only ever deleted without force, so that one image is enough to save it.
+//! INVARIANT: the intent is cleared on what was seen, never on what ECR answered: an answer can be an error although ECR acted.
 
 use serde::{Deserialize, Serialize};
 
 use crate::action::scan;
 use crate::document;
-use crate::repository::{Encryption, MARKER_TAG, Read, Repository};
+use crate::repository::{Encryption, MARKER_TAG, REHEARSAL_TAG, Read, Repository};
 
 /// The write-ahead record, kept in the state table from before the deletion until everything is back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +25,11 @@ pub struct Intent {
     /// Why `to` was refused for good: since then the original encryption is the aim, so that nothing is lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<String>,
+    /// What ECR answered to the deletion, where that was an error. ECR deletes a repository and answers an error when it can't retire
+    /// the KMS grants (ECR User Guide, encryption at rest, "Troubleshooting"), so only a later attempt, whose reads are newer than the
+    /// deletion, may believe that the repository is still there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// When ECR created the one that we made, in milliseconds since the epoch: by that it is known without its marker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made: Option<i64>,
@@ -32,6 +38,14 @@ pub struct Intent {
     pub actor: Option<String>,
     /// Seconds since the epoch.
     pub started_at: i64,
+}
+
+/// The name of one delivery of an event: what holds the lease of a recreation. The same event can be delivered twice at the same time
+/// under one request id or message id (Lambda, "How Lambda handles errors and retries"; SQS standard queues), so that the id alone
+/// would let both in. `nonce` is random.
+#[must_use]
+pub fn delivery(request_id: &str, nonce: u64) -> String {
+    format!("{request_id}/{nonce:016x}")
 }
 
 impl Intent {
@@ -75,9 +89,31 @@ pub struct Progress {
     /// This attempt wrote the intent: nothing can have been deleted before it says so.
     pub first: bool,
     pub rehearsed: bool,
-    pub deleted: bool,
+    pub deletion: Deletion,
     pub created: bool,
+    /// ECR has taken the policies.
+    pub restored: bool,
     pub unmarked: bool,
+}
+
+/// What came of this attempt's DeleteRepository.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Deletion {
+    #[default]
+    NotSent,
+    /// ECR answered that the repository is deleted, or that there is none.
+    Done,
+    /// ECR answered that it holds an image: nothing was deleted.
+    HoldsImages,
+    /// ECR answered another error, which is [`Intent::refused`]. The repository may be gone all the same.
+    InDoubt,
+}
+
+impl Deletion {
+    /// Whether the repository may be gone because of it.
+    fn may_have_deleted(self) -> bool {
+        matches!(self, Self::Done | Self::InDoubt)
+    }
 }
 
 /// The next step.
@@ -97,8 +133,13 @@ pub enum Next {
         policy: Option<String>,
         lifecycle: Option<String>,
     },
-    /// Everything is back: record as [`Intent::made`] what will be known by its marker no more.
-    Remember(i64),
+    /// Everything is back: record what will be known by its marker no more.
+    Remember {
+        /// For [`Intent::made`].
+        made: i64,
+        /// It has the asked encryption although ECR answered that it refused it: [`Intent::fallback`] goes.
+        accepted: bool,
+    },
     /// UntagResource.
     RemoveMarker,
     /// Record the outcome and clear the intent.
@@ -145,7 +186,7 @@ pub fn next(
     let Some(seen) = seen else {
         return Ok(if progress.created {
             Next::Wait
-        } else if progress.first && !progress.deleted {
+        } else if progress.first && !progress.deletion.may_have_deleted() {
             Next::Withdraw(Withdrawn::Changed)
         } else {
             Next::Create(intent.encryption().clone())
@@ -154,8 +195,12 @@ pub fn next(
     seen.tags.required()?;
     if seen.marker() == Some(&intent.id) {
         return Ok(
-            restore(intent, seen)?.unwrap_or_else(|| match seen.created_at {
-                Some(at) if intent.made != Some(at) => Next::Remember(at),
+            restore(intent, progress, seen)?.unwrap_or_else(|| match seen.created_at {
+                Some(made) if intent.made != Some(made) => Next::Remember {
+                    made,
+                    accepted: intent.fallback.is_some()
+                        && seen.encryption != intent.before.encryption,
+                },
                 _ => Next::RemoveMarker,
             }),
         );
@@ -171,30 +216,41 @@ pub fn next(
     }
     // What was deleted may have been somebody's who came between the look and the deletion: a look that still shows it
     // must not end the matter. A later attempt knows.
-    if progress.deleted || progress.created {
+    if progress.deletion != Deletion::NotSent || progress.created {
         return Ok(Next::Wait);
     }
     // Not the original, and not marked: ours, or somebody else's. Of ours everything was back, whatever was changed since.
     if intent.made.is_some() && intent.made == seen.created_at {
         return Ok(Next::Finish(done(intent)));
     }
-    let looks_like_ours = seen.encryption.kind == intent.encryption().kind
-        && own_tags(seen).eq(own_tags(&intent.before));
+    // ECR may have created it with the asked encryption and answered that it refused.
+    let encrypted_by_us = same_kind(seen, intent.encryption())
+        || (intent.fallback.is_some() && same_kind(seen, &intent.to));
+    let looks_like_ours = encrypted_by_us && own_tags(seen).eq(own_tags(&intent.before));
     if !looks_like_ours {
         return Ok(Next::Finish(Finished::Superseded));
     }
     // Somebody who knows no such tag may have removed the marker before everything was back.
-    Ok(restore(intent, seen)?.unwrap_or_else(|| Next::Finish(done(intent))))
+    Ok(restore(intent, progress, seen)?.unwrap_or_else(|| Next::Finish(done(intent))))
 }
 
-/// The tags that can be put back: not AWS's own, and not the marker.
-fn own_tags(repository: &Repository) -> impl Iterator<Item = (&String, &String)> {
-    let tags = repository.tags.known().into_iter().flatten();
+fn same_kind(seen: &Repository, encryption: &Encryption) -> bool {
+    seen.encryption.kind == encryption.kind
+}
+
+/// The tags that can be put back: not AWS's own, not the marker, and not what a rehearsal that was cut short left behind.
+pub fn own_tags(repository: &Repository) -> impl Iterator<Item = (&String, &String)> {
+    let tags = all_tags(repository);
     tags.filter(|(key, _)| !key.starts_with("aws:") && *key != MARKER_TAG)
 }
 
+fn all_tags(repository: &Repository) -> impl Iterator<Item = (&String, &String)> {
+    let tags = repository.tags.known().into_iter().flatten();
+    tags.filter(|(key, _)| *key != REHEARSAL_TAG)
+}
+
 /// What creation could not carry and is not there yet. What is there by now is newer than the snapshot and stays.
-fn restore(intent: &Intent, seen: &Repository) -> Result<Option<Next>, String> {
+fn restore(intent: &Intent, progress: Progress, seen: &Repository) -> Result<Option<Next>, String> {
     let missing = |now: &Read<Option<String>>, before: &Read<Option<String>>| {
         Ok::<_, String>(match now.required()? {
             Some(_) => None,
@@ -204,12 +260,23 @@ fn restore(intent: &Intent, seen: &Repository) -> Result<Option<Next>, String> {
     let policy = missing(&seen.policy, &intent.before.policy)?;
     let lifecycle = missing(&seen.lifecycle, &intent.before.lifecycle)?;
     let is_missing = policy.is_some() || lifecycle.is_some();
-    Ok(is_missing.then_some(Next::Restore { policy, lifecycle }))
+    Ok(is_missing.then_some(if progress.restored {
+        Next::Wait
+    } else {
+        Next::Restore { policy, lifecycle }
+    }))
 }
 
 fn delete_original(intent: &Intent, progress: Progress, seen: &Repository) -> Result<Next, String> {
-    if progress.deleted || progress.created {
-        return Ok(Next::Wait);
+    match (progress.deletion, &intent.refused) {
+        // This read may be older than the deletion.
+        (Deletion::Done | Deletion::InDoubt, _) => return Ok(Next::Wait),
+        (Deletion::HoldsImages, _) => return Ok(Next::Withdraw(Withdrawn::HoldsImages)),
+        (Deletion::NotSent, _) if progress.created => return Ok(Next::Wait),
+        (Deletion::NotSent, Some(why)) => {
+            return Ok(Next::Withdraw(Withdrawn::Refused(why.clone())));
+        }
+        (Deletion::NotSent, None) => {}
     }
     if *seen.has_images.required()? {
         return Ok(Next::Withdraw(Withdrawn::HoldsImages));
@@ -223,7 +290,7 @@ fn delete_original(intent: &Intent, progress: Progress, seen: &Repository) -> Re
     let same_documents =
         same(&seen.policy, &before.policy)? && same(&seen.lifecycle, &before.lifecycle)?;
     let unchanged = same_documents
-        && seen.tags == before.tags
+        && all_tags(seen).eq(all_tags(before))
         && seen.mutability == before.mutability
         && seen.scan_on_push == before.scan_on_push;
     Ok(if !unchanged {

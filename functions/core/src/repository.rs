@@ -12,6 +12,9 @@ use crate::storage::Image;
 /// The tag that a recreated repository carries until all its settings are back. Its value is the intent's id.
 pub const MARKER_TAG: &str = "ecr-warden:recreate";
 
+/// The tag that a rehearsal sets and removes again: whoever may do both may put the repository's own tags back.
+pub const REHEARSAL_TAG: &str = "ecr-warden:rehearsal";
+
 /// Tags a repository may have (ECR service quota); the marker takes one while a recreation is under way.
 pub const MOST_TAGS: usize = 50;
 
@@ -426,6 +429,29 @@ pub struct Key {
     pub arn: String,
     /// `KeyState` is `Enabled`.
     pub enabled: bool,
+    /// What kind of key it is, where ECR can't encrypt with that kind: ECR takes symmetric encryption keys alone (ECR User Guide,
+    /// encryption at rest).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfit: Option<String>,
+}
+
+impl Key {
+    /// Why ECR can't encrypt a repository of the region with it, for the end of a sentence; `None`: it can.
+    #[must_use]
+    pub fn obstacle(&self, region: &str) -> Option<String> {
+        if !self.enabled {
+            return Some("is not enabled: enable it".to_owned());
+        }
+        if let Some(kind) = &self.unfit {
+            return Some(format!(
+                "is {kind}, and ECR takes symmetric encryption keys alone: name another key"
+            ));
+        }
+        let its_region = self.arn.split(':').nth(3).unwrap_or_default();
+        (its_region != region).then(|| {
+            format!("is in the region {its_region}, and the repository in {region}: name a key of {region}")
+        })
+    }
 }
 
 /// ECR's four settings, and whatever it may add.

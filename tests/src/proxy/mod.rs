@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use crate::Problem;
 use crate::caller::{Answer, Ask, Caller};
 use crate::processes::kill_owner_of;
-pub use real_aws::{RealAws, Reply, Visibility};
+pub use real_aws::{CloudFormation, PullThroughCaches, RealAws, Reply, Visibility};
 
 /// What happens to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,8 +152,6 @@ struct Shared {
     ecr_calls: Vec<Instant>,
     /// What ECR takes of the account's calls.
     ecr_limit: Option<Limit>,
-    /// Prefixes of the registry's pull-through cache rules, which no local AWS knows.
-    pull_through_caches: Vec<String>,
     real_aws: RealAws,
 }
 
@@ -268,7 +266,8 @@ impl Proxy {
 
     /// What DescribePullThroughCacheRules answers from now on.
     pub fn set_pull_through_caches(&self, prefixes: &[&str]) {
-        self.lock().pull_through_caches = prefixes.iter().map(|p| (*p).to_owned()).collect();
+        let prefixes = prefixes.iter().map(|p| (*p).to_owned()).collect();
+        self.real_aws(|aws| aws.pull_through_caches.prefixes = prefixes);
     }
 
     /// Sets what the imitated AWS does.
@@ -341,6 +340,13 @@ async fn handle(
     let (mut head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     let call = call(&head, &body);
+    let not_shown_yet = {
+        let mut locked = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        locked.real_aws.not_shown_yet(&call)
+    };
+    if let Some(reply) = not_shown_yet {
+        return Ok(respond(&reply));
+    }
     let mut fault = decide(shared, &call);
     while fault == Some(Fault::Hold) {
         tokio::time::sleep(HELD).await;
@@ -381,20 +387,20 @@ async fn handle(
         Some(Fault::Cut) => return Err("cut".into()),
         Some(Fault::Refuse(refusal)) => return Ok(refusal.reply()),
         Some(Fault::Delay(by)) => tokio::time::sleep(by).await,
-        Some(
-            Fault::DropAnswer | Fault::Kill | Fault::Late | Fault::Hold | Fault::DoneBut(_),
-        )
+        Some(Fault::DropAnswer | Fault::Kill | Fault::Late | Fault::Hold | Fault::DoneBut(_))
         | None => {}
     }
-    let (instead, body) = {
+    let (instead, supplied, body) = {
         let mut locked = shared.lock().unwrap_or_else(PoisonError::into_inner);
         let instead = locked.real_aws.instead(&call);
-        (instead, locked.real_aws.request(&call, body))
+        let supplied = locked.real_aws.supplied(&call);
+        (instead, supplied, locked.real_aws.request(&call, body))
     };
     // A behaviour may have changed the body: the client counts it again.
     head.headers.remove("content-length");
+    let hop = Hop { from, to, parent };
     if let Some(reply) = instead {
-        return Ok(respond(&reply));
+        return hop.answer(fault, respond(&reply)).await;
     }
     if let Some(needed) = needed
         && let Some(refusal) = refusal(here, &needed).await?
@@ -407,9 +413,8 @@ async fn handle(
         .path_and_query()
         .map_or("/", |path| path.as_str())
         .to_owned();
-    let is_answered_here = call.operation == "DescribePullThroughCacheRules";
     // Whom the local AWS refuses is refused, although another one would answer. What it lacks it says after that.
-    if is_answered_here || (elsewhere.is_some() && head.headers.contains_key("x-amz-target")) {
+    if supplied.is_some() || (elsewhere.is_some() && head.headers.contains_key("x-amz-target")) {
         head.uri = format!("http://127.0.0.1:{here}{path}").parse()?;
         let asked = Request::from_parts(head.clone(), Full::new(body.clone()));
         let (refused, text) = client.request(asked).await?.into_parts();
@@ -422,15 +427,8 @@ async fn handle(
             return Ok(Response::from_parts(refused, Full::new(text)));
         }
     }
-    if is_answered_here {
-        let shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let rules: Vec<_> = shared
-            .pull_through_caches
-            .iter()
-            .map(|prefix| serde_json::json!({ "ecrRepositoryPrefix": prefix }))
-            .collect();
-        let body = serde_json::json!({ "pullThroughCacheRules": rules }).to_string();
-        return Ok(Response::new(Full::new(Bytes::from(body))));
+    if let Some(reply) = supplied {
+        return hop.answer(fault, respond(&reply)).await;
     }
     head.uri = format!("http://127.0.0.1:{upstream}{path}").parse()?;
     // A task of its own: what has reached AWS is acted on, though its caller dies meanwhile.
@@ -462,18 +460,38 @@ async fn handle(
         head.headers.remove("content-length");
     }
     let body = given.body;
-    match fault {
-        Some(Fault::DoneBut(refusal)) => Ok(refusal.reply()),
-        Some(Fault::Kill) => {
-            kill_owner_of(from, to, parent);
-            Err("killed".into())
+    hop.answer(fault, Response::from_parts(head, Full::new(body)))
+        .await
+}
+
+/// A connection from a function.
+struct Hop {
+    from: u16,
+    to: u16,
+    /// The process whose children are the functions.
+    parent: u32,
+}
+
+impl Hop {
+    /// Brings AWS's answer to the function, or what happens instead.
+    async fn answer(
+        &self,
+        fault: Option<Fault>,
+        answer: Response<Full<Bytes>>,
+    ) -> Result<Response<Full<Bytes>>, Problem> {
+        match fault {
+            Some(Fault::DoneBut(refusal)) => Ok(refusal.reply()),
+            Some(Fault::Kill) => {
+                kill_owner_of(self.from, self.to, self.parent);
+                Err("killed".into())
+            }
+            Some(Fault::DropAnswer) => Err("dropped".into()),
+            Some(Fault::Late) => {
+                tokio::time::sleep(LATE).await;
+                Err("late".into())
+            }
+            _ => Ok(answer),
         }
-        Some(Fault::DropAnswer) => Err("dropped".into()),
-        Some(Fault::Late) => {
-            tokio::time::sleep(LATE).await;
-            Err("late".into())
-        }
-        _ => Ok(Response::from_parts(head, Full::new(body))),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Throttling, errors, lost answers, and people who can't be told.
 
 use aws_sdk_ecr::types::ImageTagMutability;
-use ecr_warden_tests::proxy::Fault;
+use ecr_warden_tests::proxy::{Fault, Refusal};
 use serde_json::json;
 
 use crate::support::{World, call, status};
@@ -186,4 +186,22 @@ async fn a_state_table_that_is_gone_changes_nothing_and_is_loud() {
     assert_eq!(world.mutability(name).await, ImageTagMutability::Mutable);
     let alert = inbox.wait_for(name).await.unwrap();
     assert!(alert.to_string().contains("state table"), "{alert}");
+}
+
+/// A repository that is gone may be in the middle of a recreation: where the record can't be read, that is a failure, and critical.
+#[tokio::test]
+async fn a_repository_that_is_gone_is_no_success_while_its_record_cannot_be_read() {
+    let world = World::shared();
+    let mut inbox = world.inbox("bad-luck-gone").await;
+    let name = "bad-luck/gone-x";
+    world.local.proxy.plan(name, |call| {
+        let refused = Refusal::denied("is not authorized to perform: dynamodb:Query");
+        (call.operation == "Query").then_some(Fault::Refuse(refused))
+    });
+    let outcome = world.invoke(&call("PutImage", name)).await;
+    world.local.proxy.calm(name);
+    let why = outcome.expect_err("it may be being recreated");
+    assert!(why.contains("dynamodb:Query"), "{why}");
+    let alert = inbox.wait_for(name).await.unwrap();
+    assert_eq!(alert["severity"], "critical", "{alert}");
 }

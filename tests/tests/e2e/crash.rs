@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ecr_warden_tests::inbox::Inbox;
-use ecr_warden_tests::proxy::Fault;
+use ecr_warden_tests::proxy::{Fault, Refusal};
 use futures_util::stream::{self, StreamExt};
 use serde_json::Value;
 use tokio::sync::{Mutex, OnceCell};
@@ -22,7 +22,7 @@ const MOST_CALLS: usize = 150;
 /// Repositories that are tried at the same time.
 const SIDE_BY_SIDE: usize = 12;
 
-pub(crate) const FAULTS: [Fault; 7] = [
+pub(crate) const FAULTS: [Fault; 8] = [
     Fault::Kill,
     Fault::DropAnswer,
     Fault::Cut,
@@ -30,6 +30,7 @@ pub(crate) const FAULTS: [Fault; 7] = [
     Fault::ServerError,
     Fault::Delay(Duration::from_millis(300)),
     Fault::Late,
+    Fault::DoneBut(Refusal::kms("KMSInvalidStateException")),
 ];
 
 /// One of its own for all scenarios: each has its own repositories and its part of the policy.
@@ -146,15 +147,28 @@ fn is_due(scenario: Scenario, nth: usize, operation: &str, fault: usize) -> bool
     !only_reads(operation) || in_turn || killed || std::env::var_os("EVERY_FAULT").is_some()
 }
 
-/// Goes through it once, where nothing fails. Answers its calls' operations.
+/// Goes through it where nothing fails. Answers its calls' operations: of three runs the fewest, because a read that happens just when a
+/// change becomes visible is made once more.
 async fn calls_of(world: &World, scenario: Scenario) -> Vec<String> {
-    let name = format!("{}/calm-x", scenario.space());
-    scenario.prepare(world, &name).await;
-    let before = world.local.proxy.calls(&name).len();
-    scenario.run(world, &name, "calm").await.unwrap();
-    let calls = world.local.proxy.calls(&name);
-    let made = calls.into_iter().skip(before);
-    made.map(|call| call.operation).collect()
+    let mut fewest: Option<Vec<String>> = None;
+    for n in 0..3 {
+        let name = format!("{}/calm-{n}-x", scenario.space());
+        scenario.prepare(world, &name).await;
+        let before = world.local.proxy.calls(&name).len();
+        scenario
+            .run(world, &name, &format!("calm-{n}"))
+            .await
+            .unwrap();
+        let calls = world.local.proxy.calls(&name).into_iter().skip(before);
+        let calls: Vec<String> = calls.map(|call| call.operation).collect();
+        if fewest
+            .as_ref()
+            .is_none_or(|fewest| calls.len() < fewest.len())
+        {
+            fewest = Some(calls);
+        }
+    }
+    fewest.unwrap()
 }
 
 async fn whatever_fails(scenario: Scenario) {

@@ -21,7 +21,7 @@ use crate::support::{World, call};
 
 /// Each permission in each statement that the local AWS asks for, and what is not done without it. Those that need another policy
 /// than most come last.
-const ASKED_FOR: [(&str, &str, Case); 32] = [
+const ASKED_FOR: [(&str, &str, Case); 33] = [
     ("ReadRepositories", "ecr:DescribeImages", Case::Recreated),
     (
         "ReadRepositories",
@@ -56,6 +56,11 @@ const ASKED_FOR: [(&str, &str, Case); 32] = [
         Case::Recreated,
     ),
     ("SetTags", "ecr:UntagResource", Case::Recreated),
+    (
+        "FindOwningStack",
+        "cloudformation:DescribeStackResources",
+        Case::Recreated,
+    ),
     ("KeepState", "dynamodb:DeleteItem", Case::Recreated),
     ("KeepState", "dynamodb:PutItem", Case::Recreated),
     ("KeepState", "dynamodb:Query", Case::Recreated),

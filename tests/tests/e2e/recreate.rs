@@ -2,6 +2,7 @@
 
 use aws_sdk_ecr::types::{EncryptionType, ImageScanningConfiguration, ImageTagMutability, Tag};
 use ecr_warden_tests::oci;
+use ecr_warden_tests::proxy::{Fault, Refusal};
 
 use crate::support::{World, arn, call, status};
 
@@ -141,33 +142,93 @@ async fn one_with_images_is_reported_and_left_alone() {
     );
 }
 
+/// CloudFormation is asked who owns it: its tags do not say.
 #[tokio::test]
 async fn one_of_a_stack_is_reported_and_left_alone() {
     let world = World::shared();
-    let name = "payments/of-a-stack";
-    world.create(name).await;
-    let tag = Tag::builder()
-        .key("aws:cloudformation:stack-name")
-        .value("shop")
-        .build()
-        .unwrap();
-    world
-        .clients
-        .ecr
-        .tag_resource()
-        .resource_arn(arn(name))
-        .tags(tag)
-        .send()
-        .await
-        .unwrap();
-    let outcome = world.invoke(&call("CreateRepository", name)).await.unwrap();
-    assert_eq!(
-        status(&outcome, "weak-encryption"),
-        Some("open"),
-        "{outcome}"
+    for (name, owned) in [
+        ("payments/of-a-stack", ("shop", "AWS::ECR::Repository")),
+        ("payments/a-queues-name", ("shop", "AWS::SQS::Queue")),
+    ] {
+        create_with_everything(&world, name).await;
+        world.local.proxy.real_aws(|aws| {
+            aws.cloudformation.owned.insert(name.to_owned(), owned);
+        });
+        let outcome = world.invoke(&call("CreateRepository", name)).await.unwrap();
+        let is_repository = owned.1 == "AWS::ECR::Repository";
+        let expected = if is_repository { "open" } else { "fixed" };
+        let found = status(&outcome, "weak-encryption");
+        assert_eq!(found, Some(expected), "{outcome}");
+        if is_repository {
+            assert!(outcome.to_string().contains("stack `shop`"), "{outcome}");
+            assert_eq!(world.count("DeleteRepository", name), 0);
+        }
+    }
+}
+
+/// What could not be created again is not deleted: a tag that may not be set, a key of another kind, the old key that is disabled.
+#[tokio::test]
+async fn what_could_not_be_put_back_is_not_deleted() {
+    let world = World::own();
+    let key = |kind: &[&str]| {
+        let create = [
+            "kms",
+            "create-key",
+            "--query",
+            "KeyMetadata.Arn",
+            "--output",
+            "text",
+        ];
+        let arn = world.local.cli(&[&create[..], kind].concat()).unwrap();
+        arn.trim().to_owned()
+    };
+    let (good, old) = (key(&[]), key(&[]));
+    let rsa = key(&["--key-spec", "RSA_2048", "--key-usage", "ENCRYPT_DECRYPT"]);
+    let policy = |key: &str| {
+        format!(
+            "version: 1\nmode: enforce\nrules: {{ weak-encryption: {{ require: ALLOWED_KEYS, kms-key: \"{key}\", when-empty: recreate }} }}\n"
+        )
+    };
+    let no_tags = Refusal::denied(
+        "is not authorized to perform: ecr:TagResource with an explicit deny in a service control policy",
     );
-    assert!(outcome.to_string().contains("stack `shop`"), "{outcome}");
-    assert_eq!(world.count("DeleteRepository", name), 0);
+    for (name, new, encrypted_by, why) in [
+        ("weak/tags-x", &good, None, "ecr:TagResource"),
+        ("weak/rsa-x", &rsa, None, "symmetric"),
+        ("weak/old-key-x", &good, Some(&old), "not enabled"),
+    ] {
+        world.set_policy(&policy(new)).await;
+        match encrypted_by {
+            None => create_with_everything(&world, name).await,
+            Some(old) => {
+                let request = world.clients.ecr.create_repository().repository_name(name);
+                let encryption = aws_sdk_ecr::types::EncryptionConfiguration::builder()
+                    .encryption_type(EncryptionType::Kms)
+                    .kms_key(old)
+                    .build()
+                    .unwrap();
+                let request = request.encryption_configuration(encryption);
+                request.send().await.unwrap();
+                let disable = ["kms", "disable-key", "--key-id", old];
+                world.local.cli(&disable).unwrap();
+            }
+        }
+        if why == "ecr:TagResource" {
+            world.local.proxy.plan(name, move |call| {
+                (call.operation == "TagResource").then_some(Fault::Refuse(no_tags))
+            });
+        }
+        let outcome = world
+            .deliver(&call("CreateRepository", name))
+            .await
+            .unwrap();
+        world.local.proxy.calm(name);
+        let found = status(&outcome, "weak-encryption");
+        assert_eq!(found, Some("open"), "{outcome}");
+        assert!(outcome.to_string().contains(why), "{why}: {outcome}");
+        assert_eq!(world.count("DeleteRepository", name), 0, "{outcome}");
+        assert!(!world.state(name).await.contains(&"recreate".to_owned()));
+    }
 }
 
 /// The push comes between the last look and the deletion, as late as it can.

@@ -63,7 +63,17 @@ fn granted(from: &str, to: &str) -> BTreeSet<&'static str> {
         .filter(|word| {
             let service = word.split(':').next().unwrap_or_default();
             [
-                "ecr", "kms", "dynamodb", "sns", "sqs", "logs", "events", "s3", "ssm", "iam",
+                "cloudformation",
+                "ecr",
+                "kms",
+                "dynamodb",
+                "sns",
+                "sqs",
+                "logs",
+                "events",
+                "s3",
+                "ssm",
+                "iam",
             ]
             .contains(&service)
                 && word.contains(':')

@@ -163,6 +163,12 @@ impl World {
             if last.is_ok() {
                 break;
             }
+            // A retry comes when the lease of the recreation has run out that the first try may have died at.
+            if let Some(name) = event.pointer("/detail/requestParameters/repositoryName") {
+                let of_the_dead = |owner: &str| owner.starts_with(&format!("{id}/"));
+                self.let_recreations_run_out(name.as_str().unwrap(), of_the_dead)
+                    .await;
+            }
         }
         last
     }
@@ -269,8 +275,10 @@ impl World {
         answer.items.unwrap_or_default()
     }
 
-    /// As if the time that a dead owner's leases are kept for had passed.
+    /// As if the time that a dead owner's leases are kept for had passed, and so what was done is shown.
     pub(crate) async fn let_leases_run_out(&self, name: &str) {
+        let proxy = &self.local.proxy;
+        proxy.real_aws(|aws| aws.visibility.let_all_show());
         for mut item in self.remembered(name).await {
             let mut runs_out = false;
             item.entry("until".to_owned()).and_modify(|until| {
@@ -287,15 +295,30 @@ impl World {
                 continue;
             }
             item.insert("body".to_owned(), AttributeValue::S(body.to_string()));
-            self.clients
-                .dynamodb
-                .put_item()
-                .table_name(&self.stack.state_table)
-                .set_item(Some(item))
-                .send()
-                .await
-                .unwrap();
+            self.put(item).await;
         }
+    }
+
+    /// The same of the recreations of these owners alone.
+    async fn let_recreations_run_out(&self, name: &str, of: impl Fn(&str) -> bool) {
+        for mut item in self.remembered(name).await {
+            let owner = item.get("owner").and_then(|owner| owner.as_s().ok());
+            if owner.is_some_and(|owner| of(owner)) {
+                item.insert("until".to_owned(), AttributeValue::N("0".to_owned()));
+                self.put(item).await;
+            }
+        }
+    }
+
+    async fn put(&self, item: Item) {
+        self.clients
+            .dynamodb
+            .put_item()
+            .table_name(&self.stack.state_table)
+            .set_item(Some(item))
+            .send()
+            .await
+            .unwrap();
     }
 
     /// Takes a repository and what is remembered of it out of the way of those that come after it in a long run.

@@ -6,6 +6,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::*;
 use crate::repository::TagMutability;
+
 use world::{End, Given, Key, Left, Maker, Setting, World};
 
 /// Every reachable world once, the nearest first, each with how it was reached.
@@ -68,6 +69,10 @@ fn always(given: &Given, world: &World) -> Result<(), &'static str> {
             return Err("the original lost a setting");
         }
     }
+    // INVARIANT: of one event that is delivered twice at once, one attempt works.
+    if world.two_at_work() {
+        return Err("two attempts work at the same recreation");
+    }
     // INVARIANT: one refusal because of an image is enough to leave the repository alone.
     if world.refused_deletions > 1 {
         return Err("a repository with an image was to be deleted twice");
@@ -91,10 +96,17 @@ fn ended(given: &Given, world: &World) -> Result<(), &'static str> {
         Maker::Original => said.withdrawn(),
         // INVARIANT: ours has the asked encryption, or the original one when the key was refused for good, and which
         // of them is said.
-        Maker::Ours if given.key == Key::Accepted => {
-            repo.asked_encryption && said == End::Recreated
+        Maker::Ours => {
+            let as_it_is = match said {
+                End::Recreated => repo.asked_encryption,
+                End::FellBack => !repo.asked_encryption,
+                _ => false,
+            };
+            // An answer that says that the key is refused for good is believed, if nothing is there.
+            let as_it_must_be =
+                given.key != Key::Accepted || world.wrong_answers_given || said == End::Recreated;
+            as_it_is && as_it_must_be
         }
-        Maker::Ours => !repo.asked_encryption && said == End::FellBack,
         Maker::Somebody => true,
     };
     if right {
@@ -149,6 +161,8 @@ fn nothing_is_lost_where_nobody_else_deletes() {
         Left {
             crashes: 3,
             lost_answers: 2,
+            wrong_answers: 0,
+            duplicates: 1,
             deeds: 3,
         },
     );
@@ -161,7 +175,23 @@ fn nothing_of_ours_is_left_half_made_where_people_delete_as_well() {
         Left {
             crashes: 2,
             lost_answers: 1,
+            wrong_answers: 0,
+            duplicates: 1,
             deeds: 3,
+        },
+    );
+}
+
+#[test]
+fn nothing_is_lost_where_ecr_acts_and_answers_with_an_error() {
+    explore_all(
+        false,
+        Left {
+            crashes: 1,
+            lost_answers: 0,
+            wrong_answers: 2,
+            duplicates: 1,
+            deeds: 2,
         },
     );
 }

@@ -94,6 +94,12 @@ pub trait Rule: Send + Sync + std::fmt::Debug {
     /// Judges a snapshot. Blind to mode and exemptions: the plan knows those.
     fn check(&self, repository: &Repository) -> Option<Violation>;
 
+    /// Whether CloudFormation is to be asked before the rule has a repository recreated: the recreation of what a stack owns makes the
+    /// stack drift, and the stack's next change of its encryption fails.
+    fn spares_stacks(&self) -> bool {
+        false
+    }
+
     /// Whether it wants pushes to the repository refused. In doubt a quarantine that is there stays.
     fn quarantines(&self, _repository: &Repository) -> bool {
         false

@@ -245,9 +245,9 @@ impl WeakEncryption {
                 "the key `{key}` does not exist in {}: create it, or correct `kms-key` in the policy",
                 repository.id.region
             )),
-            Ok(Some(found)) if !found.enabled => Some(format!(
-                "the key `{key}` is not enabled: enable it, or correct `kms-key` in the policy"
-            )),
+            Ok(Some(found)) if found.obstacle(&repository.id.region).is_some() => found
+                .obstacle(&repository.id.region)
+                .map(|why| format!("the key `{key}` {why}, or correct `kms-key` in the policy")),
             Ok(Some(_)) if self.require <= Rung::Kms => None,
             // Else it would be recreated again and again.
             Ok(Some(found)) => match described(repository, AWS_MANAGED_KEY) {
@@ -329,6 +329,10 @@ impl Rule for WeakEncryption {
                 ),
             }),
         }
+    }
+
+    fn spares_stacks(&self) -> bool {
+        !self.recreate_stack_repositories
     }
 
     fn quarantines(&self, repository: &Repository) -> bool {
@@ -428,6 +432,7 @@ mod tests {
         Read::Known(Some(Key {
             arn: arn.to_owned(),
             enabled: true,
+            unfit: None,
         }))
     }
 

@@ -3,12 +3,16 @@
 //! Every behaviour is on by default and sees each call that a function makes, before and after the local AWS acts on it. A new one is
 //! its file, a field of [`RealAws`] and a line in [`RealAws::behaviours`].
 
+mod cloudformation;
+mod pull_through_caches;
 mod visibility;
 
 use hyper::body::Bytes;
 use serde_json::Value;
 
 use super::Call;
+pub use cloudformation::CloudFormation;
+pub use pull_through_caches::PullThroughCaches;
 pub use visibility::Visibility;
 
 /// An answer to a call.
@@ -51,6 +55,11 @@ pub(super) trait Behaviour {
         None
     }
 
+    /// What AWS answers to an operation that the local AWS lacks. It is asked when the local AWS has not refused the caller.
+    fn supplied(&mut self, _call: &Call) -> Option<Reply> {
+        None
+    }
+
     /// The body of a request as AWS takes it.
     fn request(&mut self, _call: &Call, body: Bytes) -> Bytes {
         body
@@ -66,16 +75,32 @@ pub(super) trait Behaviour {
 #[derive(Debug, Default)]
 pub struct RealAws {
     pub visibility: Visibility,
+    pub cloudformation: CloudFormation,
+    pub pull_through_caches: PullThroughCaches,
 }
 
 impl RealAws {
-    fn behaviours(&mut self) -> [&mut dyn Behaviour; 1] {
-        [&mut self.visibility]
+    fn behaviours(&mut self) -> [&mut dyn Behaviour; 3] {
+        [
+            &mut self.visibility,
+            &mut self.cloudformation,
+            &mut self.pull_through_caches,
+        ]
+    }
+
+    /// What AWS answers while it does not show yet what was done. It is nothing that a test plans or counts: it happens at any time.
+    pub(super) fn not_shown_yet(&mut self, call: &Call) -> Option<Reply> {
+        self.visibility.not_shown_yet(call)
     }
 
     pub(super) fn instead(&mut self, call: &Call) -> Option<Reply> {
         let mut behaviours = self.behaviours().into_iter();
         behaviours.find_map(|behaviour| behaviour.instead(call))
+    }
+
+    pub(super) fn supplied(&mut self, call: &Call) -> Option<Reply> {
+        let mut behaviours = self.behaviours().into_iter();
+        behaviours.find_map(|behaviour| behaviour.supplied(call))
     }
 
     pub(super) fn request(&mut self, call: &Call, body: Bytes) -> Bytes {

@@ -31,6 +31,8 @@ pub(super) struct Life {
     events: Vec<(&'static str, String)>,
     /// They come at the same time, and not one after the other.
     at_once: bool,
+    /// Each event is delivered twice at once, under one identity.
+    twice: bool,
     /// A sweep runs at the same time.
     swept: bool,
     /// Of so many calls one fails.
@@ -68,6 +70,7 @@ impl Life {
             too_early: chance.once_in(8),
             events: events.into_iter().enumerate().map(identity).collect(),
             at_once: chance.once_in(2),
+            twice: chance.once_in(3),
             swept: chance.once_in(4),
             rarity: 3 + chance.below(18),
             change: (change && !again).then(|| (chance.one_of(&Change::ALL), 1 + chance.below(40))),
@@ -131,7 +134,7 @@ impl Life {
     /// Whether it has one event at a time and nobody else: leases outlive those who hold them, so that they can be made to run out
     /// only where all are done.
     fn is_alone(&self) -> bool {
-        !self.at_once && !self.swept && self.change.is_none()
+        !self.at_once && !self.twice && !self.swept && self.change.is_none()
     }
 
     /// Bad weather, with everything that happens at the same time.
@@ -145,7 +148,18 @@ impl Life {
         let (mut asked, done) = self.plan(world, chance, faults);
         let events = async {
             let deliver = async |(operation, id): &(&'static str, String)| {
-                let _ = world.deliver_as(id, &call(operation, &self.name)).await;
+                let event = call(operation, &self.name);
+                if self.twice {
+                    // Lambda and SQS may deliver an event twice at once, under one identity. Neither is retried before both have ended.
+                    let enforcer = &world.stack.enforcer;
+                    let one = world.invoke_message(enforcer, id, &event);
+                    let other = world.invoke_message(enforcer, id, &event);
+                    let (one, other) = tokio::join!(one, other);
+                    if one.is_ok() && other.is_ok() {
+                        return;
+                    }
+                }
+                let _ = world.deliver_as(id, &event).await;
             };
             if self.at_once {
                 join_all(self.events.iter().map(deliver)).await;

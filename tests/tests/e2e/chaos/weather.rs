@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use ecr_warden_tests::proxy::{Call, Fault};
+use ecr_warden_tests::proxy::{Call, Fault, Refusal};
 
 /// Numbers that look like chance (SplitMix64).
 pub(crate) struct Chance(pub(crate) u64);
@@ -31,13 +31,15 @@ impl Chance {
     }
 
     pub(crate) fn fault(&mut self) -> Fault {
-        match self.below(12) {
+        match self.below(14) {
             0 | 1 => Fault::Throttle,
             2 | 3 => Fault::ServerError,
             4 | 5 => Fault::DropAnswer,
             6 | 7 => Fault::Cut,
             8 | 9 => Fault::Kill,
             10 => Fault::Delay(Duration::from_millis(300)),
+            11 => Fault::DoneBut(Refusal::kms("KMSInvalidStateException")),
+            12 => Fault::DoneBut(Refusal::denied("is not authorized to perform: this")),
             // It takes long, so it is rare.
             _ if self.once_in(4) => Fault::Late,
             _ => Fault::Delay(Duration::from_millis(30)),

@@ -1,7 +1,7 @@
-//! A small world: one repository, the intent's record, one attempt at a time, and people who do as they please.
+//! A small world: one repository, the intent's record with its lease, attempts, and actors who do as they please.
 //!
-//! What is modelled is what ECR and the executor do at each call; what to call is asked of [`next`]. Two attempts at
-//! the same time are not modelled: the lease in the state table lets one work and the others wait.
+//! What is modelled is what ECR, the state table and the executor do at each call; what to call is asked of [`next`]. The same event can
+//! be delivered twice at once: whether both deliveries work at the same time is decided by the lease, as in the state table.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -32,6 +32,8 @@ type Question = (Record, Progress, Option<View>);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Record {
     fallback: bool,
+    /// [`Intent::refused`].
+    refused: bool,
     /// [`Intent::made`].
     made: Option<i64>,
 }
@@ -120,11 +122,16 @@ enum Step {
     Create,
     /// The key was refused for good: write that down.
     SaveFallback,
+    /// The deletion was answered with an error: write that down.
+    SaveRefusal,
     Restore {
         policy: bool,
         lifecycle: bool,
     },
-    Remember(i64),
+    Remember {
+        made: i64,
+        accepted: bool,
+    },
     RemoveMarker,
     End(End),
 }
@@ -173,6 +180,17 @@ struct Attempt {
     progress: Progress,
     record: Record,
     step: Step,
+    /// Which delivery of the event it is.
+    delivery: u8,
+    /// The step that ECR answered with an error, after which it looks again: if it is still to do, the attempt ends.
+    refused_step: Option<Refused>,
+}
+
+/// A write that was answered with an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Refused {
+    Restore,
+    RemoveMarker,
 }
 
 /// How often things may still go wrong.
@@ -181,6 +199,10 @@ pub(super) struct Left {
     pub(super) crashes: u8,
     /// Calls that act, and whose answer is lost, so that the SDK sends them again.
     pub(super) lost_answers: u8,
+    /// Calls that act, and are answered with an error that the SDK does not try again.
+    pub(super) wrong_answers: u8,
+    /// Deliveries of the same event beside the first.
+    pub(super) duplicates: u8,
     /// What people do.
     pub(super) deeds: u8,
 }
@@ -194,11 +216,15 @@ pub(super) struct World {
     /// The intent on record.
     record: Option<Record>,
     attempt: Option<Attempt>,
+    /// Another delivery of the same event that the lease has let in.
+    duplicate: Option<Attempt>,
     pub(super) said: Option<End>,
     /// It is gone because we deleted it.
     pub(super) gone_by_us: bool,
     /// Deletions that this attempt sent while it held an image; ECR refuses them.
     pub(super) refused_deletions: u8,
+    /// ECR has answered an error to a creation for no reason.
+    pub(super) wrong_answers_given: bool,
     pub(super) left: Left,
 }
 
@@ -232,6 +258,7 @@ impl Given {
                 before,
                 to: Encryption::kms(None),
                 fallback: None,
+                refused: None,
                 made: None,
                 cause: "CreateRepository".to_owned(),
                 actor: None,
@@ -275,10 +302,14 @@ impl Given {
                 },
                 record: Record::default(),
                 step: Step::Look,
+                delivery: 0,
+                refused_step: None,
             }),
+            duplicate: None,
             said: None,
             gone_by_us: false,
             refused_deletions: 0,
+            wrong_answers_given: false,
             left,
         }
     }
@@ -295,6 +326,10 @@ impl Given {
                         .record
                         .fallback
                         .then(|| "the key is disabled".to_owned()),
+                    refused: attempt
+                        .record
+                        .refused
+                        .then(|| "the grants are not retired".to_owned()),
                     made: attempt.record.made,
                     ..self.intent.clone()
                 };
@@ -314,7 +349,7 @@ impl Given {
                         policy: policy.is_some(),
                         lifecycle: lifecycle.is_some(),
                     },
-                    Next::Remember(at) => Step::Remember(at),
+                    Next::Remember { made, accepted } => Step::Remember { made, accepted },
                     Next::RemoveMarker => Step::RemoveMarker,
                     Next::Finish(Finished::Recreated) => Step::End(End::Recreated),
                     Next::Finish(Finished::FellBack(_)) => Step::End(End::FellBack),

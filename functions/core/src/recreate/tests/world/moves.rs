@@ -1,6 +1,7 @@
 //! How one world follows from another.
 
 use super::*;
+use crate::state::Lease;
 
 impl World {
     pub(in super::super) fn on_record(&self) -> bool {
@@ -8,7 +9,12 @@ impl World {
     }
 
     pub(in super::super) fn idle(&self) -> bool {
-        self.attempt.is_none()
+        self.attempt.is_none() && self.duplicate.is_none()
+    }
+
+    /// Whether two attempts work at the same time.
+    pub(in super::super) fn two_at_work(&self) -> bool {
+        self.attempt.is_some() && self.duplicate.is_some()
     }
 
     /// The one known gap, which is not explored: somebody deletes the original just before a rehearsal asks to create
@@ -21,6 +27,80 @@ impl World {
 
     /// Everything that can happen next, with a word for it.
     pub(in super::super) fn successors(&self, given: &Given) -> Vec<(&'static str, Self)> {
+        let mut all = Vec::new();
+        if self.duplicate.is_some() {
+            let moves = self.swapped().moves(given);
+            all.extend(
+                moves
+                    .into_iter()
+                    .map(|(what, world)| (what, world.swapped())),
+            );
+        }
+        all.extend(self.moves(given));
+        if self.idle() && !self.on_record() {
+            return all;
+        }
+        if let Some(deeds) = self.left.deeds.checked_sub(1) {
+            all.extend(self.deeds(given).into_iter().map(|(what, mut world)| {
+                world.left.deeds = deeds;
+                (what, world)
+            }));
+        }
+        all.extend(self.delivered_again());
+        all
+    }
+
+    fn swapped(&self) -> Self {
+        Self {
+            attempt: self.duplicate,
+            duplicate: self.attempt,
+            ..*self
+        }
+    }
+
+    /// The event is delivered once more while an attempt works. Whether that one may work, too, is what the state table's conditions
+    /// say: of the intent's identity when it is put on record, of the lease when it is taken over.
+    fn delivered_again(&self) -> Vec<(&'static str, Self)> {
+        let (Some(attempt), None, Some(duplicates)) = (
+            self.attempt,
+            self.duplicate,
+            self.left.duplicates.checked_sub(1),
+        ) else {
+            return Vec::new();
+        };
+        let lease = |nonce: u8| Lease {
+            owner: delivery("message", u64::from(nonce)),
+            until: 90,
+        };
+        let number = attempt.delivery.saturating_add(1);
+        let (theirs, mine) = (lease(attempt.delivery), lease(number));
+        let let_in = |first: bool| {
+            let mut world = *self;
+            world.left.duplicates = duplicates;
+            world.duplicate = self.record.map(|record| Attempt {
+                progress: Progress {
+                    first,
+                    ..Progress::default()
+                },
+                record,
+                step: Step::Look,
+                delivery: number,
+                refused_step: None,
+            });
+            world
+        };
+        let mut all = Vec::new();
+        if theirs.owner == mine.owner {
+            all.push(("a duplicate puts the same intent on record", let_in(true)));
+        }
+        if !theirs.held_against(&mine, 1) {
+            all.push(("a duplicate takes the intent over", let_in(false)));
+        }
+        all
+    }
+
+    /// What the one attempt can do next.
+    fn moves(&self, given: &Given) -> Vec<(&'static str, Self)> {
         let mut all = Vec::new();
         match self.attempt {
             None if self.on_record() => all.push(("another attempt", self.begun())),
@@ -35,12 +115,6 @@ impl World {
             world.left.crashes = crashes;
             all.push(("crash", world));
         }
-        if let Some(deeds) = self.left.deeds.checked_sub(1) {
-            all.extend(self.deeds(given).into_iter().map(|(what, mut world)| {
-                world.left.deeds = deeds;
-                (what, world)
-            }));
-        }
         all
     }
 
@@ -50,10 +124,15 @@ impl World {
         self.left = Left {
             crashes: 0,
             lost_answers: 0,
+            wrong_answers: 0,
+            duplicates: 0,
             deeds: 0,
         };
         let mut attempts = 0;
-        for _ in 0..40 {
+        for _ in 0..60 {
+            if self.attempt.is_none() && self.duplicate.is_some() {
+                self = self.swapped();
+            }
             let then = match self.attempt {
                 None if !self.on_record() => return Some(self),
                 None => {
@@ -83,6 +162,8 @@ impl World {
             progress: Progress::default(),
             record,
             step: Step::Look,
+            delivery: 0,
+            refused_step: None,
         });
         world
     }
@@ -118,9 +199,16 @@ impl World {
         };
         for mix in 0..mixes {
             let step = given.decide(&attempt, self.view(given, mix));
+            let refused_again = matches!(
+                (step, attempt.refused_step),
+                (Step::Restore { .. }, Some(Refused::Restore))
+                    | (Step::RemoveMarker, Some(Refused::RemoveMarker))
+            );
             let then = if step == Step::Wait {
                 // It looks again, which is where it was; or it has looked often enough.
                 ("gives up waiting", self.ended())
+            } else if refused_again {
+                ("is refused the same again", self.ended())
             } else {
                 ("looks", self.at(attempt, step))
             };
@@ -165,6 +253,19 @@ impl World {
                 all.push(("acts, and the answer is lost", world));
             }
         };
+        // The call acts, or it does not, and is answered with an error.
+        let wrong =
+            |all: &mut Vec<(&'static str, Self)>, acted: Self, then: Attempt, step: Step| {
+                if let Some(left) = self.left.wrong_answers.checked_sub(1) {
+                    for mut world in [acted.at(then, step), self.at(then, step)] {
+                        world.left.wrong_answers = left;
+                        world.wrong_answers_given = true;
+                        all.push(("is answered with an error", world));
+                    }
+                }
+            };
+        // A write to what was created a moment ago is answered as if there were nothing.
+        let not_visible_yet = self.older.is_none() && self.last_write_ours;
         let ours = Repo {
             maker: Maker::Ours,
             asked_encryption: !attempt.record.fallback,
@@ -189,6 +290,12 @@ impl World {
                     };
                     then.refused = given.key == Key::RefusedAtOnce && !attempt.record.fallback;
                     all.push(("rehearses the creation", self.rehearsed(attempt, then)));
+                    if let Some(left) = self.left.wrong_answers.checked_sub(1) {
+                        then.refused = true;
+                        let mut world = self.rehearsed(attempt, then);
+                        world.left.wrong_answers = left;
+                        all.push(("the rehearsal is answered with an error", world));
+                    }
                 }
                 let mut put = |pending: bool, then: Rehearsal, change: &dyn Fn(&mut Repo)| {
                     if !pending {
@@ -235,20 +342,29 @@ impl World {
             }
             Step::Delete => match self.repo {
                 Some(repo) if repo.image => {
-                    let mut world = self.at(attempt, Step::End(End::HoldsImages));
+                    progressed.progress.deletion = Deletion::HoldsImages;
+                    let mut world = self.at(progressed, Step::Look);
                     world.refused_deletions += 1;
                     all.push(("deletes: not empty", world));
                 }
                 there => {
                     let mut deleted = self.wrote(None, true);
                     deleted.gone_by_us |= there.is_some();
-                    progressed.progress.deleted = true;
+                    progressed.progress.deletion = Deletion::Done;
                     all.push(("deletes", deleted.at(progressed, Step::Look)));
                     if there.is_some() {
                         again(&mut all, deleted);
                     }
+                    wrong(&mut all, deleted, attempt, Step::SaveRefusal);
                 }
             },
+            Step::SaveRefusal => {
+                let mut world = *self;
+                progressed.record.refused = true;
+                progressed.progress.deletion = Deletion::InDoubt;
+                world.record = Some(progressed.record);
+                all.push(("saves the refusal", world.at(progressed, Step::Look)));
+            }
             Step::Create => match self.repo {
                 Some(_) => all.push(("creates: exists", self.at(attempt, Step::Look))),
                 None if given.key != Key::Accepted && !attempt.record.fallback => {
@@ -260,6 +376,15 @@ impl World {
                     progressed.progress.created = true;
                     all.push(("creates", created.at(progressed, Step::Look)));
                     again(&mut all, created);
+                    // An error that says that the key is refused for good, or another one.
+                    if !attempt.record.fallback {
+                        wrong(&mut all, created, attempt, Step::SaveFallback);
+                    }
+                    wrong(&mut all, created, attempt, Step::Look);
+                    if self.older.is_some() {
+                        // The name of what was deleted is taken for a moment.
+                        all.push(("creates: taken", self.at(attempt, Step::Look)));
+                    }
                 }
             },
             Step::SaveFallback => {
@@ -268,9 +393,10 @@ impl World {
                 world.record = Some(progressed.record);
                 all.push(("saves the fallback", world.at(progressed, Step::Look)));
             }
-            Step::Remember(at) => {
+            Step::Remember { made, accepted } => {
                 let mut world = *self;
-                progressed.record.made = Some(at);
+                progressed.record.made = Some(made);
+                progressed.record.fallback &= !accepted;
                 world.record = Some(progressed.record);
                 all.push((
                     "remembers when it was made",
@@ -278,20 +404,30 @@ impl World {
                 ));
             }
             Step::Restore { policy, lifecycle } => match self.repo {
-                None => all.push(("restores: gone", self.ended())),
+                None => all.push(("restores: gone", self.at(attempt, Step::Look))),
                 // Both at once, so either may be first.
                 Some(repo) => {
                     let then = |policy, lifecycle| match (policy, lifecycle) {
                         (false, false) => Step::Look,
                         _ => Step::Restore { policy, lifecycle },
                     };
+                    let done = Attempt {
+                        progress: Progress {
+                            restored: !(policy && lifecycle),
+                            ..attempt.progress
+                        },
+                        ..attempt
+                    };
+                    let mut refused = attempt;
+                    refused.refused_step = Some(Refused::Restore);
                     if policy {
                         let repo = Repo {
                             policy: Setting::Snapshot,
                             ..repo
                         };
                         let world = self.wrote(Some(repo), true);
-                        all.push(("puts the policy", world.at(attempt, then(false, lifecycle))));
+                        all.push(("puts the policy", world.at(done, then(false, lifecycle))));
+                        wrong(&mut all, world, refused, Step::Look);
                     }
                     if lifecycle {
                         let repo = Repo {
@@ -299,17 +435,27 @@ impl World {
                             ..repo
                         };
                         let world = self.wrote(Some(repo), true);
-                        all.push(("puts the lifecycle", world.at(attempt, then(policy, false))));
+                        all.push(("puts the lifecycle", world.at(done, then(policy, false))));
+                        wrong(&mut all, world, refused, Step::Look);
+                    }
+                    if not_visible_yet {
+                        all.push(("restores: not found yet", self.at(attempt, Step::Look)));
                     }
                 }
             },
             Step::RemoveMarker => match self.repo {
-                None => all.push(("removes the marker: gone", self.ended())),
+                None => all.push(("removes the marker: gone", self.at(attempt, Step::Look))),
                 Some(mut repo) => {
                     repo.unmark();
                     progressed.progress.unmarked = true;
                     let world = self.wrote(Some(repo), true);
                     all.push(("removes the marker", world.at(progressed, Step::Look)));
+                    let mut refused = attempt;
+                    refused.refused_step = Some(Refused::RemoveMarker);
+                    wrong(&mut all, world, refused, Step::Look);
+                    if not_visible_yet {
+                        all.push(("unmarks: not found yet", self.at(attempt, Step::Look)));
+                    }
                 }
             },
         }
