@@ -40,6 +40,9 @@ const ANSWER: Duration = Duration::from_secs(3);
 const KEPT: Duration = Duration::from_secs(2);
 /// So often others may be faster.
 const TRIES: usize = 20;
+/// No permit is so far ahead: an event waits for three seconds at most, and of an audit one repository's calls at a time. Only a
+/// wrong clock, for example of a machine that runs the command, records such a time.
+const FURTHEST: Duration = Duration::from_secs(60);
 
 /// No turn is free soon enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -166,9 +169,10 @@ impl Turns {
         cost: Duration,
         patience: Duration,
     ) -> Option<Result<Duration, Spent>> {
-        let mut free_at = Duration::ZERO;
+        let mut recorded = Duration::ZERO;
         for _ in 0..TRIES {
             let now = now();
+            let free_at = believed(recorded, now);
             if let Some(wait) = free_at.checked_sub(now).filter(|wait| *wait > patience) {
                 return Some(Err(Spent(wait)));
             }
@@ -182,10 +186,15 @@ impl Turns {
                 .return_values(ReturnValue::UpdatedNew)
                 .expression_attribute_values(":now", number(now));
             let update = if idle {
+                // What is not believed is replaced, unless another function has just done so.
+                let wrong = recorded.max(now);
                 update
                     .update_expression("SET free_at = :after")
-                    .condition_expression("attribute_not_exists(free_at) OR free_at <= :now")
+                    .condition_expression(
+                        "attribute_not_exists(free_at) OR free_at <= :now OR free_at = :wrong",
+                    )
                     .expression_attribute_values(":after", number(now + cost))
+                    .expression_attribute_values(":wrong", number(wrong))
             } else {
                 // Whoever else is waiting may be first: then this turn is a later one, and not too late.
                 update
@@ -204,7 +213,7 @@ impl Turns {
                 Err(SdkError::ServiceError(error)) => match error.into_err() {
                     UpdateItemError::ConditionalCheckFailedException(failed) => {
                         let free = failed.item().and_then(|item| item.get("free_at"));
-                        free_at = millis(free)?;
+                        recorded = millis(free)?;
                     }
                     _ => return None,
                 },
@@ -218,13 +227,22 @@ impl Turns {
     fn next_own(&self, cost: Duration, patience: Duration) -> Result<Duration, Spent> {
         let mut free_at = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         let now = now();
-        let turn = (*free_at).max(now);
+        let turn = believed(*free_at, now).max(now);
         let wait = turn.saturating_sub(now);
         if wait > patience {
             return Err(Spent(wait));
         }
         *free_at = turn + cost;
         Ok(turn)
+    }
+}
+
+/// The next free permit as recorded, or at once where that is further ahead than it can be.
+fn believed(free_at: Duration, now: Duration) -> Duration {
+    if free_at.saturating_sub(now) > FURTHEST {
+        now
+    } else {
+        free_at
     }
 }
 
@@ -340,6 +358,29 @@ mod tests {
         assert!(refused.0 > PATIENCE);
         // It did not move the turns on.
         assert!(turns.next_own(long, long).is_ok());
+    }
+
+    #[test]
+    fn permit_further_ahead_than_possible_is_not_believed() {
+        let now = Duration::from_secs(1_800_000_000);
+        let second = Duration::from_secs(1);
+        for (free_at, expected) in [
+            (Duration::ZERO, Duration::ZERO),
+            (now - second, now - second),
+            (now, now),
+            (now + second, now + second),
+            (now + FURTHEST, now + FURTHEST),
+            (now + FURTHEST + second, now),
+            (now + 240 * second, now),
+            (Duration::MAX, now),
+        ] {
+            assert_eq!(believed(free_at, now), expected, "{free_at:?}");
+        }
+        // Nor where this process recorded it, before its clock was corrected.
+        let turns = turns(1);
+        *turns.own.lock().unwrap() = super::now() + Duration::from_secs(240);
+        let turn = turns.next_own(second, PATIENCE).unwrap();
+        assert!(turn <= super::now());
     }
 
     #[tokio::test(start_paused = true)]
