@@ -6,6 +6,7 @@ use ecr_warden_aws::{
     AuditError, Extent, Home, Pipeline, Reports, SecurityHub, Sweep, Swept, environment,
 };
 use ecr_warden_core::audit::{Audit, Position, Request};
+use ecr_warden_core::defer::{MOST_PARTS, is_endless};
 use ecr_warden_core::metrics;
 use ecr_warden_core::policy::Mode;
 use ecr_warden_core::repository::RepositoryId;
@@ -69,10 +70,18 @@ impl Auditor {
     pub(crate) async fn handle(&self, event: LambdaEvent<Value>) -> Result<Audit, Error> {
         let (event, context) = event.into_parts();
         // A part of an audit that goes on by itself comes from the queue.
-        let (event, request_id) = match message(&event) {
-            Some((request, message_id)) => (request, message_id),
-            None => (event, context.request_id.clone()),
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        let (event, request_id, part) = match message(&event, now) {
+            Some(message) => (message.body, message.id, message.deferred),
+            None => (event, context.request_id.clone(), None),
         };
+        if is_endless(part) {
+            tracing::error!(given_up = true, "a sweep is given up");
+            return Err(format!(
+                "the sweep has not ended after {MOST_PARTS} parts; raise `ecr-calls-per-second`, or sweep fewer repositories at a time"
+            )
+            .into());
+        }
         let request: Request = serde_json::from_value(event).map_err(|error| {
             format!(
                 "the request is not one of the auditor's: {error}. It is \
@@ -101,7 +110,8 @@ impl Auditor {
                 next: Some(next.clone()),
                 ..request
             };
-            self.pipeline.put_off(&serde_json::to_value(&rest)?).await?;
+            let rest = serde_json::to_value(&rest)?;
+            self.pipeline.put_off(&rest, part).await?;
         }
         let summary = serde_json::to_string(&audit.summary).unwrap_or_default();
         tracing::info!(summary, complete = audit.next.is_none(), "audited");

@@ -76,6 +76,7 @@ async fn round(others: &'static [&'static str]) -> (bool, Vec<String>) {
         request_id: "me".to_owned(),
         deadline: i64::MAX,
         event: Value::Null,
+        deferred: None,
     };
     let aws = pipeline.clients.of("123456789012", "eu-central-1").unwrap();
     let mut work = Work::new(&pipeline, &policy, &occurrence, aws, None);

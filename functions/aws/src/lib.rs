@@ -20,6 +20,7 @@ mod reports;
 mod revisit;
 mod rollback;
 mod security_hub;
+mod spacing;
 mod stacks;
 mod state;
 mod survey;

@@ -6,13 +6,13 @@
 use std::sync::{Arc, OnceLock};
 
 use ecr_warden_core::alert::{Alert, Occasion};
+use ecr_warden_core::defer::Deferred;
 use ecr_warden_core::outcome::{Outcome, Results, Verdict};
 use ecr_warden_core::policy::Policy;
 use ecr_warden_core::repository::{Push, RepositoryId};
 use ecr_warden_core::state::{Claim, Context, Lease, Result as RepairResult, settled};
 use futures_util::future::join_all;
 use serde_json::Value;
-use time::OffsetDateTime;
 use tokio::sync::Mutex;
 
 use crate::clients::{Clients, ConfigError, environment};
@@ -20,15 +20,12 @@ use crate::failure::Failure;
 use crate::policy::{Found, PolicySource};
 use crate::publish::publish;
 use crate::revisit::Revisits;
+use crate::spacing;
 use crate::state::State;
 use crate::work::{Round, Work};
 
 /// A repository can be at odds with us a few times; then another event or the sweep goes on.
 const ROUNDS: usize = 4;
-
-/// What is put off because the share of ECR's calls is used up comes back after so many seconds, and up to so many more.
-const SOONEST: u32 = 5;
-const SPREAD: u32 = 30;
 
 /// The engine with its surroundings: what a function or a command sets up once.
 #[derive(Debug)]
@@ -60,6 +57,8 @@ pub struct Occurrence {
     pub deadline: i64,
     /// As it came, for when it is put off.
     pub event: Value,
+    /// Since when and how often it was.
+    pub deferred: Option<Deferred>,
 }
 
 /// The event was not dealt with, and a retry may succeed. Nothing that was begun is forgotten.
@@ -68,6 +67,8 @@ pub struct Occurrence {
 pub struct TryAgain {
     repository: String,
     why: String,
+    /// It was deferred for as long as that is allowed.
+    pub given_up: bool,
 }
 
 /// What there is to tell of a repository in a message about many, and to write down when that is out.
@@ -132,50 +133,61 @@ impl Pipeline {
     /// What a retry can mend.
     pub async fn run(&self, occurrence: &Occurrence) -> Result<Outcome, TryAgain> {
         self.clients.quota.take_refused();
-        match self.look_at(occurrence, None).await {
-            Ok((outcome, _)) => Ok(outcome),
+        let gave_up = || self.revisits.as_ref().is_some_and(Revisits::take_gave_up);
+        gave_up();
+        let result = match self.look_at(occurrence, None).await {
+            Ok((outcome, _)) => return Ok(outcome),
             // It would fail again and again while others use up the share, and end in the dead-letter queue.
-            Err(why) if self.clients.quota.take_refused() && self.revisits.is_some() => {
-                tracing::warn!(%why, "put off");
+            Err(error)
+                if !error.given_up
+                    && self.clients.quota.take_refused()
+                    && self.queue_for(occurrence).is_some() =>
+            {
+                tracing::warn!(why = %error, "deferred");
                 self.put_off_for_turns(occurrence)
                     .await
-                    .map_err(|why| TryAgain {
-                        repository: occurrence.repository.arn(),
-                        why,
-                    })
+                    .map_err(|why| TryAgain { why, ..error })
             }
-            Err(why) => Err(why),
-        }
+            Err(error) => Err(error),
+        };
+        result.map_err(|error| TryAgain {
+            given_up: gave_up(),
+            ..error
+        })
     }
 
-    /// Has an event come back when the share of ECR's calls may be free again. Many are put off at the same time, so they come
-    /// back at different ones.
+    /// Where the event can wait. A sweep has no event, and a command has no queue.
+    pub(crate) fn queue_for(&self, occurrence: &Occurrence) -> Option<&Revisits> {
+        let is_event = !occurrence.event.is_null();
+        self.revisits.as_ref().filter(|_| is_event)
+    }
+
+    /// Defers an event until the rate limit may have room for it, and records when it comes back: until then further events of
+    /// the repository need not come, except pushes.
     pub(crate) async fn put_off_for_turns(
         &self,
         occurrence: &Occurrence,
     ) -> Result<Outcome, String> {
-        let Some(revisits) = self
-            .revisits
-            .as_ref()
-            .filter(|_| !occurrence.event.is_null())
-        else {
-            return Err("the share of ECR's calls that the policy grants is used up".to_owned());
+        let Some(revisits) = self.queue_for(occurrence) else {
+            return Err("the rate limit `ecr-calls-per-second` is used up".to_owned());
         };
-        let spread = OffsetDateTime::now_utc().microsecond() % SPREAD;
-        let seconds = i64::from(SOONEST + spread);
-        revisits
-            .send(&occurrence.event, seconds)
-            .await
-            .map_err(|failure| format!("it could not be put off: {failure}"))?;
+        let at = spacing::now();
+        let (seconds, deferred) = revisits
+            .defer(&occurrence.event, occurrence.deferred, None)
+            .await?;
+        if occurrence.pushed.is_none() {
+            let spacing = self.state.spacing();
+            let id = &occurrence.repository;
+            if let Err(why) = spacing.wait(id, at, seconds, false).await {
+                tracing::warn!(repository = %id, %why, "deferred, but not recorded");
+            }
+        }
         let reason = format!(
-            "the share of ECR's calls that the policy grants is used up: it is looked at in {seconds} seconds"
+            "the rate limit `ecr-calls-per-second` is used up; the event comes back in {seconds} s"
         );
         let cause = Some(occurrence.cause.as_str());
-        Ok(Outcome::ignored(
-            Some(&occurrence.repository),
-            cause,
-            reason,
-        ))
+        let outcome = Outcome::ignored(Some(&occurrence.repository), cause, reason);
+        Ok(outcome.deferred(Some(deferred)))
     }
 
     /// The same as part of a message about many, which says what is new.
@@ -206,6 +218,7 @@ impl Pipeline {
         let try_again = |why| TryAgain {
             repository: id.arn(),
             why,
+            given_up: false,
         };
         // A round trip of its own, once a minute and only where the policy is a parameter: it says what is to be read.
         let policy = self.policy(occurrence).await.map_err(try_again)?;

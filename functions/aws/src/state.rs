@@ -20,6 +20,7 @@ use time::OffsetDateTime;
 
 use crate::clients::Clients;
 use crate::failure::{Failure, one_line};
+use crate::spacing::Spacing;
 
 const RECREATE: &str = "recreate";
 const LOOK: &str = "look";
@@ -43,6 +44,14 @@ impl State {
         Self {
             client: clients.dynamodb(),
             table,
+        }
+    }
+
+    /// What spaces a repository's evaluations under a rate limit.
+    pub(crate) fn spacing(&self) -> Spacing<'_> {
+        Spacing {
+            client: &self.client,
+            table: &self.table,
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ecr_warden_core::alert::{Alert, Occasion};
 use ecr_warden_core::audit::{Audit, Position, Request};
+use ecr_warden_core::defer::Deferred;
 use ecr_warden_core::outcome::{Outcome, Verdict};
 use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::state::{Context, Known, Lease, claims};
@@ -69,19 +70,23 @@ impl Pipeline {
         survey(&self.clients, &policy, request, home, deadline, &mut |_| {}).await
     }
 
-    /// Has a request come back at once, as an invocation of its own.
+    /// Continues a sweep in another invocation at once. `part`: what the message of this part said.
     ///
     /// # Errors
-    /// It can't be sent, in one line.
-    pub async fn put_off(&self, request: &serde_json::Value) -> Result<(), String> {
+    /// SQS does not take the message, in one line.
+    pub async fn put_off(
+        &self,
+        request: &serde_json::Value,
+        part: Option<Deferred>,
+    ) -> Result<(), String> {
         let revisits = self
             .revisits
             .as_ref()
             .ok_or("the environment variable REVISIT_QUEUE_URL is not set")?;
-        revisits
-            .send(request, 0)
-            .await
-            .map_err(|failure| format!("the rest of the audit could not be put off: {failure}"))
+        let next = Deferred::next(part, OffsetDateTime::now_utc().unix_timestamp());
+        revisits.send(request, 0, next).await.map_err(|failure| {
+            format!("cannot continue the sweep in another invocation: {failure}")
+        })
     }
 
     /// # Errors
@@ -127,6 +132,7 @@ impl Pipeline {
             request_id: sweep.request_id.to_owned(),
             deadline: sweep.ends_at,
             event: serde_json::Value::Null,
+            deferred: None,
         };
         let home = RepositoryId {
             account: sweep.home.account.clone(),

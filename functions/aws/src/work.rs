@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ecr_warden_core::action::{Action, Part};
 use ecr_warden_core::alert::{Alert, Occasion};
+use ecr_warden_core::defer::{Deferred, Turn};
 use ecr_warden_core::evaluate::evaluate;
 use ecr_warden_core::finding::Severity;
 use ecr_warden_core::outcome::{Outcome, Results, Verdict, verdicts};
@@ -25,6 +26,7 @@ use crate::failure::{Failure, one_line};
 use crate::load::{LoadError, calls, calls_of_rest, described, load, rest};
 use crate::pipeline::{News, Occurrence, Pipeline};
 use crate::recreate::{Attempt, End, Interruption};
+use crate::spacing::now;
 use crate::stacks;
 
 /// A lease outlives its invocation by this many seconds, for calls that are still on their way.
@@ -68,6 +70,8 @@ pub(crate) struct Work<'p> {
     gave_up: Option<String>,
     /// It looked again, because what it saw may have been older than the records.
     looked_again: bool,
+    /// It has its turn among the repository's events.
+    entered: bool,
     /// Where news goes instead of being told at once.
     quietly: Option<&'p Mutex<Vec<News>>>,
 }
@@ -91,6 +95,7 @@ impl<'p> Work<'p> {
             delivery: delivery(&occurrence.request_id, nonce()),
             gave_up: None,
             looked_again: false,
+            entered: false,
             quietly,
         }
     }
@@ -130,6 +135,9 @@ impl<'p> Work<'p> {
             };
             (loaded, known)
         } else {
+            if let Some(round) = self.waits_for_others().await? {
+                return Ok(round);
+            }
             if !self.has_turns(calls(&reads)).await {
                 return self.put_off_for_turns().await;
             }
@@ -153,7 +161,9 @@ impl<'p> Work<'p> {
         let mut resolved = None;
         if let Ok(repository) = &loaded {
             if let Some(seconds) = self.settles(repository, known.as_ref().ok(), now) {
-                return self.put_off(seconds).await;
+                let why =
+                    format!("it is new and may settle: it is looked at again in {seconds} seconds");
+                return self.deferred(seconds, &why).await;
             }
             // What the tags or the records ask for beyond what the name does: a round trip more, and rarely.
             let policy = self.policy.for_repository(self.id(), &repository.tags);
@@ -369,22 +379,65 @@ impl<'p> Work<'p> {
         Some(settle.saturating_sub(age.max(0))).filter(|left| *left > 0)
     }
 
-    /// A sweep has no event: the repository's own event, or the next sweep, looks at it.
-    async fn come_back_in(&self, seconds: i64) -> Result<(), String> {
-        match &self.pipeline.revisits {
-            Some(revisits) if !self.occurrence.event.is_null() => revisits
-                .send(&self.occurrence.event, seconds)
-                .await
-                .map_err(|failure| format!("it could not be put off: {failure}")),
-            _ => Ok(()),
-        }
+    /// Has the event come back in so many seconds. A sweep has no event: the repository's own event, or the next sweep, evaluates
+    /// the repository.
+    async fn defer_by(&self, seconds: i64) -> Result<Option<Deferred>, String> {
+        let Some(queue) = self.pipeline.queue_for(self.occurrence) else {
+            return Ok(None);
+        };
+        let Occurrence {
+            event, deferred, ..
+        } = self.occurrence;
+        let (_, deferred) = queue.defer(event, *deferred, Some(seconds)).await?;
+        Ok(Some(deferred))
     }
 
-    async fn put_off(&self, seconds: i64) -> Result<Round, String> {
-        self.come_back_in(seconds).await?;
-        Ok(self.ignored(format!(
-            "it is new and may settle: it is looked at again in {seconds} seconds"
-        )))
+    /// Ends this invocation and has the event come back in so many seconds.
+    async fn deferred(&self, seconds: i64, why: &str) -> Result<Round, String> {
+        let deferred = self.defer_by(seconds).await?;
+        Ok(self.comes_back(deferred, why))
+    }
+
+    fn comes_back(&self, deferred: Option<Deferred>, why: &str) -> Round {
+        let outcome = Outcome::ignored(Some(self.id()), Some(&self.occurrence.cause), why);
+        Round::Done(outcome.deferred(deferred), Vec::new())
+    }
+
+    /// Under a rate limit, a repository's events wait for each other: one repository's flood must not take the others' share. `None`:
+    /// this one goes on. It is a round trip of its own, and only where the policy has a rate limit.
+    async fn waits_for_others(&mut self) -> Result<Option<Round>, String> {
+        let limited = self.policy.ecr_calls_per_second().is_some();
+        let Some(queue) = self.pipeline.queue_for(self.occurrence) else {
+            return Ok(None);
+        };
+        if !limited || std::mem::replace(&mut self.entered, true) {
+            return Ok(None);
+        }
+        let spacing = self.pipeline.state.spacing();
+        let (id, at) = (self.id(), now());
+        match spacing.enter(id, &self.me.owner).await {
+            Ok(Turn::Evaluate) => Ok(None),
+            Ok(Turn::Covered { seconds }) => Ok(Some(self.ignored(format!(
+                "a deferred event of the repository comes back in {seconds} s and covers this one"
+            )))),
+            Ok(Turn::In { seconds }) => {
+                // The last evaluation is younger than this event's first deferral, so it waits from now on.
+                let (event, before) = (&self.occurrence.event, None);
+                let (seconds, deferred) = queue.defer(event, before, Some(seconds)).await?;
+                if let Err(why) = spacing.wait(id, at, seconds, true).await {
+                    tracing::warn!(repository = %id, %why, "deferred, but not recorded");
+                }
+                let why = format!(
+                    "the repository was evaluated a moment ago; the event comes back in {seconds} s"
+                );
+                Ok(Some(self.comes_back(Some(deferred), &why)))
+            }
+            // Fairness is not worth a lost event.
+            Err(why) => {
+                tracing::warn!(repository = %id, %why, "evaluated without waiting for its other events");
+                Ok(None)
+            }
+        }
     }
 
     /// Why the repository is not recreated where a CloudFormation stack owns it, or may own it.
@@ -447,17 +500,13 @@ impl<'p> Work<'p> {
     /// Another delivery recreates the repository, or died at it: the event comes back when the lease has ended. A lease that is held is
     /// no success: whoever holds it may be dead.
     async fn wait_for_recreation(&self, lease: &Lease, now: i64) -> Result<Round, String> {
-        let seconds = lease.until.saturating_sub(now).saturating_add(1);
+        let why = "another invocation is recreating the repository";
         let has_event = !self.occurrence.event.is_null();
-        if has_event && self.pipeline.revisits.is_none() {
-            return Err("another invocation is recreating the repository".to_owned());
+        if has_event && self.pipeline.queue_for(self.occurrence).is_none() {
+            return Err(why.to_owned());
         }
-        self.come_back_in(seconds).await?;
-        Ok(self.ignored(if has_event {
-            format!("another invocation is recreating the repository; the event is deferred by {seconds} s")
-        } else {
-            "another invocation is recreating the repository".to_owned()
-        }))
+        let seconds = lease.until.saturating_sub(now).saturating_add(1);
+        self.deferred(seconds, why).await
     }
 
     async fn take(&self, intent: &Intent, mine: &Lease, now: i64) -> Result<bool, String> {
@@ -620,7 +669,7 @@ impl<'p> Work<'p> {
             created_at,
             recorded,
         };
-        let round = if others {
+        let mut round = if others {
             Round::Again
         } else {
             Round::Done(outcome, verdicts.clone())
@@ -632,7 +681,10 @@ impl<'p> Work<'p> {
         self.publish(&verdicts).await?;
         self.pipeline.settle_news(&news).await;
         if let Some(until) = held_by_others {
-            self.come_back_in(until.saturating_sub(now)).await?;
+            let deferred = self.defer_by(until.saturating_sub(now)).await?;
+            if let Round::Done(outcome, _) = &mut round {
+                outcome.deferred = deferred;
+            }
         }
         Ok(round)
     }

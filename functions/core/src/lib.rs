@@ -8,6 +8,7 @@ pub mod action;
 pub mod alert;
 pub mod asff;
 pub mod audit;
+pub mod defer;
 pub mod denial;
 pub mod evaluate;
 pub mod finding;

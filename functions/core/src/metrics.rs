@@ -7,12 +7,19 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::audit::Audit;
+use crate::defer::Deferred;
 use crate::finding::Status;
 use crate::outcome::Outcome;
 
-/// The lines for one event. `now` in milliseconds since the epoch, `occurred_at` in RFC 3339.
+/// The lines for one event. `now` in milliseconds since the epoch, `occurred_at` in RFC 3339, `deferred` as the event came.
 #[must_use]
-pub fn of_event(namespace: &str, outcome: &Outcome, occurred_at: &str, now: i64) -> Vec<Value> {
+pub fn of_event(
+    namespace: &str,
+    outcome: &Outcome,
+    occurred_at: &str,
+    deferred: Option<Deferred>,
+    now: i64,
+) -> Vec<Value> {
     let count = |status: Status| {
         let found = outcome.findings.iter();
         found.filter(|finding| finding.status == status).count()
@@ -31,7 +38,13 @@ pub fn of_event(namespace: &str, outcome: &Outcome, occurred_at: &str, now: i64)
         ),
         ("Repairs", "Count", json!(repairs)),
         ("Failures", "Count", json!(count(Status::Failed))),
+        (
+            "Deferred",
+            "Count",
+            json!(u8::from(outcome.deferred.is_some())),
+        ),
     ];
+    metrics.extend(deferred.map(|deferred| waited(deferred, now)));
     // From the call to what was seen repaired: what CloudTrail and EventBridge take is part of it.
     let called = OffsetDateTime::parse(occurred_at, &Rfc3339).ok();
     if let (Some(called), true) = (called, repairs > 0) {
@@ -55,6 +68,19 @@ pub fn of_event(namespace: &str, outcome: &Outcome, occurred_at: &str, now: i64)
         }
     }
     lines
+}
+
+/// The line for a deferred event whose invocation failed. `now` in milliseconds since the epoch.
+#[must_use]
+pub fn of_failure(namespace: &str, deferred: Deferred, given_up: bool, now: i64) -> Value {
+    let given_up = ("GivenUp", "Count", json!(u8::from(given_up)));
+    line(namespace, now, &[], vec![given_up, waited(deferred, now)])
+}
+
+/// Since an event was first deferred. The age of a message in the queue does not show it: each deferral is a new message.
+fn waited(deferred: Deferred, now: i64) -> (&'static str, &'static str, Value) {
+    let seconds = deferred.waited(now / 1000);
+    ("OldestDeferredSeconds", "Seconds", json!(seconds))
 }
 
 /// The lines for a part of a sweep. `Standing` is what stands, by rule; the parts of one sweep add up.
@@ -187,7 +213,13 @@ mod tests {
             news: true,
         };
         let outcome = Outcome::of(&id, "CreateRepository", &[verdict]);
-        let lines = of_event("ecr-warden/x", &outcome, "1970-01-01T00:00:10Z", 12_500);
+        let lines = of_event(
+            "ecr-warden/x",
+            &outcome,
+            "1970-01-01T00:00:10Z",
+            None,
+            12_500,
+        );
         assert_eq!(lines[0]["Repairs"], 1);
         assert_eq!(lines[0]["TimeToRepair"], 2500);
         assert_eq!(
@@ -198,8 +230,38 @@ mod tests {
         assert_eq!(lines[1]["Status"], "fixed");
         assert_eq!(lines[1]["Findings"], 1);
         let ignored = Outcome::ignored(None, None, "x");
-        let lines = of_event("ecr-warden/x", &ignored, "nonsense", 12_500);
+        let lines = of_event("ecr-warden/x", &ignored, "nonsense", None, 12_500);
         assert_eq!((lines.len(), &lines[0]["Ignored"]), (1, &json!(1)));
         assert_eq!(lines[0]["TimeToRepair"], Value::Null);
+        assert_eq!(lines[0]["OldestDeferredSeconds"], Value::Null);
+        assert_eq!(lines[0]["Deferred"], 0);
+    }
+
+    #[test]
+    fn deferred_event_shows_how_long_it_has_waited() {
+        let deferred = Some(Deferred {
+            since: 10,
+            count: 3,
+        });
+        let mut outcome = Outcome::ignored(None, None, "x");
+        outcome.deferred = deferred;
+        let lines = of_event("ecr-warden/x", &outcome, "", deferred, 1_870_900);
+        assert_eq!(
+            (&lines[0]["Deferred"], &lines[0]["OldestDeferredSeconds"]),
+            (&json!(1), &json!(1860))
+        );
+        let line = of_failure(
+            "ecr-warden/x",
+            Deferred {
+                since: 10,
+                count: 3,
+            },
+            true,
+            20_000,
+        );
+        assert_eq!(
+            (&line["GivenUp"], &line["OldestDeferredSeconds"]),
+            (&json!(1), &json!(10))
+        );
     }
 }

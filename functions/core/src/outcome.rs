@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::action::Action;
+use crate::defer::Deferred;
 use crate::finding::{Fix, Severity, Status};
 use crate::plan::{Decision, Plan};
 use crate::policy::Resolved;
@@ -157,6 +158,9 @@ pub struct Outcome {
     pub ignored: Option<String>,
     pub(crate) findings: Vec<OutcomeFinding>,
     pub(crate) actions: Vec<OutcomeAction>,
+    /// The event comes back from the delay queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deferred: Option<Deferred>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -193,7 +197,14 @@ impl Outcome {
             ignored: Some(reason.into()),
             findings: Vec::new(),
             actions: Vec::new(),
+            deferred: None,
         }
+    }
+
+    /// The same of an event that comes back.
+    #[must_use]
+    pub fn deferred(self, deferred: Option<Deferred>) -> Self {
+        Self { deferred, ..self }
     }
 
     #[must_use]
@@ -216,6 +227,7 @@ impl Outcome {
                 })
                 .collect(),
             actions: actions(verdicts),
+            deferred: None,
         }
     }
 }

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::defer::Deferred;
 use crate::repository::{Push, RepositoryId};
 use crate::text::{LONGEST, one_line};
 
@@ -82,18 +83,31 @@ pub enum Decoded {
     Unreadable(String),
 }
 
-/// What SQS brings, where it does: the message's content and its id, which is the same each time the message comes. Event
-/// source mappings hand over one message at a time.
+/// A message of a delay queue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// The deferred event, or the request for the rest of a sweep.
+    pub body: Value,
+    /// The same each time that SQS delivers the message.
+    pub id: String,
+    pub deferred: Option<Deferred>,
+}
+
+/// Reads the one message that an event source mapping hands over; `None`: the event is not from a queue. `now` in seconds since
+/// the epoch.
 #[must_use]
-pub fn message(event: &Value) -> Option<(Value, String)> {
+pub fn message(event: &Value, now: i64) -> Option<Message> {
     let [message] = event.get("Records")?.as_array()?.as_slice() else {
         return None;
     };
     if message.get("eventSource")?.as_str()? != "aws:sqs" {
         return None;
     }
-    let body = serde_json::from_str(message.get("body")?.as_str()?).ok()?;
-    Some((body, message.get("messageId")?.as_str()?.to_owned()))
+    Some(Message {
+        body: serde_json::from_str(message.get("body")?.as_str()?).ok()?,
+        id: message.get("messageId")?.as_str()?.to_owned(),
+        deferred: Deferred::of_message(message, now),
+    })
 }
 
 /// Decodes an event. `own_role` is the role whose changes are ours: they come back as events.

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use ecr_warden_aws::{Occurrence, Pipeline, TryAgain, environment};
+use ecr_warden_core::defer::Deferred;
 use ecr_warden_core::metrics;
 use ecr_warden_core::outcome::Outcome;
 use ecr_warden_core::text::one_line;
@@ -42,16 +43,16 @@ impl Enforcer {
     pub(crate) async fn handle(&self, event: LambdaEvent<Value>) -> Result<Outcome, Error> {
         let (event, context) = event.into_parts();
         // A retry of an invocation has its request id, and so has a message its id each time it comes.
-        let (event, request_id) = match message(&event) {
-            Some((event, message_id)) => (event, message_id),
-            None => (event, context.request_id.clone()),
+        let (event, request_id, deferred) = match message(&event, now() / 1000) {
+            Some(message) => (message.body, message.id, message.deferred),
+            None => (event, context.request_id.clone(), None),
         };
         let trigger = match decode(&event, self.own_role.as_deref()) {
             Decoded::Trigger(trigger) => trigger,
             Decoded::Ignored { repository, reason } => {
                 tracing::info!(reason, "ignored");
                 let outcome = Outcome::ignored(repository.as_ref(), None, reason);
-                self.measure(&outcome, "");
+                self.measure(&outcome, "", deferred);
                 return Ok(outcome);
             }
             Decoded::Unreadable(why) => {
@@ -76,32 +77,50 @@ impl Enforcer {
             request_id,
             deadline: i64::try_from(context.deadline / 1000).unwrap_or(i64::MAX),
             event,
+            deferred,
         };
         let left = context
             .deadline()
             .duration_since(SystemTime::now())
             .unwrap_or_default()
             .saturating_sub(RESERVE);
-        let outcome = tokio::time::timeout(left, self.pipeline.run(&occurrence))
-            .await
+        let result = tokio::time::timeout(left, self.pipeline.run(&occurrence)).await;
+        if let (Some(deferred), false) = (deferred, matches!(result, Ok(Ok(_)))) {
+            let given_up = matches!(&result, Ok(Err(error)) if error.given_up);
+            self.print(|namespace, now| {
+                vec![metrics::of_failure(namespace, deferred, given_up, now)]
+            });
+        }
+        let outcome = result
             .map_err(|_| format!("{}: out of time, and to be retried", occurrence.repository))?
             .inspect_err(|error: &TryAgain| tracing::warn!(%error, "to be retried"))?;
         tracing::info!(outcome = %serde_json::to_string(&outcome).unwrap_or_default(), "done");
-        self.measure(&outcome, &occurrence.occurred_at);
+        self.measure(&outcome, &occurrence.occurred_at, deferred);
         Ok(outcome)
     }
 
-    /// CloudWatch reads metrics out of lines of the log that are just these.
+    fn measure(&self, outcome: &Outcome, occurred_at: &str, deferred: Option<Deferred>) {
+        self.print(|namespace, now| {
+            metrics::of_event(namespace, outcome, occurred_at, deferred, now)
+        });
+    }
+
+    /// CloudWatch reads metrics out of lines of the log that are just these. `lines` takes the namespace, and the time in
+    /// milliseconds since the epoch.
     #[expect(clippy::print_stdout, reason = "the log's own form would hide them")]
-    fn measure(&self, outcome: &Outcome, occurred_at: &str) {
+    fn print(&self, lines: impl FnOnce(&str, i64) -> Vec<Value>) {
         let Some(namespace) = &self.metrics else {
             return;
         };
-        let now = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
-        for line in metrics::of_event(namespace, outcome, occurred_at, now) {
+        for line in lines(namespace, now()) {
             println!("{line}");
         }
     }
+}
+
+/// Milliseconds since the epoch.
+fn now() -> i64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
 }

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use ecr_warden_core::action::Action;
 use ecr_warden_core::alert::{Alert, Occasion};
 use ecr_warden_core::audit::Audit;
+use ecr_warden_core::defer::{Decision, Deferred, LONGEST_DELAY, defer};
 use ecr_warden_core::evaluate::evaluate;
 use ecr_warden_core::finding::{Fix, Severity, Status};
 use ecr_warden_core::outcome::Verdict;
@@ -15,7 +16,7 @@ use ecr_warden_core::repository::{
     Encryption, Push, Read, Repository, RepositoryId, TagMutability,
 };
 use ecr_warden_core::rules::Advice;
-use ecr_warden_core::trigger::{Decoded, decode, message};
+use ecr_warden_core::trigger::{Decoded, Message, decode, message};
 use ecr_warden_core::{quarantine, report, slack};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -60,8 +61,23 @@ pub fn event(data: &[u8]) {
         return;
     };
     check_decoded(&event);
-    if let Some((body, _)) = message(&event) {
+    if let Some(Message { body, deferred, .. }) = message(&event, NOW) {
+        check_deferral(deferred);
         check_decoded(&body);
+    }
+}
+
+/// Seconds since the epoch.
+const NOW: i64 = 1_800_000_000;
+
+/// It comes back within what SQS can delay, or is given up.
+fn check_deferral(deferred: Option<Deferred>) {
+    if let Some(deferred) = deferred {
+        assert!((0..=345_600).contains(&deferred.waited(NOW)));
+    }
+    if let Decision::In { seconds, deferred } = defer(deferred, None, NOW, u32::MAX) {
+        assert!((1..=LONGEST_DELAY).contains(&seconds));
+        assert!(deferred.count >= 1);
     }
 }
 
