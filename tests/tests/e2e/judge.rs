@@ -114,6 +114,7 @@ fn holds(conditions: &Value, context: &[(&str, &str)]) -> bool {
                 "StringLike" | "ArnLike" | "ArnEquals" => any(&like),
                 // Of a key that is not there, a negation holds.
                 "NotIpAddress" => !any(&is_in_network),
+                "ArnNotLike" => !any(&like),
                 other => panic!("the judge does not know `{other}`"),
             }
         })

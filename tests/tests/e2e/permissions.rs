@@ -328,13 +328,12 @@ async fn what_the_local_aws_does_not_ask_for_is_listed() {
         let name = name_of(Case::Immutable, doer, 1);
         stage.prepare(Case::Immutable, role, &name).await;
         let world = &stage.world;
-        let send = world
-            .clients
-            .sqs
-            .send_message()
-            .queue_url(&resources[queue].1);
         let body = event_of(doer, &name).to_string();
-        send.message_body(body).send().await.unwrap();
+        let body = json!({ "QueueUrl": resources[queue].1, "MessageBody": body });
+        let send = Ask::Json("AmazonSQS.SendMessage", &body);
+        let session = role.session(world).await;
+        let answer = session.ask(&world.local.endpoint, "sqs", &send).await;
+        assert_eq!(answer.unwrap().status, 200);
         eventually(
             "the message to be worked on",
             Duration::from_secs(60),

@@ -262,6 +262,7 @@ fn plain_http_is_refused() {
             continue;
         }
         let owner = format!("arn:aws:iam::{ACCOUNT}:root");
+        let sender = sender(&one.name).map_or(owner.as_str(), |role| &ROLES[role].arn);
         for principal in [
             Principal::Aws(&owner),
             Principal::Service("events.amazonaws.com"),
@@ -273,7 +274,11 @@ fn plain_http_is_refused() {
                         principal,
                         action,
                         resource: &one.arn,
-                        context: &[("aws:SecureTransport", tls), ("aws:SourceIp", address)],
+                        context: &[
+                            ("aws:SecureTransport", tls),
+                            ("aws:SourceIp", address),
+                            ("aws:PrincipalArn", sender),
+                        ],
                     };
                     judge(&one.policy, &request)
                 };
@@ -319,6 +324,9 @@ async fn the_local_aws_refuses_plain_http_where_this_machine_is_not_spared() {
         };
         let mut policy: Value =
             serde_json::from_str(&one.policy.to_string().replace(&one.arn, &twin.arn)).unwrap();
+        // The root, who sends here, may not send to all of them.
+        let statements = policy["Statement"].as_array_mut().unwrap();
+        statements.retain(|statement| statement["Sid"] != "OnlyItsFunctionMaySend");
         let answer = twin.set_policy(&world, &policy).await;
         assert_eq!(answer.status, 200, "{}: {}", one.name, answer.body);
         let answer = twin.send(&world).await;
@@ -332,6 +340,80 @@ async fn the_local_aws_refuses_plain_http_where_this_machine_is_not_spared() {
         let answer = twin.send(&world).await;
         assert!(answer.is_denied(), "{}: {}", one.name, answer.body);
     }
+}
+
+/// The role whose function alone sends to a delay queue.
+fn sender(queue: &str) -> Option<&'static str> {
+    match queue {
+        "RevisitQueue" => Some("EnforcerRole"),
+        "SweepQueue" => Some("AuditorRole"),
+        _ => None,
+    }
+}
+
+/// A deferred event is believed as if EventBridge had delivered it, so only the function itself may defer one: by the deployed
+/// documents, and for real.
+#[tokio::test]
+async fn only_a_function_defers_its_events() {
+    for one in &*GUARDED {
+        let Some(role) = sender(&one.name) else {
+            continue;
+        };
+        let own = &ROLES[role].arn;
+        let other = if role == "AuditorRole" {
+            "EnforcerRole"
+        } else {
+            "AuditorRole"
+        };
+        let root = format!("arn:aws:iam::{ACCOUNT}:root");
+        let strangers = [
+            &root,
+            &format!("arn:aws:iam::{ACCOUNT}:user/ciso"),
+            &format!("{own}-2"),
+            &ROLES[other].arn,
+        ];
+        let verdict = |arn: &str, action| {
+            let request = Request {
+                principal: Principal::Aws(arn),
+                action,
+                resource: &one.arn,
+                context: &[("aws:SecureTransport", "true"), ("aws:PrincipalArn", arn)],
+            };
+            judge(&one.policy, &request)
+        };
+        assert_eq!(verdict(own, "sqs:SendMessage"), Verdict::Silent);
+        for arn in strangers {
+            assert_eq!(verdict(arn, "sqs:SendMessage"), Verdict::Denied, "{arn}");
+            // Lambda receives in the role's name, and an operator may purge.
+            for action in ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:PurgeQueue"] {
+                assert_eq!(verdict(arn, action), Verdict::Silent, "{arn} {action}");
+            }
+        }
+        // A service has no such ARN, and is refused, too.
+        let request = Request {
+            principal: Principal::Service("events.amazonaws.com"),
+            action: "sqs:SendMessage",
+            resource: &one.arn,
+            context: &[("aws:SecureTransport", "true")],
+        };
+        assert_eq!(judge(&one.policy, &request), Verdict::Denied);
+    }
+
+    let world = World::own();
+    let policy = "version: 1\nmode: enforce\nrules: { mutable-tags: {} }\n";
+    world.set_policy(policy).await;
+    let name = "shop/forged-x";
+    world.create(name).await;
+    let queue = world.resources()["RevisitQueue"].1.clone();
+    let mut event = call("PutImage", name);
+    event["detail"]["userIdentity"]["arn"] = json!(format!("arn:aws:iam::{ACCOUNT}:user/ciso"));
+    let body = json!({ "QueueUrl": queue, "MessageBody": event.to_string() });
+    let send = Ask::Json("AmazonSQS.SendMessage", &body);
+    let answer = world.ask(&Caller::root(), "sqs", &send).await;
+    assert!(answer.is_denied(), "{}", answer.body);
+    let session = world.roles()["EnforcerRole"].session(&world).await;
+    let answer = world.ask(&session, "sqs", &send).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
 }
 
 /// A queue or topic of the test's own.
@@ -456,6 +538,12 @@ async fn a_user_without_permissions_gets_nowhere() {
     }
     for (service, ask) in &asks {
         let answer = world.ask(&Caller::root(), service, ask).await;
+        // Not even the root defers an event.
+        let is_for = |queue| matches!(ask, Ask::Json("AmazonSQS.SendMessage", body) if body["QueueUrl"] == id(queue));
+        if is_for("RevisitQueue") || is_for("SweepQueue") {
+            assert!(answer.is_denied(), "{service} {ask:?}: {}", answer.body);
+            continue;
+        }
         assert_eq!(answer.status, 200, "{service} {ask:?}: {}", answer.body);
     }
 }
