@@ -177,13 +177,19 @@ impl LocalAws {
                 .map(|value| (*value).to_owned())
                 .ok_or_else(|| Problem::from(format!("the stack has no output {key}: {text}")))
         };
+        let template = std::fs::read_to_string(root().join("infra/template.yaml"))?;
+        let dead_letters = output("DeadLetterQueueUrl")?;
+        let endpoint = &self.endpoint;
+        self.proxy.real_aws(|aws| {
+            aws.recursion.deployed(&template, endpoint, &dead_letters);
+        });
         Ok(Stack {
             enforcer: output("EnforcerFunctionName")?,
             auditor: output("AuditorFunctionName")?,
             report_bucket: output("ReportBucketName")?,
             topic_arn: output("AlertTopicArn")?,
             state_table: output("StateTableName")?,
-            dead_letters: output("DeadLetterQueueUrl")?,
+            dead_letters,
         })
     }
 

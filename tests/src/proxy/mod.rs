@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use crate::Problem;
 use crate::caller::{Answer, Ask, Caller};
 use crate::processes::kill_owner_of;
-pub use real_aws::{CloudFormation, PullThroughCaches, RealAws, Reply, Visibility};
+pub use real_aws::{CloudFormation, PullThroughCaches, RealAws, Recursion, Reply, Visibility};
 
 /// What happens to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use aws_sdk_ecr::types::{EncryptionConfiguration, EncryptionType, ImageTagMutability};
+use aws_sdk_sqs::types::QueueAttributeName;
+use ecr_warden_core::defer::MOST_PARTS;
 use ecr_warden_tests::eventually;
 use ecr_warden_tests::local_aws::root;
 use ecr_warden_tests::moto::Moto;
@@ -13,7 +15,7 @@ use futures_util::stream::{self, StreamExt};
 use serde_json::{Value, json};
 
 use crate::careful::{ecr_warden, said};
-use crate::support::{World, arn, status};
+use crate::support::{World, arn, deferred, status};
 
 const POLICY: &str = "\
 version: 1
@@ -188,6 +190,48 @@ async fn a_schedule_starts_sweeps() {
     .unwrap();
     let digest = inbox.wait_for("*").await.unwrap();
     assert_eq!(digest["cause"], "sweep", "{digest}");
+}
+
+/// More parts than the invocations of a chain that Lambda lets run without `RecursiveLoop: Allow`.
+#[tokio::test]
+async fn a_sweep_of_many_parts_loses_nothing() {
+    const FAULTY: usize = 700;
+    let world = World::own();
+    world
+        .set_policy("version: 1\nmode: enforce\nrules: { mutable-tags: {} }\n")
+        .await;
+    let name = |n| format!("shop/part{n:03}");
+    stream::iter(0..FAULTY)
+        .for_each_concurrent(16, async |n| drop(world.create(&name(n)).await))
+        .await;
+    // What is cut short comes back soon.
+    let queue = &world.resources()["SweepQueue"].1;
+    let set = world.clients.sqs.set_queue_attributes().queue_url(queue);
+    let set = set.attributes(QueueAttributeName::VisibilityTimeout, "12");
+    set.send().await.unwrap();
+    world.set_timeout_of_auditor(6).await;
+    let proxy = &world.local.proxy;
+    proxy.delay("PutImageTagMutability", Duration::from_millis(550));
+    let request = json!({ "mode": "enforce", "continue": true });
+    let first = world.invoke_function(&world.stack.auditor, &request).await;
+    assert_ne!(first.unwrap()["next"], Value::Null);
+    eventually("the last part", Duration::from_secs(300), || async {
+        let answer = world.clients.ecr.describe_repositories().max_results(1000);
+        let mut repositories = answer.send().await?.repositories.unwrap_or_default();
+        repositories.retain(|repository| {
+            repository.image_tag_mutability() != Some(&ImageTagMutability::Immutable)
+        });
+        Ok(repositories.is_empty().then_some(()))
+    })
+    .await
+    .unwrap();
+    let parts = world.count("SendMessage", "enforce");
+    assert!(parts > 16, "{parts} parts are too few to show it");
+    assert_eq!(world.dead_letters().await, 0);
+    // A sweep that does not end is given up, before it does anything.
+    let message = deferred("endless", &request, 60, MOST_PARTS);
+    let refused = world.invoke_function(&world.stack.auditor, &message).await;
+    assert!(refused.unwrap_err().contains("has not ended after"));
 }
 
 /// There is more to repair than an invocation has time for: it stops, tells what it did, and the rest goes on from there.

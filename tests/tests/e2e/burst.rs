@@ -2,22 +2,33 @@
 //! than the policy grants. `EVENTS=10000` for a large one.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_sdk_ecr::types::{ImageTagMutability, Repository};
 use aws_sdk_sqs::types::QueueAttributeName;
+use ecr_warden_core::defer::{DEFERRALS, FIRST_DEFERRED_AT, LONGEST_WAIT};
+use ecr_warden_tests::caller::Ask;
 use ecr_warden_tests::eventually;
+use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 use serde_json::{Value, json};
 
-use crate::support::{World, call, status};
+use crate::support::{World, call, deferred, status};
 
 const POLICY: &str =
     "version: 1\nmode: enforce\nrules: { mutable-tags: {}, nonconforming-image-tag: {} }\n";
 
 /// The calls to ECR about a repository so far.
 fn reads(world: &World, name: &str) -> usize {
-    let state = ["Query", "PutItem", "TransactWriteItems", "Publish"];
+    let state = [
+        "Query",
+        "PutItem",
+        "UpdateItem",
+        "TransactWriteItems",
+        "Publish",
+        "SendMessage",
+    ];
     let calls = world.local.proxy.calls(name);
     let of_ecr = |operation: &str| !state.contains(&operation) && !operation.starts_with('/');
     calls.iter().filter(|call| of_ecr(&call.operation)).count()
@@ -104,18 +115,6 @@ async fn everything(world: &World) -> Vec<Repository> {
     answer.repositories.unwrap_or_default()
 }
 
-async fn dead_letters(world: &World) -> String {
-    let request = world.clients.sqs.get_queue_attributes();
-    let answer = request
-        .queue_url(&world.stack.dead_letters)
-        .attribute_names(QueueAttributeName::ApproximateNumberOfMessages)
-        .send()
-        .await
-        .unwrap();
-    let number = QueueAttributeName::ApproximateNumberOfMessages;
-    answer.attributes().unwrap()[&number].clone()
-}
-
 /// Four of five are pushes to some repositories, and every fifth is a new repository: all at the same time.
 #[tokio::test]
 async fn a_burst_loses_nothing_and_keeps_to_its_share_of_ecrs_calls() {
@@ -198,7 +197,7 @@ async fn a_burst_loses_nothing_and_keeps_to_its_share_of_ecrs_calls() {
     })
     .await
     .unwrap();
-    assert_eq!(dead_letters(&world).await, "0");
+    assert_eq!(world.dead_letters().await, 0);
 
     // Arrivals can be later than their turns and never earlier: so many at the most since it began. Turns are taken for the four
     // reads of a repository at once, and two clocks are compared: the functions' and this one.
@@ -223,6 +222,173 @@ async fn a_burst_loses_nothing_and_keeps_to_its_share_of_ecrs_calls() {
         per_push < 0.1,
         "{of_pushes} calls, {per_push} for each push after the first"
     );
+}
+
+/// Whoever may tag a repository can cause any number of events. They neither use up the rate limit nor are they lost.
+#[tokio::test]
+async fn one_repository_does_not_keep_others_waiting() {
+    let world = World::own();
+    let policy = "version: 1\nmode: enforce\necr-calls-per-second: 5\nrules: { mutable-tags: {}, public-access: {} }\n";
+    world.set_policy(policy).await;
+    let flooded = "sandbox/flooded-x";
+    world.create(flooded).await;
+    let (ended, sent) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let event = || {
+        let mut event = call("TagResource", flooded);
+        event["id"] = json!(sent.fetch_add(1, Ordering::SeqCst));
+        event
+    };
+    let flood = join_all((0..8).map(async |_| {
+        let mut pace = tokio::time::interval(Duration::from_millis(500));
+        while !ended.load(Ordering::SeqCst) {
+            pace.tick().await;
+            world.invoke(&event()).await.unwrap();
+        }
+    }));
+    let is_repaired = async |name: &str| {
+        let mutability = world.mutability(name).await;
+        mutability == ImageTagMutability::Immutable
+    };
+    let others = async {
+        eventually("the flood", Duration::from_secs(60), || async {
+            Ok((sent.load(Ordering::SeqCst) > 50).then_some(()))
+        })
+        .await
+        .unwrap();
+        let names: Vec<String> = (0..5).map(|n| format!("shop/other-{n}-x")).collect();
+        for name in &names {
+            world.create(name).await;
+            world.invoke(&call("CreateRepository", name)).await.unwrap();
+        }
+        let repaired = eventually("the others' repairs", Duration::from_secs(100), || async {
+            let mut left = names.len();
+            for name in &names {
+                left -= usize::from(is_repaired(name).await);
+            }
+            Ok((left == 0).then_some(()))
+        });
+        repaired.await.unwrap();
+        assert!(is_repaired(flooded).await);
+        // The last event of the flood is about something.
+        let mutable = world.clients.ecr.put_image_tag_mutability();
+        let mutable = mutable.repository_name(flooded);
+        let mutable = mutable.image_tag_mutability(ImageTagMutability::Mutable);
+        mutable.send().await.unwrap();
+        ended.store(true, Ordering::SeqCst);
+        world.invoke(&event()).await.unwrap();
+    };
+    tokio::join!(flood, others);
+    eventually("the last event", Duration::from_secs(100), || async {
+        Ok(is_repaired(flooded).await.then_some(()))
+    })
+    .await
+    .unwrap();
+    let (sent, read) = (sent.load(Ordering::SeqCst), reads(&world, flooded));
+    assert!(read < sent / 2, "{read} calls of ECR for {sent} events");
+    assert_eq!(world.dead_letters().await, 0);
+}
+
+const LIMITED: &str =
+    "version: 1\nmode: enforce\necr-calls-per-second: 1\nrules: { mutable-tags: {} }\n";
+
+/// Seventeen deferrals of one event: Lambda takes them for a loop, unless the template allows it.
+#[tokio::test]
+async fn lambda_drops_an_event_that_is_often_deferred_unless_the_template_allows_it() {
+    let world = World::own();
+    world.set_policy(LIMITED).await;
+    for (allowed, name, lost) in [(true, "shop/patient-x", 0), (false, "shop/dropped-x", 1)] {
+        if !allowed {
+            let proxy = &world.local.proxy;
+            proxy.real_aws(|aws| aws.recursion.allowed.clear());
+        }
+        world.create(name).await;
+        let event = push(name, "v1.0.0-abc1234");
+        for hop in 1..=17 {
+            world.use_up_the_rate_limit().await;
+            let message = deferred(&format!("{name}-{hop}"), &event, 60, hop);
+            let outcome = world.invoke_function(&world.stack.enforcer, &message);
+            let outcome = outcome.await.unwrap();
+            assert_eq!(outcome["deferred"]["count"], hop + 1, "{outcome}");
+        }
+        eventually("its dead letters", Duration::from_secs(20), || async {
+            Ok((world.dead_letters().await == lost).then_some(()))
+        })
+        .await
+        .unwrap();
+        let proxy = &world.local.proxy;
+        proxy.real_aws(|aws| assert_eq!(aws.recursion.stopped, lost, "{name}"));
+    }
+}
+
+#[tokio::test]
+async fn event_that_is_deferred_for_too_long_is_given_up_loudly() {
+    let world = World::own();
+    world.set_policy(LIMITED).await;
+    let name = "shop/given-up-x";
+    world.create(name).await;
+    let event = call("CreateRepository", name);
+    let longest = LONGEST_WAIT.unsigned_abs();
+    world.use_up_the_rate_limit().await;
+    let message = deferred("not-yet", &event, longest - 60, 30);
+    let outcome = world.invoke_function(&world.stack.enforcer, &message);
+    assert_eq!(outcome.await.unwrap()["deferred"]["count"], 31);
+
+    // The queue tries it again, and makes it a dead letter.
+    let role = world.roles().remove("EnforcerRole").unwrap();
+    let queue = &world.resources()["RevisitQueue"].1;
+    let set = world.clients.sqs.set_queue_attributes().queue_url(queue);
+    let dead = format!(
+        "arn:aws:sqs:us-east-1:000000000000:{}",
+        world.stack.dead_letters.rsplit('/').next().unwrap()
+    );
+    let redrive = json!({ "deadLetterTargetArn": dead, "maxReceiveCount": 2 }).to_string();
+    set.attributes(QueueAttributeName::VisibilityTimeout, "1")
+        .attributes(QueueAttributeName::RedrivePolicy, redrive)
+        .send()
+        .await
+        .unwrap();
+    let event = push(name, "v1.0.0-abc1234");
+    let message = deferred("", &event, longest + 1, 30);
+    let attribute = |name: &str| {
+        let value = &message["Records"][0]["messageAttributes"][name]["stringValue"];
+        json!({ "DataType": "Number", "StringValue": value })
+    };
+    let body = json!({
+        "QueueUrl": queue, "MessageBody": event.to_string(),
+        "MessageAttributes": {
+            FIRST_DEFERRED_AT: attribute(FIRST_DEFERRED_AT), DEFERRALS: attribute(DEFERRALS),
+        },
+    });
+    world.use_up_the_rate_limit().await;
+    let ask = Ask::Json("AmazonSQS.SendMessage", &body);
+    let session = role.session(&world).await;
+    let answer = session.ask(&world.local.endpoint, "sqs", &ask).await;
+    assert_eq!(answer.unwrap().status, 200);
+    eventually("the dead letter", Duration::from_secs(25), || async {
+        Ok((world.dead_letters().await == 1).then_some(()))
+    })
+    .await
+    .unwrap();
+    for said in [&["\"GivenUp\":1"][..], &["given_up", "deferred event"]] {
+        assert!(world.local.log_of(said), "{said:?}");
+    }
+}
+
+/// A machine with a fast clock has used `audit --fix --state-table`.
+#[tokio::test]
+async fn a_permit_far_ahead_is_not_believed() {
+    let world = World::own();
+    world
+        .set_policy(
+            "version: 1\nmode: enforce\necr-calls-per-second: 20\nrules: { mutable-tags: {} }\n",
+        )
+        .await;
+    let name = "shop/late-x";
+    world.create(name).await;
+    world.set_free_at(Duration::from_secs(240)).await;
+    let outcome = world.invoke(&call("CreateRepository", name)).await.unwrap();
+    assert_eq!(status(&outcome, "mutable-tags"), Some("fixed"), "{outcome}");
+    assert_eq!(world.count("SendMessage", name), 0);
 }
 
 #[expect(clippy::print_stdout, reason = "`make burst` shows it")]

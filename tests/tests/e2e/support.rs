@@ -7,6 +7,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_ecr::types::{EncryptionType, ImageTagMutability, Repository};
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{TracingConfig, TracingMode};
+use aws_sdk_sqs::types::QueueAttributeName;
+use ecr_warden_core::defer::{DEFERRALS, FIRST_DEFERRED_AT};
 use ecr_warden_tests::clients::Clients;
 use ecr_warden_tests::inbox::Inbox;
 use ecr_warden_tests::local_aws::{ACCOUNT, LocalAws, REGION, Stack};
@@ -184,6 +186,36 @@ impl World {
             json!({ "eventSource": "aws:sqs", "messageId": id, "body": event.to_string() });
         let message = json!({ "Records": [message] });
         self.invoke_function(function, &message).await
+    }
+
+    /// Uses up the policy's rate limit for the next half minute.
+    pub(crate) async fn use_up_the_rate_limit(&self) {
+        self.set_free_at(std::time::Duration::from_secs(30)).await;
+    }
+
+    /// Records that ECR's next free call is so far ahead.
+    pub(crate) async fn set_free_at(&self, ahead: std::time::Duration) {
+        let at = std::time::UNIX_EPOCH.elapsed().unwrap() + ahead;
+        let item = [
+            ("pk", AttributeValue::S(format!("quota#{ACCOUNT}/{REGION}"))),
+            ("sk", AttributeValue::S("ecr".to_owned())),
+            ("free_at", AttributeValue::N(at.as_millis().to_string())),
+        ];
+        let item: Item = item.map(|(name, value)| (name.to_owned(), value)).into();
+        let put = self.clients.dynamodb.put_item();
+        let put = put.table_name(&self.stack.state_table);
+        put.set_item(Some(item)).send().await.unwrap();
+    }
+
+    /// The number of dead letters.
+    pub(crate) async fn dead_letters(&self) -> usize {
+        let number = QueueAttributeName::ApproximateNumberOfMessages;
+        let request = self.clients.sqs.get_queue_attributes();
+        let request = request.queue_url(&self.stack.dead_letters);
+        let answer = request.attribute_names(number.clone()).send().await;
+        answer.unwrap().attributes().unwrap()[&number]
+            .parse()
+            .unwrap()
     }
 
     /// Has each call say which invocation made it.
@@ -366,6 +398,20 @@ pub(crate) fn call(operation: &str, repository: &str) -> Value {
             "requestParameters": { "repositoryName": repository },
         },
     })
+}
+
+/// A message that brings an event back, first deferred so many seconds ago, as Lambda hands it over.
+pub(crate) fn deferred(id: &str, event: &Value, ago: u64, deferrals: u32) -> Value {
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() - ago;
+    let number = |value: String| json!({ "stringValue": value, "dataType": "Number" });
+    let message = json!({
+        "eventSource": "aws:sqs", "messageId": id, "body": event.to_string(),
+        "messageAttributes": {
+            FIRST_DEFERRED_AT: number(since.to_string()),
+            DEFERRALS: number(deferrals.to_string()),
+        },
+    });
+    json!({ "Records": [message] })
 }
 
 /// The status of a rule's finding in an outcome or an alert.

@@ -5,6 +5,7 @@
 
 mod cloudformation;
 mod pull_through_caches;
+mod recursion;
 mod visibility;
 
 use hyper::body::Bytes;
@@ -13,6 +14,7 @@ use serde_json::Value;
 use super::Call;
 pub use cloudformation::CloudFormation;
 pub use pull_through_caches::PullThroughCaches;
+pub use recursion::Recursion;
 pub use visibility::Visibility;
 
 /// An answer to a call.
@@ -74,14 +76,16 @@ pub(super) trait Behaviour {
 /// All behaviours, with what a test may set of each.
 #[derive(Debug, Default)]
 pub struct RealAws {
+    pub recursion: Recursion,
     pub visibility: Visibility,
     pub cloudformation: CloudFormation,
     pub pull_through_caches: PullThroughCaches,
 }
 
 impl RealAws {
-    fn behaviours(&mut self) -> [&mut dyn Behaviour; 3] {
-        [
+    fn behaviours(&mut self) -> Vec<&mut dyn Behaviour> {
+        vec![
+            &mut self.recursion,
             &mut self.visibility,
             &mut self.cloudformation,
             &mut self.pull_through_caches,
