@@ -68,7 +68,7 @@ pub enum Decision {
 }
 
 /// Decides when an event comes back. `needed`: the seconds until it can be processed, where that is known. The first time these are
-/// kept to; whatever is deferred again waits twice as long each time. `random`: any number, so that events that are deferred
+/// kept to; an event that is deferred again waits twice as long each time. `random`: any number, so that events that are deferred
 /// together come back apart.
 #[must_use]
 pub fn defer(before: Option<Deferred>, needed: Option<i64>, now: i64, random: u32) -> Decision {

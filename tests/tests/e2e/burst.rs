@@ -224,7 +224,7 @@ async fn a_burst_loses_nothing_and_keeps_to_its_share_of_ecrs_calls() {
     );
 }
 
-/// Whoever may tag a repository can cause any number of events. They neither use up the rate limit nor are they lost.
+/// A caller who may tag a repository can cause any number of events. They neither use up the rate limit nor are they lost.
 #[tokio::test]
 async fn one_repository_does_not_keep_others_waiting() {
     let world = World::own();

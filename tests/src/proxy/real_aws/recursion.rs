@@ -70,7 +70,7 @@ impl Behaviour for Recursion {
     }
 }
 
-/// Sends it as AWS would, which asks nobody.
+/// Sends it as AWS does, without asking for a permission.
 async fn dead_letter((endpoint, queue): (String, String), message: Value) {
     let body = message.get("MessageBody");
     let body = serde_json::json!({ "QueueUrl": queue, "MessageBody": body });
