@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use ecr_warden_aws::{
     AuditError, Extent, Home, Pipeline, Reports, SecurityHub, Sweep, Swept, environment,
 };
-use ecr_warden_core::audit::{Audit, Position, Request};
+use ecr_warden_core::audit::{Audit, Position, REQUEST, Request};
 use ecr_warden_core::defer::{MOST_PARTS, is_endless};
 use ecr_warden_core::metrics;
 use ecr_warden_core::policy::Mode;
@@ -85,7 +85,7 @@ impl Auditor {
         let request: Request = serde_json::from_value(event).map_err(|error| {
             format!(
                 "the request is not one of the auditor's: {error}. It is \
-                 {{\"repositories\": [glob], \"accounts\": [], \"regions\": [], \"cost\": false, \"mode\": \"monitor\" | \"enforce\"}}, all optional"
+                 {REQUEST}, all optional"
             )
         })?;
         let left = context
@@ -95,7 +95,13 @@ impl Auditor {
         let began = OffsetDateTime::now_utc();
         let mut audit = self.run(&request, left, &request_id).await?;
         if request.mode == Some(Mode::Enforce) {
-            self.measure(&audit);
+            let completed = audit.next.is_none() && request.covers_all();
+            self.measure(&audit, completed);
+        }
+        if request.repeat {
+            self.pipeline
+                .repeat(&audit, &self.home, &request_id)
+                .await?;
         }
         if size(&audit) > LARGEST_ANSWER {
             let at = began.format(&Rfc3339).unwrap_or_default();
@@ -120,14 +126,14 @@ impl Auditor {
 
     /// CloudWatch reads metrics out of lines of the log that are just these.
     #[expect(clippy::print_stdout, reason = "the log's own form would hide them")]
-    fn measure(&self, audit: &Audit) {
+    fn measure(&self, audit: &Audit, completed: bool) {
         let Some(namespace) = &self.metrics else {
             return;
         };
         let now = OffsetDateTime::now_utc()
             .unix_timestamp()
             .saturating_mul(1000);
-        for line in metrics::of_sweep(namespace, audit, now) {
+        for line in metrics::of_sweep(namespace, audit, completed, now) {
             println!("{line}");
         }
     }

@@ -2,8 +2,10 @@
 //! keeps the state table, and publishes alerts.
 
 mod apply;
+mod audience;
 mod audit;
 mod clients;
+mod dead_letters;
 mod ecr;
 mod failure;
 mod http;

@@ -10,12 +10,14 @@ use ecr_warden_core::defer::Deferred;
 use ecr_warden_core::outcome::{Outcome, Results, Verdict};
 use ecr_warden_core::policy::Policy;
 use ecr_warden_core::repository::{Push, RepositoryId};
-use ecr_warden_core::state::{Claim, Context, Lease, Result as RepairResult, settled};
+use ecr_warden_core::state::{Claim, Context, Lease, Result as RepairResult, settled, unreported};
 use futures_util::future::join_all;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
+use crate::audience::Audience;
 use crate::clients::{Clients, ConfigError, environment};
+use crate::dead_letters::DeadLetters;
 use crate::failure::Failure;
 use crate::policy::{Found, PolicySource};
 use crate::publish::publish;
@@ -35,6 +37,9 @@ pub struct Pipeline {
     /// Made when there is something to tell.
     sns: OnceLock<aws_sdk_sns::Client>,
     topic_arn: String,
+    audience: Audience,
+    /// What was given up lies there.
+    pub(crate) dead_letters: Option<DeadLetters>,
     pub(crate) policy: PolicySource,
     /// Where events wait whose repository is to settle first; without it, none waits.
     pub(crate) revisits: Option<Revisits>,
@@ -87,7 +92,7 @@ pub(crate) struct News {
 
 impl Pipeline {
     /// From the environment that Lambda and the template set: `STATE_TABLE`, `ALERT_TOPIC_ARN`, `OWN_ROLE_ARN`,
-    /// `REVISIT_QUEUE_URL`, and in place of the bundled policy `POLICY_PARAMETER`, the name of an SSM parameter, or
+    /// `REVISIT_QUEUE_URL`, `DEAD_LETTER_QUEUE_URL`, and in place of the bundled policy `POLICY_PARAMETER`, the name of an SSM parameter, or
     /// `POLICY`, a policy's text.
     ///
     /// # Errors
@@ -113,6 +118,9 @@ impl Pipeline {
             state: State::new(&clients, table),
             sns: OnceLock::new(),
             topic_arn: required("ALERT_TOPIC_ARN")?,
+            audience: Audience::default(),
+            dead_letters: environment("DEAD_LETTER_QUEUE_URL")
+                .map(|url| DeadLetters::new(&clients, url)),
             policy,
             revisits: environment("REVISIT_QUEUE_URL").map(|url| Revisits::new(&clients, url)),
             clients,
@@ -125,6 +133,18 @@ impl Pipeline {
         publish(sns, &self.topic_arn, &alert.message())
             .await
             .map_err(|failure| format!("the alert could not be published: {failure}"))
+    }
+
+    /// Whether what was published just now counts as delivered. It is asked after the publish, at most once a minute.
+    pub(crate) async fn is_heard(&self) -> bool {
+        let sns = self.sns.get_or_init(|| self.clients.sns());
+        self.audience.listens(sns, &self.topic_arn).await
+    }
+
+    /// The same for a sweep, which always asks: it says so where nobody listens, whether there was something to report or not.
+    pub(crate) async fn is_heard_now(&self) -> bool {
+        let sns = self.sns.get_or_init(|| self.clients.sns());
+        self.audience.ask(sns, &self.topic_arn).await
     }
 
     /// Looks at a repository, repairs what the policy lets it, and tells people.
@@ -280,6 +300,9 @@ impl Pipeline {
             found.wrong.as_deref(),
         );
         self.publish(&alert).await?;
+        if !self.is_heard().await {
+            return Ok(());
+        }
         let written = self
             .state
             .tell_of_policy(&found.parameter, found.wrong.as_deref())
@@ -290,8 +313,9 @@ impl Pipeline {
         Ok(())
     }
 
-    /// What can't be written down here is told again some day, which is no loss.
-    pub(crate) async fn settle_news(&self, news: &News) {
+    /// Commits what was reported, where somebody is subscribed (`heard`), and records how repairs went in any case. What can't be
+    /// committed here is reported again some day, which is no loss.
+    pub(crate) async fn settle_news(&self, news: &News, heard: bool) {
         if !news.recorded {
             return;
         }
@@ -302,12 +326,17 @@ impl Pipeline {
             actor: None,
             created_at: news.created_at,
         };
-        let writes = news.claims.iter().filter_map(|claim| {
+        let to_commit = news.claims.iter().filter(|claim| !claim.only_counts());
+        let writes = to_commit.filter_map(|claim| {
             let verdict = news
                 .verdicts
                 .iter()
                 .find(|verdict| verdict.rule == claim.rule)?;
-            let said = settled(claim, verdict.status, &verdict.to_do, &context);
+            let said = if heard {
+                settled(claim, verdict.status, &verdict.to_do, &context)
+            } else {
+                Some(unreported(claim, verdict.status))
+            };
             let result = match news.results.get(&claim.rule) {
                 Some(Ok(())) => Some(RepairResult::Done),
                 Some(Err(why)) => Some(RepairResult::Failed(why.clone())),
@@ -339,6 +368,8 @@ impl Pipeline {
             state: State::new(&clients, "state".to_owned()),
             sns: OnceLock::new(),
             topic_arn: "arn:aws:sns:eu-central-1:123456789012:alerts".to_owned(),
+            audience: Audience::default(),
+            dead_letters: None,
             policy: PolicySource::fixed(policy),
             revisits: None,
             clients,

@@ -1,7 +1,6 @@
 //! One SNS message with a body for each protocol.
 
-use aws_sdk_sns::types::MessageAttributeValue;
-use ecr_warden_core::alert::{Attribute, Message};
+use ecr_warden_core::alert::Message;
 
 use crate::failure::Failure;
 
@@ -10,29 +9,12 @@ pub(crate) async fn publish(
     topic_arn: &str,
     message: &Message,
 ) -> Result<(), Failure> {
-    let mut request = sns
-        .publish()
+    // No attributes: SNS delivers none with this structure (SNS developer guide, "Message attributes").
+    sns.publish()
         .topic_arn(topic_arn)
         .subject(&message.subject)
         .message_structure("json")
-        .message(&message.body);
-    for (name, value) in &message.attributes {
-        let (kind, text) = match value {
-            Attribute::Text(text) => ("String", text.clone()),
-            Attribute::List(items) => (
-                "String.Array",
-                serde_json::to_string(items).unwrap_or_default(),
-            ),
-        };
-        let value = MessageAttributeValue::builder()
-            .data_type(kind)
-            .string_value(text)
-            .build();
-        if let Ok(value) = value {
-            request = request.message_attributes(*name, value);
-        }
-    }
-    request
+        .message(&message.body)
         .send()
         .await
         .map(|_| ())

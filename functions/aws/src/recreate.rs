@@ -374,6 +374,8 @@ impl Attempt<'_> {
             version: self.said_version.saturating_add(1),
             action: Some(self.action()),
             pending: Some(self.claimant.clone()),
+            reported: None,
+            pushes: None,
         });
         let cleared = self
             .state

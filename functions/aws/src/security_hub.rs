@@ -429,6 +429,7 @@ mod tests {
             to_do: "t".to_owned(),
             advice: None,
             since: None,
+            news: false,
         }
     }
 

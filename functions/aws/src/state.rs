@@ -28,6 +28,8 @@ const LOOK: &str = "look";
 const EXPIRES_AT: &str = "expires_at";
 /// The policy's own partition key, before its parameter's name.
 const POLICY: &str = "policy#";
+/// The key of the item that says when a sweep sent a message last.
+const SIGN_OF_LIFE: &str = "sign-of-life";
 
 /// The table.
 #[derive(Debug)]
@@ -233,6 +235,40 @@ impl State {
                 .map(|_| ())
                 .map_err(|error| Failure::of("dynamodb:DeleteItem", &error)),
         }
+    }
+
+    /// When a sweep sent a message last, in seconds since the epoch; `None`: it is not recorded.
+    pub(crate) async fn last_sign_of_life(&self) -> Result<Option<i64>, Failure> {
+        let page = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", text(SIGN_OF_LIFE))
+            .send()
+            .await
+            .map_err(|error| Failure::of("dynamodb:Query", &error))?;
+        let at = page.items().first().and_then(|item| item.get("at"));
+        Ok(at.and_then(|at| at.as_n().ok()?.parse().ok()))
+    }
+
+    /// Records when a sweep sent a message.
+    pub(crate) async fn record_sign_of_life(&self, at: i64) -> Result<(), Failure> {
+        let item: Item = [
+            ("pk".to_owned(), text(SIGN_OF_LIFE)),
+            ("sk".to_owned(), text(SIGN_OF_LIFE)),
+            ("at".to_owned(), number(at)),
+        ]
+        .into();
+        self.client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|error| Failure::of("dynamodb:PutItem", &error))
     }
 
     /// `false`: a condition did not hold, and nothing was written.

@@ -7,6 +7,7 @@ use ecr_warden_core::alert::{Alert, Occasion};
 use ecr_warden_core::audit::{Audit, Position, Request};
 use ecr_warden_core::defer::Deferred;
 use ecr_warden_core::outcome::{Outcome, Verdict};
+use ecr_warden_core::reminder::{SignOfLife, sign_of_life};
 use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::state::{Context, Known, Lease, claims};
 use ecr_warden_core::{outcome, plan};
@@ -225,7 +226,8 @@ impl Pipeline {
                 }
             }
         };
-        self.tell_all(sweep, &occurred_at, news.into_inner())
+        let complete = stopped.is_none() && sweep.request.covers_all();
+        self.tell_all(sweep, &occurred_at, news.into_inner(), complete)
             .await?;
         Ok(stopped)
     }
@@ -300,12 +302,13 @@ impl Pipeline {
         left
     }
 
-    /// One message about all that is new; then it is written down.
+    /// One message about all that is new; then it is written down. `complete`: the sweep of all repositories ends here.
     async fn tell_all(
         &self,
         sweep: &Sweep<'_>,
         occurred_at: &str,
         news: Vec<News>,
+        complete: bool,
     ) -> Result<(), AuditError> {
         let occasion = Occasion {
             id: sweep.request_id,
@@ -318,12 +321,90 @@ impl Pipeline {
             .map(|news| (&news.id, news.verdicts.as_slice()))
             .collect();
         let Home { account, region } = sweep.home;
-        if let Some(alert) = Alert::digest(account, region, &occasion, &told) {
+        let digest = Alert::digest(account, region, &occasion, &told);
+        let published = digest.is_some();
+        if let Some(alert) = digest {
+            let alert = alert.with_dead_letters(self.dead_letters().await);
             self.publish(&alert).await.map_err(AuditError::Aws)?;
         }
+        let heard = self.is_heard_now().await;
         stream::iter(&news)
-            .for_each_concurrent(READ_AT_ONCE, |news| self.settle_news(news))
+            .for_each_concurrent(READ_AT_ONCE, |news| self.settle_news(news, heard))
             .await;
+        if complete && heard {
+            self.give_sign_of_life(sweep, &occasion, published).await;
+        }
+        Ok(())
+    }
+
+    /// Once a week, where sweeps have found nothing to report. What fails here is tried again by the next sweep.
+    async fn give_sign_of_life(&self, sweep: &Sweep<'_>, occasion: &Occasion<'_>, published: bool) {
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        let given = async {
+            let last = self
+                .state
+                .last_sign_of_life()
+                .await
+                .map_err(|failure| failure.to_string())?;
+            let decision = sign_of_life(last, published, now);
+            if decision == SignOfLife::Nothing {
+                return Ok(());
+            }
+            if decision == SignOfLife::Send {
+                let Home { account, region } = sweep.home;
+                let letters = self.dead_letters().await;
+                let alert = Alert::alive(account, region, occasion, letters);
+                self.publish(&alert).await?;
+            }
+            let recorded = self.state.record_sign_of_life(now).await;
+            recorded.map_err(|failure| failure.to_string())
+        };
+        let given: Result<(), String> = given.await;
+        if let Err(why) = given {
+            tracing::error!(%why, "the weekly sign of life is not sent; the next sweep tries again");
+        }
+    }
+
+    /// How many dead letters lie there; `None`: it is unknown.
+    async fn dead_letters(&self) -> Option<u64> {
+        match self.dead_letters.as_ref()?.count().await {
+            Ok(count) => count,
+            Err(why) => {
+                tracing::error!(%why, "the dead letters can't be counted");
+                None
+            }
+        }
+    }
+
+    /// Publishes the open findings of an audit that it has not reported itself: for a new subscriber.
+    ///
+    /// # Errors
+    /// The alert can't be published.
+    pub async fn repeat(
+        &self,
+        audit: &Audit,
+        home: &Home,
+        request_id: &str,
+    ) -> Result<(), AuditError> {
+        let occurred_at = OffsetDateTime::now_utc()
+            .format(&time::format_description::well_known::Rfc3339)
+            .unwrap_or_default();
+        let occasion = Occasion {
+            id: request_id,
+            cause: "repeat",
+            actor: None,
+            occurred_at: &occurred_at,
+        };
+        let open = audit.to_repeat();
+        let all: Vec<(&RepositoryId, &[Verdict])> = open
+            .iter()
+            .map(|(id, verdicts)| (id, verdicts.as_slice()))
+            .collect();
+        if let Some(alert) = Alert::digest(&home.account, &home.region, &occasion, &all) {
+            let alert = alert.with_dead_letters(self.dead_letters().await);
+            self.publish(&alert).await.map_err(AuditError::Aws)?;
+        }
+        self.is_heard_now().await;
         Ok(())
     }
 }

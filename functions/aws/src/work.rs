@@ -679,7 +679,10 @@ impl<'p> Work<'p> {
             return Ok(round);
         }
         self.publish(&verdicts).await?;
-        self.pipeline.settle_news(&news).await;
+        if news.claims.iter().any(|claim| !claim.only_counts()) {
+            let heard = self.pipeline.is_heard().await;
+            self.pipeline.settle_news(&news, heard).await;
+        }
         if let Some(until) = held_by_others {
             let deferred = self.defer_by(until.saturating_sub(now)).await?;
             if let Round::Done(outcome, _) = &mut round {

@@ -153,6 +153,7 @@ mod tests {
             to_do: "t".repeat(5000),
             advice: None,
             since: None,
+            news: false,
         }
     }
 

@@ -34,9 +34,21 @@ pub struct Request {
     pub next: Option<String>,
     /// Where it stops before its end, it goes on by itself instead of giving out `next`: for schedules, which follow nothing.
     pub r#continue: bool,
+    /// Publish all open findings again in one message, for a new subscriber, whatever was reported before.
+    pub repeat: bool,
 }
 
+/// The request as messages show it.
+pub const REQUEST: &str = "{\"repositories\": [glob], \"accounts\": [], \"regions\": [], \"cost\": false, \
+    \"mode\": \"monitor\" | \"enforce\", \"repeat\": false}";
+
 impl Request {
+    /// Whether it is about every repository of the function's own account and region.
+    #[must_use]
+    pub fn covers_all(&self) -> bool {
+        self.repositories.is_empty() && self.accounts.is_empty() && self.regions.is_empty()
+    }
+
     #[must_use]
     pub fn covers(&self, id: &RepositoryId) -> bool {
         self.repositories.is_empty() || self.repositories.iter().any(|glob| glob.matches(&id.name))
@@ -129,6 +141,9 @@ pub struct AuditFinding {
     /// Seconds since the epoch at which it was first seen, where that is on record.
     #[serde(skip)]
     pub since: Option<i64>,
+    /// This sweep reports it in its own message.
+    #[serde(skip)]
+    pub news: bool,
 }
 
 /// Where the whole report is: S3 URIs.
@@ -183,6 +198,7 @@ impl Audit {
                     to_do: verdict.to_do.clone(),
                     advice: verdict.advice.clone().filter(|_| advised),
                     since: verdict.since,
+                    news: verdict.news,
                 });
             }
         }
@@ -202,6 +218,7 @@ impl Audit {
                 to_do: "its next event or the next sweep looks at it again".to_owned(),
                 advice: None,
                 since: None,
+                news: false,
             });
         }
     }
@@ -211,6 +228,36 @@ impl Audit {
         let sum = self.summary.estimated_monthly_cost_usd.get_or_insert(0.0);
         *sum = cents(*sum + cost.monthly_usd);
         self.costs.get_or_insert_default().push(cost);
+    }
+
+    /// Open findings that this audit has not reported, by repository: what a new subscriber has not been sent.
+    #[must_use]
+    pub fn to_repeat(&self) -> BTreeMap<RepositoryId, Vec<Verdict>> {
+        let mut all: BTreeMap<RepositoryId, Vec<Verdict>> = BTreeMap::new();
+        for finding in self.findings.iter().flatten() {
+            let open = matches!(
+                finding.status,
+                Status::Open | Status::Withheld | Status::Failed
+            );
+            if !open || finding.news || finding.rule == UNJUDGED {
+                continue;
+            }
+            if let Some(id) = RepositoryId::from_arn(&finding.repository) {
+                all.entry(id).or_default().push(Verdict {
+                    rule: finding.rule.clone(),
+                    severity: finding.severity,
+                    status: finding.status,
+                    detail: finding.detail.clone(),
+                    to_do: finding.to_do.clone(),
+                    // A message about many repositories has no room for it.
+                    advice: None,
+                    since: finding.since,
+                    action: None,
+                    news: true,
+                });
+            }
+        }
+        all
     }
 
     /// Takes off what is free.

@@ -20,6 +20,7 @@ pub mod policy;
 pub mod quarantine;
 pub mod recreate;
 pub mod reference;
+pub mod reminder;
 pub mod report;
 pub mod repository;
 pub mod rules;

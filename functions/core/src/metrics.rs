@@ -83,9 +83,10 @@ fn waited(deferred: Deferred, now: i64) -> (&'static str, &'static str, Value) {
     ("OldestDeferredSeconds", "Seconds", json!(seconds))
 }
 
-/// The lines for a part of a sweep. `Standing` is what stands, by rule; the parts of one sweep add up.
+/// The lines for a part of a sweep. `Standing` is what stands, by rule; the parts of one sweep add up. `completed`: it was the
+/// last part of a sweep of all repositories.
 #[must_use]
-pub fn of_sweep(namespace: &str, audit: &Audit, now: i64) -> Vec<Value> {
+pub fn of_sweep(namespace: &str, audit: &Audit, completed: bool, now: i64) -> Vec<Value> {
     let findings = audit.findings.as_deref().unwrap_or_default();
     let count = |status: Status| findings.iter().filter(|f| f.status == status).count();
     let summary = &audit.summary;
@@ -95,6 +96,7 @@ pub fn of_sweep(namespace: &str, audit: &Audit, now: i64) -> Vec<Value> {
         &[],
         vec![
             ("Swept", "Count", json!(summary.repositories)),
+            ("SweepsCompleted", "Count", json!(u8::from(completed))),
             ("Unjudged", "Count", json!(summary.unjudged)),
             ("Repairs", "Count", json!(count(Status::Fixed))),
             ("Failures", "Count", json!(count(Status::Failed))),
@@ -179,7 +181,10 @@ mod tests {
             audit.add(&id, &[verdict(status)]);
         }
         audit.add_unjudged(&id, "x");
-        let lines = of_sweep("ecr-warden/x", &audit, 7);
+        let lines = of_sweep("ecr-warden/x", &audit, true, 7);
+        assert_eq!(lines[0]["SweepsCompleted"], 1);
+        let part = of_sweep("ecr-warden/x", &audit, false, 7);
+        assert_eq!(part[0]["SweepsCompleted"], 0);
         assert_eq!(
             (
                 &lines[0]["Swept"],

@@ -12,7 +12,7 @@ use crate::policy::Resolved;
 use crate::policy::exemption::Standing;
 use crate::repository::RepositoryId;
 use crate::rules::{Advice, entry};
-use crate::state::{Claim, Known};
+use crate::state::{Claim, Known, Pushes};
 
 /// How the repairs went: by rule, `Err` with one line where one failed.
 pub type Results = BTreeMap<String, Result<(), String>>;
@@ -91,7 +91,13 @@ pub fn verdicts(
                 rule: rule.to_owned(),
                 severity: step.finding.severity,
                 status,
-                detail: detail.clone(),
+                detail: match claim.and_then(|claim| claim.said.pushes.as_ref()) {
+                    Some(pushes) if pushes.count > 1 => format!(
+                        "{detail}; {} more since the last report",
+                        pushes.count.saturating_sub(1)
+                    ),
+                    _ => detail.clone(),
+                },
                 to_do,
                 advice: advice(rule, repair),
                 since: claim
@@ -113,6 +119,7 @@ pub fn verdicts(
             continue;
         }
         let detail = match (&claim.said.action, claim.said.status) {
+            _ if claim.said.pushes.is_some() => pushes(claim.said.pushes.as_ref()),
             (Some(action), Status::Fixed) => {
                 format!("was {}, which the policy does not allow", action.from())
             }
@@ -137,6 +144,15 @@ pub fn verdicts(
         });
     }
     verdicts
+}
+
+/// What a sweep reports of the pushes that were counted.
+fn pushes(pushes: Option<&Pushes>) -> String {
+    pushes.map_or_else(String::new, |pushes| {
+        let of = if pushes.count == 1 { "push" } else { "pushes" };
+        let Pushes { count, last } = pushes;
+        format!("{count} {of} since the last report; the last: {last}")
+    })
 }
 
 fn exempt(standing: &Standing, now: i64) -> String {

@@ -14,10 +14,10 @@ use crate::finding::Status;
 use crate::plan::{Decision, Plan};
 use crate::quarantine;
 use crate::recreate::Intent;
+pub use crate::reminder::REMIND_AFTER;
+use crate::reminder::{is_due, only_counts};
 use crate::rules::{Subject, entry};
 
-/// An open finding is told again when its memory runs out.
-pub const REMIND_AFTER: i64 = 90 * 24 * 60 * 60;
 /// How long repairs are remembered, for rollback and for telling who fights them.
 pub const REPAIRS_KEPT: i64 = 400 * 24 * 60 * 60;
 /// How many repairs by one rule of one repository are remembered, and in how many bytes of JSON: an item has room for 400 KB.
@@ -31,6 +31,8 @@ pub const FRESH: i64 = 10 * 60;
 const JUST: i64 = 120;
 /// Repairs within this time count as a fight.
 const FIGHT: i64 = 24 * 60 * 60;
+/// The cause of what a sweep finds.
+pub const SWEEP: &str = "sweep";
 
 /// Everything the table holds of one repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -155,6 +157,30 @@ pub struct Said {
     /// Claimed and not yet told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Lease>,
+    /// Seconds since the epoch at which it was reported last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported: Option<i64>,
+    /// Pushes that the rule has found since, this one included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pushes: Option<Pushes>,
+}
+
+/// Pushes of one repository that one rule has found and that no report has named yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pushes {
+    pub count: u64,
+    /// What is wrong with the last one, in one line.
+    pub last: String,
+}
+
+impl Pushes {
+    /// With one more push; `None`: the first since the last report.
+    fn and(before: Option<&Self>, detail: &str) -> Self {
+        Self {
+            count: before.map_or(0, |before| before.count).saturating_add(1),
+            last: crate::text::one_line(detail, crate::text::LONGEST),
+        }
+    }
 }
 
 /// What a rule has repaired of a repository, and whether it may go on.
@@ -294,6 +320,16 @@ pub struct Claim {
     pub repair: Option<Repair>,
     /// What the record of repairs becomes, one version later than it must be; `None`: it stays.
     pub record: Option<Repairs>,
+    /// It was reported before, and it is time to report it again.
+    pub reminds: bool,
+}
+
+impl Claim {
+    /// Whether it counts a push that a later report names: there is nothing to report now, and nothing to commit.
+    #[must_use]
+    pub fn only_counts(&self) -> bool {
+        self.said.pending.is_none()
+    }
 }
 
 /// Who asks, when and why.
@@ -345,9 +381,25 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
         };
         let about = about(context, status, detail, &words);
         let repairs = matches!(step.decision, Decision::Repair(_));
-        if before.is_some_and(|said| is_said(said, &about, repairs, context)) {
+        let of_a_push = is_of_a_push(rule);
+        let reminds = before.is_some_and(|said| {
+            let due = is_due(
+                step.finding.severity,
+                said.status,
+                said.reported,
+                context.now,
+            );
+            said.pending.is_none() && !of_a_push && due
+        });
+        if !reminds && before.is_some_and(|said| is_said(said, &about, repairs, context)) {
             continue;
         }
+        // A push is no state that lasts, so it is counted: most pipelines push often.
+        let pushes = Some(detail)
+            .filter(|_| of_a_push && matches!(status, Status::Open | Status::Withheld))
+            .map(|detail| pushes(before, &about, detail));
+        let counted_only =
+            pushes.is_some() && before.is_some_and(|said| being_reported(said, context).is_some());
         let repair = action.clone().map(|action| Repair {
             action,
             result: Result::Begun,
@@ -376,8 +428,14 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
                 since: before.map_or(context.now, |said| said.since),
                 version: before.map_or(0, |said| said.version).saturating_add(1),
                 action,
-                pending: Some(context.me.clone()),
+                pending: Some(context.me.clone()).filter(|_| !counted_only),
+                reported: before.and_then(|said| {
+                    let reported = being_reported(said, context).filter(|_| counted_only);
+                    reported.or(said.reported)
+                }),
+                pushes,
             },
+            reminds,
         });
     }
     for (rule, before) in &known.said {
@@ -386,7 +444,25 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
             .pending
             .as_ref()
             .is_some_and(|lease| lease.held_against(context.me, context.now));
-        if found_now || others || !plan.complete || is_of_a_push(rule) {
+        if is_of_a_push(rule) {
+            // A sweep is one message, whatever is in it.
+            if context.cause == SWEEP && !found_now && !others && before.pushes.is_some() {
+                claims.push(Claim {
+                    rule: rule.clone(),
+                    before: Some(before.clone()),
+                    said: Said {
+                        version: before.version.saturating_add(1),
+                        pending: Some(context.me.clone()),
+                        ..before.clone()
+                    },
+                    repair: None,
+                    record: None,
+                    reminds: false,
+                });
+            }
+            continue;
+        }
+        if found_now || others || !plan.complete {
             continue;
         }
         // Claimed as a repair and never told: the repair was made and its maker died before saying so.
@@ -412,9 +488,32 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
                 .get(rule)
                 .filter(|repairs| repairs.held.as_ref().is_some_and(|held| !held.by_person))
                 .map(|repairs| repairs.with_held(None)),
+            reminds: false,
         });
     }
     claims
+}
+
+/// The pushes that are not reported yet, with this one. A retry finds its own push there.
+fn pushes(before: Option<&Said>, about: &str, detail: &str) -> Pushes {
+    match before {
+        Some(said) if said.about == about && said.pending.is_some() => said
+            .pushes
+            .clone()
+            .unwrap_or_else(|| Pushes::and(None, detail)),
+        Some(said) => Pushes::and(said.pushes.as_ref(), detail),
+        None => Pushes::and(None, detail),
+    }
+}
+
+/// When the report was made, or is being made by another invocation, that makes a push one to count; `None`: there is none.
+fn being_reported(said: &Said, context: &Context<'_>) -> Option<i64> {
+    match &said.pending {
+        Some(lease) => Some(context.now).filter(|_| lease.held_against(context.me, context.now)),
+        None => said
+            .reported
+            .filter(|reported| only_counts(Some(*reported), context.now)),
+    }
 }
 
 /// Until when somebody else holds a repair that is planned here, too; `None`: nobody does. What they have repaired may have been
@@ -456,7 +555,11 @@ fn about(context: &Context<'_>, status: Status, detail: &str, words: &str) -> St
 /// Whether this is news, now that it is known how the repair went: the same failure again is none.
 #[must_use]
 pub fn is_news(claim: &Claim, status: Status, words: &str, context: &Context<'_>) -> bool {
-    if claim.repair.is_some() && status != Status::Failed {
+    if claim.only_counts() {
+        return false;
+    }
+    let pushes = claim.said.pushes.is_some();
+    if claim.reminds || pushes || (claim.repair.is_some() && status != Status::Failed) {
         return true;
     }
     let after = settled(claim, status, words, context);
@@ -475,13 +578,35 @@ pub fn settled(claim: &Claim, status: Status, words: &str, context: &Context<'_>
         // A repair that failed was claimed as one that would succeed.
         Status::Failed => about(context, status, words, ""),
     };
+    // The same failure again is not reported, so the last report is the one before.
+    let unchanged = claim
+        .before
+        .as_ref()
+        .filter(|_| !claim.reminds && claim.said.pushes.is_none())
+        .filter(|before| before.pending.is_none() && before.about == about);
     Some(Said {
         status,
+        reported: unchanged.map_or(Some(context.now), |before| before.reported),
         about,
         pending: None,
+        pushes: None,
         version: claim.said.version.saturating_add(1),
         ..claim.said.clone()
     })
+}
+
+/// What an item becomes when its alert is out and nobody is subscribed: the next event or sweep reports it again.
+#[must_use]
+pub fn unreported(claim: &Claim, status: Status) -> Said {
+    Said {
+        status,
+        pending: Some(Lease {
+            owner: String::new(),
+            until: 0,
+        }),
+        version: claim.said.version.saturating_add(1),
+        ..claim.said.clone()
+    }
 }
 
 #[cfg(test)]

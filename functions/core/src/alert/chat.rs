@@ -34,6 +34,9 @@ pub(super) fn write(alert: &Alert) -> Value {
         alert.region,
         plain(&alert.cause)
     );
+    if let Some(letters) = alert.letters() {
+        description.push_str(&format!("{letters}.\n"));
+    }
     let mut steps: Vec<&str> = Vec::new();
     if let Some(summary) = &alert.summary {
         for group in &summary.groups {

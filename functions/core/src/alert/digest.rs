@@ -115,6 +115,7 @@ impl Alert {
                 .collect(),
             name: counted(summary.repositories, "repository", "repositories"),
             summary: Some(summary),
+            dead_letters: None,
             standing: Vec::new(),
         };
         Some(alert.shortened(longest))

@@ -4,7 +4,7 @@ mod chat;
 mod digest;
 mod text;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::Serialize;
@@ -17,13 +17,15 @@ use crate::text::{one_line, rfc3339};
 
 pub(crate) use digest::REST;
 
-/// What SNS takes, without the attributes.
+/// What SNS takes.
 const LARGEST: usize = 250 * 1024;
 /// How much of each text is kept where a message would be too large: in it everything stands several times.
 const SHORTER: [usize; 4] = [200, 100, 50, 20];
 
 /// The name under which people are told of a policy that can't be used.
 pub const INVALID_POLICY: &str = "invalid-policy";
+/// The name under which a sweep says that it works, where there was nothing to report for a week.
+pub const ALIVE: &str = "alive";
 /// A policy can have many problems; these are enough to begin with.
 const POLICY_PROBLEMS: usize = 2000;
 
@@ -34,16 +36,6 @@ pub struct Message {
     pub subject: String,
     /// The body by protocol, as one JSON object.
     pub body: String,
-    /// For subscription filters.
-    pub attributes: BTreeMap<&'static str, Attribute>,
-}
-
-/// A message attribute.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Attribute {
-    Text(String),
-    /// A filter matches where one of them does.
-    List(Vec<String>),
 }
 
 /// What an alert is about: `ecr-warden.alert/1`. Its names are a contract.
@@ -72,6 +64,9 @@ pub struct Alert {
     /// What all findings together are, in a message about many repositories.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub summary: Option<digest::Summary>,
+    /// Messages in the dead-letter queue, in a message about many repositories.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_letters: Option<u64>,
     #[serde(skip)]
     name: String,
     /// Rules that were told before and still stand.
@@ -199,6 +194,7 @@ impl Alert {
             omitted: 0,
             actions: news.iter().filter_map(AlertAction::of).collect(),
             summary: None,
+            dead_letters: None,
             name: id.name.clone(),
             standing: verdicts
                 .iter()
@@ -264,9 +260,77 @@ impl Alert {
             omitted: 0,
             actions: Vec::new(),
             summary: None,
+            dead_letters: None,
             name: parameter.to_owned(),
             standing: Vec::new(),
         }
+    }
+
+    /// A sweep's sign of life: it works, there are subscribers, and there was nothing to report for a week.
+    #[must_use]
+    pub fn alive(
+        account: &str,
+        region: &str,
+        occasion: &Occasion<'_>,
+        dead_letters: Option<u64>,
+    ) -> Self {
+        let detail = "the sweeps of the last week found nothing to report".to_owned();
+        Self {
+            schema: "ecr-warden.alert/1",
+            id: occasion.told([(ALIVE, Status::Resolved, &detail)]),
+            account: account.to_owned(),
+            region: region.to_owned(),
+            repository: format!(
+                "arn:{}:ecr:{region}:{account}:repository/*",
+                partition(region)
+            ),
+            parameter: None,
+            cause: occasion.cause.to_owned(),
+            actor: None,
+            occurred_at: occasion.occurred_at.to_owned(),
+            severity: Severity::Informational,
+            findings: vec![AlertFinding {
+                repository: None,
+                rule: ALIVE.to_owned(),
+                severity: Severity::Informational,
+                status: Status::Resolved,
+                detail,
+                advice: String::new(),
+                since: None,
+                iac: None,
+                change: None,
+                to_do: String::new(),
+            }],
+            omitted: 0,
+            actions: Vec::new(),
+            summary: None,
+            dead_letters: None,
+            name: format!("account {account}, {region}"),
+            standing: Vec::new(),
+        }
+        .with_dead_letters(dead_letters)
+    }
+
+    /// Names the messages that lie in the dead-letter queue; none of them, or not known, says nothing.
+    #[must_use]
+    pub fn with_dead_letters(self, dead_letters: Option<u64>) -> Self {
+        Self {
+            dead_letters: dead_letters.filter(|count| *count > 0),
+            ..self
+        }
+    }
+
+    /// One line about the dead-letter queue; `None`: it is empty.
+    fn letters(&self) -> Option<String> {
+        let count = self.dead_letters?;
+        let messages = if count == 1 {
+            "message is"
+        } else {
+            "messages are"
+        };
+        Some(format!(
+            "{count} {messages} in the dead-letter queue: what was given up; docs/operations.md says how to read it"
+        ))
     }
 
     /// The message in all its forms; its texts are cut where it would be more than SNS takes.
@@ -292,7 +356,7 @@ impl Alert {
     }
 
     fn written(&self) -> Message {
-        let machine = serde_json::to_string(self).unwrap_or_default();
+        let machine = self.machine().to_string();
         let people = text::write(self);
         let chat = chat::write(self).to_string();
         let body = serde_json::json!({
@@ -302,18 +366,21 @@ impl Alert {
             "lambda": machine,
             "sqs": machine,
         });
-        let attributes = [
-            ("severity", Attribute::Text(self.severity.name().to_owned())),
-            ("outcome", Attribute::Text(self.outcome().name().to_owned())),
-            ("rule", Attribute::List(self.rules())),
-            ("account", Attribute::Text(self.account.clone())),
-            ("region", Attribute::Text(self.region.clone())),
-        ];
         Message {
             subject: text::subject(self),
             body: body.to_string(),
-            attributes: attributes.into(),
         }
+    }
+
+    /// `ecr-warden.alert/1`. Subscriptions filter by its body, so it has at its top what they filter by.
+    fn machine(&self) -> serde_json::Value {
+        let mut machine = serde_json::to_value(self).unwrap_or_default();
+        if let Some(fields) = machine.as_object_mut() {
+            let outcome = self.outcome().name();
+            fields.insert("outcome".to_owned(), outcome.into());
+            fields.insert("rules".to_owned(), self.rules().into());
+        }
+        machine
     }
 
     /// Each once; of all findings, listed or not.
@@ -335,6 +402,9 @@ impl Alert {
 
     /// `1 fixed, 2 open`, in the order in which they need people; of the policy, what is to be said of it.
     fn tally(&self) -> String {
+        if self.findings.iter().any(|finding| finding.rule == ALIVE) {
+            return "alive".to_owned();
+        }
         if self.parameter.is_some() {
             let now = match self.outcome() {
                 Status::Resolved => "valid again",

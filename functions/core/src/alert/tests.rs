@@ -152,6 +152,8 @@ fn machines_get_the_contract() {
         "severity",
         "findings",
         "actions",
+        "outcome",
+        "rules",
     ];
     expected.sort_unstable();
     let mut keys = keys;
@@ -219,26 +221,39 @@ fn limits_hold_for_the_longest_input() {
     assert!(chat["content"]["title"].as_str().unwrap().chars().count() <= 250);
 }
 
+fn forms(alert: &Alert) -> std::collections::BTreeMap<String, String> {
+    serde_json::from_str(&alert.message().body).unwrap()
+}
+
 #[test]
-fn filters_can_use_the_attributes() {
-    let message = Alert::of(&id(), &occasion(), &verdicts())
-        .unwrap()
-        .message();
-    assert_eq!(
-        message.attributes["outcome"],
-        Attribute::Text("open".to_owned())
-    );
-    assert_eq!(
-        message.attributes["severity"],
-        Attribute::Text("high".to_owned())
-    );
-    assert_eq!(
-        message.attributes["rule"],
-        Attribute::List(vec![
-            "mutable-tags".to_owned(),
-            "weak-encryption".to_owned()
-        ])
-    );
+fn filters_can_use_the_body() {
+    let alert = Alert::of(&id(), &occasion(), &verdicts()).unwrap();
+    let forms = forms(&alert);
+    for protocol in ["sqs", "lambda"] {
+        let machine: serde_json::Value = serde_json::from_str(&forms[protocol]).unwrap();
+        assert_eq!(machine["outcome"], "open");
+        assert_eq!(machine["severity"], "high");
+        assert_eq!(
+            machine["rules"],
+            serde_json::json!(["mutable-tags", "weak-encryption"])
+        );
+    }
+}
+
+#[test]
+fn a_sign_of_life_says_what_it_is_in_every_form() {
+    let id = id();
+    let alert = Alert::alive(&id.account, &id.region, &occasion(), Some(2));
+    let message = alert.message();
+    assert!(message.subject.contains("ecr-warden: alive"), "{message:?}");
+    let forms = forms(&alert);
+    assert!(forms["email"].contains("2 messages are in the dead-letter queue"));
+    assert!(forms["https"].contains("2 messages are in the dead-letter queue"));
+    let machine: serde_json::Value = serde_json::from_str(&forms["sqs"]).unwrap();
+    assert_eq!(machine["dead_letters"], 2);
+    assert_eq!(machine["findings"][0]["rule"], ALIVE);
+    let none = Alert::alive(&id.account, &id.region, &occasion(), Some(0)).message();
+    assert!(!none.body.contains("dead-letter"), "{none:?}");
 }
 
 #[test]

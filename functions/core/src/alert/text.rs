@@ -92,6 +92,9 @@ pub(super) fn write(alert: &Alert) -> String {
             indent(&mut out, &advice.cloudformation);
         }
     }
+    if let Some(letters) = alert.letters() {
+        let _ = write!(out, "\n{letters}\n");
+    }
     if !alert.standing.is_empty() {
         let _ = write!(
             out,
@@ -140,6 +143,9 @@ fn many(alert: &Alert, summary: &Summary) -> String {
         if !group.to_do.is_empty() {
             let _ = writeln!(out, "  {} {}", label(group.status), group.to_do);
         }
+    }
+    if let Some(letters) = alert.letters() {
+        let _ = write!(out, "\n{letters}\n");
     }
     if let Some(rest) = summary.rest() {
         let _ = write!(out, "\n{rest}\n");

@@ -170,6 +170,8 @@ fn what_was_told_before_is_still_known_to_stand_since_then() {
         version: 1,
         action: None,
         pending: None,
+        reported: None,
+        pushes: None,
     };
     let known = Known {
         said: [(first.rule.clone(), told)].into(),

@@ -20,6 +20,7 @@ fn finding(name: &str, rule: &str, detail: &str, status: Status) -> AuditFinding
             cli: "aws ecr".to_owned(),
         }),
         since: None,
+        news: false,
     }
 }
 

@@ -89,7 +89,7 @@ impl Table {
             self.write(claim);
         }
         if let Ends::Told(status, words) = ends {
-            for claim in &claims {
+            for claim in claims.iter().filter(|claim| !claim.only_counts()) {
                 self.tell(claim, status, words, context);
             }
         }
@@ -439,6 +439,11 @@ fn items_read_back_as_they_were_written() {
             to: Encryption::kms(Some("alias/ecr")),
         }),
         pending: Some(lease("me")),
+        reported: Some(NOW),
+        pushes: Some(Pushes {
+            count: 2,
+            last: "x".to_owned(),
+        }),
     };
     let text = serde_json::to_string(&said).unwrap();
     assert_eq!(serde_json::from_str::<Said>(&text).unwrap(), said);
@@ -707,4 +712,189 @@ fn what_somebody_else_repairs_is_looked_at_again_when_they_are_done() {
     // What people are told of can't be set back meanwhile.
     let plan = found("d", people("w"));
     assert_eq!(held_by_others(&table.known, &plan, &[]), None);
+}
+
+const DAY: i64 = 24 * 60 * 60;
+
+fn of_severity(severity: Severity, decision: Decision) -> Plan {
+    let mut plan = found("MUTABLE", decision);
+    plan.steps[0].finding.severity = severity;
+    plan
+}
+
+/// Grave findings are reported once a day however often the repository is read, others after 90 days.
+#[test]
+fn a_grave_finding_is_reported_daily_and_not_by_each_event() {
+    let withheld = || Decision::Hold("monitor".to_owned());
+    for (severity, decision, ends, in_a_week) in [
+        (Severity::Medium, people("rename it"), OPEN, 1),
+        (Severity::High, people("rename it"), OPEN, 8),
+        (
+            Severity::Critical,
+            withheld(),
+            Ends::Told(Status::Withheld, ""),
+            8,
+        ),
+        (
+            Severity::Medium,
+            withheld(),
+            Ends::Told(Status::Withheld, ""),
+            1,
+        ),
+        (
+            Severity::High,
+            repair(),
+            Ends::Told(Status::Failed, "denied"),
+            8,
+        ),
+        (
+            Severity::Low,
+            repair(),
+            Ends::Told(Status::Failed, "denied"),
+            1,
+        ),
+    ] {
+        let mut table = Table::default();
+        let plan = of_severity(severity, decision);
+        for hour in 0..=7 * 24 {
+            let now = NOW + hour * 60 * 60;
+            let me = Lease {
+                owner: format!("event {hour}"),
+                until: now + 90,
+            };
+            table.invocation(&plan, &context(&me, now), ends);
+        }
+        assert_eq!(table.told, in_a_week, "{severity:?} {plan:?}");
+    }
+}
+
+/// An item of the version before has no time of its last report.
+#[test]
+fn an_item_of_an_earlier_version_is_read() {
+    let item = format!(
+        r#"{{"status":"open","about":"1700000000000 open: MUTABLE; rename it","since":{NOW},"version":1}}"#
+    );
+    let said: Said = serde_json::from_str(&item).unwrap();
+    assert_eq!((said.reported, &said.pushes), (None, &None));
+    assert_eq!(serde_json::to_string(&said).unwrap(), item);
+    let known = Known {
+        said: [(RULE.to_owned(), said)].into(),
+        ..Known::default()
+    };
+    let me = lease("event");
+    let claimed = |severity| {
+        let plan = of_severity(severity, people("rename it"));
+        claims(&known, &plan, &context(&me, NOW + DAY)).len()
+    };
+    assert_eq!((claimed(Severity::Medium), claimed(Severity::High)), (0, 1));
+}
+
+/// What was published while nobody was subscribed is reported again by whoever comes next.
+#[test]
+fn what_nobody_received_is_reported_again() {
+    for (plan, status) in [
+        (found("MUTABLE", people("rename it")), Status::Open),
+        (found("MUTABLE", repair()), Status::Fixed),
+        (found("MUTABLE", repair()), Status::Failed),
+    ] {
+        let mut table = Table::default();
+        let me = lease("event");
+        let claims = table.invocation(&plan, &context(&me, NOW), Ends::Dies);
+        let said = unreported(&claims[0], status);
+        assert!(said.version > claims[0].said.version);
+        table.known.said.insert(RULE.to_owned(), said);
+        // At once, and by another invocation.
+        let sweep = lease("sweep");
+        let next = match status {
+            Status::Fixed => &nothing_found(),
+            _ => &plan,
+        };
+        table.invocation(next, &context(&sweep, NOW + 1), Ends::Told(status, ""));
+        assert_eq!(table.told, 1, "{status:?}");
+    }
+}
+
+fn push(tag: &str) -> Plan {
+    let rule = "nonconforming-image-tag";
+    Plan {
+        steps: vec![step(rule, tag, people("another tag"))],
+        complete: true,
+    }
+}
+
+/// Of many pushes within an hour the first one is reported, and then how many followed.
+#[test]
+fn pushes_are_reported_once_an_hour_with_their_number() {
+    const PUSH: &str = "nonconforming-image-tag";
+    let mut table = Table::default();
+    let at = |table: &mut Table, plan: &Plan, cause: &'static str, now: i64, ends: Ends| {
+        let me = Lease {
+            owner: format!("{cause} {now}"),
+            until: now + 90,
+        };
+        let context = Context {
+            cause,
+            ..context(&me, now)
+        };
+        let claims = table.invocation(plan, &context, ends);
+        claims.first().map(|claim| claim.said.pushes.clone())
+    };
+    for n in 0..25 {
+        at(
+            &mut table,
+            &push(&format!("build-{n}")),
+            "PutImage",
+            NOW + n,
+            OPEN,
+        );
+    }
+    assert_eq!(table.told, 1, "the first one");
+    let pushes = table.known.said[PUSH].pushes.clone().unwrap();
+    assert_eq!((pushes.count, pushes.last.as_str()), (24, "build-24"));
+    // The same push again is not counted.
+    at(&mut table, &push("build-24"), "PutImage", NOW + 30, OPEN);
+    assert_eq!(table.known.said[PUSH].pushes.as_ref().unwrap().count, 24);
+    // Another event than a push does not report it, and a sweep does.
+    at(&mut table, &nothing_found(), "TagResource", NOW + 40, OPEN);
+    assert_eq!(table.told, 1);
+    let reported = at(&mut table, &nothing_found(), "sweep", NOW + 50, OPEN);
+    assert_eq!(reported.flatten().unwrap().count, 24);
+    assert_eq!((table.told, &table.known.said[PUSH].pushes), (2, &None));
+    assert_eq!(
+        at(&mut table, &nothing_found(), "sweep", NOW + 60, OPEN),
+        None
+    );
+    // A push after the hour reports itself and those before it.
+    at(&mut table, &push("late-1"), "PutImage", NOW + 70, OPEN);
+    let reported = at(&mut table, &push("late-2"), "PutImage", NOW + 3700, OPEN);
+    assert_eq!(reported.flatten().unwrap().count, 2);
+    assert_eq!(table.told, 3);
+    // One whose report died is counted with the next.
+    at(
+        &mut table,
+        &push("dead"),
+        "PutImage",
+        NOW + 7400,
+        Ends::Dies,
+    );
+    let reported = at(&mut table, &push("next"), "PutImage", NOW + 7600, OPEN);
+    assert_eq!(reported.flatten().unwrap().count, 2);
+    assert_eq!(table.told, 4);
+}
+
+/// A push that another invocation is reporting at the moment is not reported beside it.
+#[test]
+fn a_push_beside_a_report_is_counted() {
+    let mut table = Table::default();
+    let (first, second) = (lease("first"), lease("second"));
+    table.invocation(&push("a"), &context(&first, NOW), Ends::Dies);
+    let claims = claims(&table.known, &push("b"), &context(&second, NOW + 1));
+    assert!(claims[0].only_counts());
+    assert_eq!(claims[0].said.reported, Some(NOW + 1));
+    assert!(!is_news(
+        &claims[0],
+        Status::Open,
+        "",
+        &context(&second, NOW + 1)
+    ));
 }

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::action::Action;
-use crate::alert::Attribute;
 use crate::repository::TagMutability;
 
 const OCCASION: Occasion<'static> = Occasion {
@@ -86,11 +85,8 @@ fn what_is_fixed_and_what_is_open_are_both_there() {
         serde_json::json!({ "fixed": 100, "open": 100 })
     );
     assert_eq!(
-        alert.message().attributes["rule"],
-        Attribute::List(vec![
-            "missing-tags".to_owned(),
-            "weak-encryption".to_owned()
-        ])
+        machine["rules"],
+        serde_json::json!(["missing-tags", "weak-encryption"])
     );
     let expected = "\
 ecr-warden sweep: 200 findings in 100 repositories (100 open, 100 fixed), account 123456789012, us-east-1
