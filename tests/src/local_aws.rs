@@ -141,6 +141,12 @@ impl LocalAws {
             .max()
     }
 
+    /// Where it is without the proxy.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
     #[must_use]
     pub fn clients(&self) -> Clients {
         Clients::new(&self.endpoint)

@@ -21,7 +21,10 @@ use tokio::net::TcpListener;
 use crate::Problem;
 use crate::caller::{Answer, Ask, Caller};
 use crate::processes::kill_owner_of;
-pub use real_aws::{CloudFormation, PullThroughCaches, RealAws, Recursion, Reply, Visibility};
+pub use real_aws::{
+    CloudFormation, MessageAttributes, PullThroughCaches, RealAws, Recursion, Reply, Subscriptions,
+    Visibility,
+};
 
 /// What happens to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -447,6 +450,13 @@ async fn handle(
         body = page.of(&all.into_body().collect().await?.to_bytes())?;
         head.headers.remove("content-length");
     }
+    if let (Some(topic), true) = (topic_asked_for(&call), head.status.is_success()) {
+        let asked = client.request(subscriptions(upstream, topic)?).await?;
+        let listed = asked.into_body().collect().await?.to_bytes();
+        let mut locked = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let subscriptions = &mut locked.real_aws.subscriptions;
+        subscriptions.list(&String::from_utf8_lossy(&listed));
+    }
     let reply = Reply {
         status: head.status.as_u16(),
         body,
@@ -527,6 +537,22 @@ fn decide(shared: &Mutex<Shared>, call: &Call) -> Option<Fault> {
     plans
         .filter(|(about, _)| call.body.contains(about.as_str()))
         .find_map(|(_, plan)| plan(call))
+}
+
+/// The topic whose attributes a call asks for.
+fn topic_asked_for(call: &Call) -> Option<&str> {
+    if call.operation != "GetTopicAttributes" {
+        return None;
+    }
+    let mut pairs = call.body.split('&');
+    pairs.find_map(|pair| pair.strip_prefix("TopicArn="))
+}
+
+/// A topic's subscriptions, as the account's root may ask.
+fn subscriptions(upstream: u16, topic: &str) -> Result<Request<Full<Bytes>>, Problem> {
+    let parameters = [("TopicArn", topic)];
+    let ask = Ask::Query("ListSubscriptionsByTopic", "2010-03-31", &parameters);
+    Caller::root().signed(&format!("http://127.0.0.1:{upstream}"), "sns", &ask)
 }
 
 /// All repositories, as the account's root may ask.

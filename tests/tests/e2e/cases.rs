@@ -39,6 +39,10 @@ pub(crate) enum Case {
     Tagged,
     /// People hear of a repair.
     Told,
+    /// What nobody is subscribed to does not count as reported.
+    Unheard,
+    /// A sweep's message says how many dead letters lie there.
+    LettersCounted,
     /// A young repository's event waits in a queue.
     PutOff,
     /// The rest of an audit does, too.
@@ -203,6 +207,11 @@ overrides:
             }
         }
         match case {
+            Case::LettersCounted => {
+                let send = self.world.clients.sqs.send_message();
+                let send = send.queue_url(&self.world.stack.dead_letters);
+                send.message_body("given up").send().await.unwrap();
+            }
             Case::StrangersOut => {
                 let ecr = &self.world.clients.ecr;
                 let set = ecr.set_repository_policy().repository_name(name);
@@ -256,9 +265,23 @@ overrides:
         name: &str,
     ) -> Result<Value, String> {
         // What was read before is not forgotten.
-        if [Case::PolicyRead, Case::EarlierPolicy, Case::InSlack].contains(&case) {
+        if [
+            Case::PolicyRead,
+            Case::EarlierPolicy,
+            Case::InSlack,
+            Case::Unheard,
+        ]
+        .contains(&case)
+        {
             self.restart().await;
         }
+        // It is found again, and reported.
+        if [Case::Unheard, Case::LettersCounted].contains(&case) {
+            self.world.forget_finding(name, "nonconforming-name").await;
+        }
+        let nobody = Some(0).filter(|_| case == Case::Unheard);
+        let proxy = &self.world.local.proxy;
+        proxy.real_aws(|aws| aws.subscriptions.confirmed = nobody);
         let auditor = self.world.stack.auditor.clone();
         let request = match (case, doer) {
             (_, Doer::Enforcer) => {
@@ -354,6 +377,17 @@ overrides:
                     .iter()
                     .any(|alert| alert.to_string().contains(&about))
             }
+            Case::Unheard => {
+                let finding = self.world.item(name, "finding#nonconforming-name").await;
+                finding.is_some_and(|finding| finding["pending"].is_object())
+            }
+            Case::LettersCounted => {
+                let alerts = self.inbox.alerts_of_arn("").await.unwrap();
+                let (about, letters) = (arn(name), "dead_letters");
+                alerts
+                    .iter()
+                    .any(|alert| alert.to_string().contains(&about) && alert[letters].is_number())
+            }
             Case::PutOff => said.to_string().contains("may settle"),
             Case::GoesOn => said["next"].is_string(),
             Case::Reported => said["report"]["json"].is_string(),
@@ -388,6 +422,8 @@ overrides:
 /// A name of a repository for a case: `standing-…` conforms to no convention, so there is something to import.
 pub(crate) fn name_of(case: Case, doer: Doer, n: usize) -> String {
     let name = match case {
+        // It conforms to no convention.
+        Case::Unheard | Case::LettersCounted => format!("{case:?}-{doer:?}-{n}"),
         Case::Imported | Case::Archived => format!("standing-{doer:?}-{n}"),
         Case::RegistryScans => format!("registry-{doer:?}/r{n}"),
         _ => format!("{case:?}/{doer:?}-{n}"),

@@ -111,6 +111,9 @@ fn holds(conditions: &Value, context: &[(&str, &str)]) -> bool {
             };
             match operator.as_str() {
                 "StringEquals" | "Bool" => any(&|wanted, actual| wanted == actual),
+                "StringEqualsIfExists" => {
+                    actual.is_none() || any(&|wanted, actual| wanted == actual)
+                }
                 "StringLike" | "ArnLike" | "ArnEquals" => any(&like),
                 // Of a key that is not there, a negation holds.
                 "NotIpAddress" => !any(&is_in_network),

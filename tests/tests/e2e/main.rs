@@ -16,6 +16,7 @@ mod careful;
 mod cases;
 mod chaos;
 mod crash;
+mod delivery;
 mod events;
 mod immutability;
 mod interleavings;

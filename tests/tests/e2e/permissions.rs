@@ -21,7 +21,7 @@ use crate::support::{World, call};
 
 /// Each permission in each statement that the local AWS asks for, and what is not done without it. Those that need another policy
 /// than most come last.
-const ASKED_FOR: [(&str, &str, Case); 33] = [
+const ASKED_FOR: [(&str, &str, Case); 35] = [
     ("ReadRepositories", "ecr:DescribeImages", Case::Recreated),
     (
         "ReadRepositories",
@@ -99,6 +99,12 @@ const ASKED_FOR: [(&str, &str, Case); 33] = [
     ),
     ("SetTags", "ecr:TagResource", Case::Tagged),
     ("Alert", "sns:Publish", Case::Told),
+    ("Alert", "sns:GetTopicAttributes", Case::Unheard),
+    (
+        "KeepFailedSweeps",
+        "sqs:GetQueueAttributes",
+        Case::LettersCounted,
+    ),
     (
         "ImportFindings",
         "securityhub:BatchImportFindings",
@@ -118,8 +124,11 @@ const ASKED_FOR: [(&str, &str, Case); 33] = [
 ];
 
 /// What fails without these is said in the log alone, which has an alarm for it; the next sweep tries again.
-const SAID_IN_THE_LOG: [(Doer, Case); 3] = [
+const SAID_IN_THE_LOG: [(Doer, Case); 6] = [
     (Doer::Auditor, Case::TakenOver),
+    (Doer::Auditor, Case::Unheard),
+    (Doer::Enforcer, Case::Unheard),
+    (Doer::Auditor, Case::LettersCounted),
     (Doer::Auditor, Case::Imported),
     (Doer::Auditor, Case::Archived),
 ];

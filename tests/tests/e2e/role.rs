@@ -206,3 +206,84 @@ fn whatever_can_refuse_plain_http_does_and_the_chat_may_nothing() {
         assert!(!(is_policy && text.contains("ChatRole")), "{name}");
     }
 }
+
+/// The names of the resources that a resource waits for: what it refers to and what it depends on.
+fn waits_for(text: &str, all: &[(&'static str, &'static str)]) -> BTreeSet<&'static str> {
+    let names = all.iter().map(|(name, _)| *name);
+    names
+        .filter(|name| {
+            let refers = |mark: &str, ends: &[char]| {
+                text.match_indices(&format!("{mark}{name}"))
+                    .any(|(at, found)| text[at + found.len()..].starts_with(ends))
+            };
+            refers("!Ref ", &['\n', ',', ']', ' '])
+                || refers("!GetAtt ", &['.'])
+                || refers("${", &['}', '.'])
+                || refers("DependsOn: ", &['\n'])
+                || refers("\n      - ", &['\n'])
+        })
+        .collect()
+}
+
+/// A rate schedule starts at once: what a sweep uses, and what may fail and take the stack back, is created before.
+#[test]
+fn the_first_sweep_waits_for_everything() {
+    let all = resources();
+    let text_of = |name: &str| all.iter().find(|(other, _)| *other == name).unwrap().1;
+    let mut before: BTreeSet<&str> = BTreeSet::new();
+    let mut open = vec!["Sweeps"];
+    while let Some(name) = open.pop() {
+        for other in waits_for(text_of(name), &all) {
+            if other != name && before.insert(other) {
+                open.push(other);
+            }
+        }
+    }
+    assert!(!before.contains("Sweeps"), "a circle");
+    let only_shows = |text: &str| {
+        [
+            "CloudWatch::Alarm",
+            "CloudWatch::Dashboard",
+            "Logs::MetricFilter",
+        ]
+        .iter()
+        .any(|kind| text.contains(&format!("Type: AWS::{kind}\n")))
+    };
+    let expected: BTreeSet<&str> = all
+        .iter()
+        .filter(|(name, text)| *name != "Sweeps" && !only_shows(text))
+        .map(|(name, _)| *name)
+        .collect();
+    assert_eq!(before, expected);
+}
+
+/// A creation that fails must take neither the state of a recreation nor reports, and CloudFormation can't delete a bucket with
+/// objects.
+#[test]
+fn what_holds_something_outlives_its_stack() {
+    let mut kept = BTreeSet::new();
+    for (name, text) in resources() {
+        let holds = ["DynamoDB::Table", "S3::Bucket"]
+            .iter()
+            .any(|kind| text.contains(&format!("Type: AWS::{kind}\n")));
+        if holds {
+            assert!(text.contains("\n    DeletionPolicy: Retain\n"), "{name}");
+            kept.insert(name);
+        }
+    }
+    assert_eq!(kept, ["ReportBucket", "StateTable", "TrailBucket"].into());
+}
+
+/// `platform.report`, with duration and memory, is of this level.
+#[test]
+fn functions_log_how_near_they_are_to_their_limits() {
+    let functions: Vec<&str> = resources()
+        .into_iter()
+        .map(|(_, text)| text)
+        .filter(|text| text.contains("Type: AWS::Serverless::Function\n"))
+        .collect();
+    assert_eq!(functions.len(), 3);
+    for text in functions {
+        assert!(text.contains("SystemLogLevel: INFO\n"), "{text}");
+    }
+}

@@ -130,7 +130,9 @@ fn only_the_stacks_own_are_let_in() {
     let resources = &*RESOURCES;
     let rule = |name: &str| rule_arn(&name_of_rule(resources, name));
     let topic = &resources["AlertTopic"].1;
-    let alarm = format!("arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:any");
+    let alarm = |name: &str| format!("arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{name}");
+    let (own_alarm, other_alarm) = (&resources["ErrorsAlarm"].1, alarm("any"));
+    let own_alarm = alarm(own_alarm.rsplit(':').next().unwrap());
     let (events, alarms) = ("events.amazonaws.com", "cloudwatch.amazonaws.com");
     // Resource, action, service, source: all that is let in but the account's own roles and users.
     let mut let_in: BTreeSet<(&str, &str, &str, String)> = BTreeSet::new();
@@ -143,9 +145,12 @@ fn only_the_stacks_own_are_let_in() {
             let_in.insert(("DeadLetterQueue", "sqs:SendMessage", events, rule(one)));
         }
     }
-    let_in.insert(("AlertTopic", "sns:Publish", alarms, alarm.clone()));
+    let_in.insert(("AlertTopic", "sns:Publish", alarms, own_alarm.clone()));
+    // Of the key, the topic's policy is the limit.
     for action in ["kms:Decrypt", "kms:GenerateDataKey"] {
-        let_in.insert(("AlertKey", action, alarms, alarm.clone()));
+        for alarm in [&own_alarm, &other_alarm] {
+            let_in.insert(("AlertKey", action, alarms, alarm.clone()));
+        }
     }
     let_in.insert((
         "SlackQueue",
@@ -249,6 +254,32 @@ fn only_the_stacks_own_are_let_in() {
         }
     }
     assert_eq!(found, let_in);
+}
+
+/// Whether CloudWatch names the account to KMS is not documented: an alarm arrives in both cases, of this account's alarms alone.
+#[test]
+fn alarms_arrive_whether_kms_hears_of_their_account_or_not() {
+    let of = |name: &str| GUARDED.iter().find(|one| one.name == name).unwrap();
+    let judged = |name: &str, action: &str, account: Option<&str>| {
+        let mut context = vec![("aws:SecureTransport", "true")];
+        context.extend(account.map(|account| ("aws:SourceAccount", account)));
+        let one = of(name);
+        let request = Request {
+            principal: Principal::Service("cloudwatch.amazonaws.com"),
+            action,
+            resource: &one.arn,
+            context: &context,
+        };
+        judge(&one.policy, &request)
+    };
+    for action in ["kms:Decrypt", "kms:GenerateDataKey"] {
+        assert_eq!(judged("AlertKey", action, None), Verdict::Allowed);
+        let own = judged("AlertKey", action, Some(ACCOUNT));
+        assert_eq!(own, Verdict::Allowed);
+        let other = judged("AlertKey", action, Some("111111111111"));
+        assert_ne!(other, Verdict::Allowed);
+    }
+    assert_ne!(judged("AlertTopic", "sns:Publish", None), Verdict::Allowed);
 }
 
 /// A resource that takes plain HTTP from anywhere but this machine takes it from nowhere, whoever asks. DynamoDB, KMS and Lambda have

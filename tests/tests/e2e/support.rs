@@ -18,6 +18,7 @@ use tokio::sync::OnceCell;
 static SHARED: LazyLock<(LocalAws, Stack)> = LazyLock::new(|| {
     let local = LocalAws::start().expect("the local AWS starts");
     let stack = local.deploy("ecr-warden", "").expect("the stack deploys");
+    subscribe_somebody(&local, &stack);
     (local, stack)
 });
 
@@ -77,7 +78,16 @@ impl World {
                 .deploy("ecr-warden", &parameters)
                 .expect("the stack deploys"),
         ));
+        subscribe_somebody(local, stack);
         Self::of(local, stack)
+    }
+
+    /// The same, and nobody is subscribed to the alert topic.
+    pub(crate) fn own_without_subscribers() -> Self {
+        let local: &'static LocalAws =
+            Box::leak(Box::new(LocalAws::start().expect("the local AWS starts")));
+        let stack = local.deploy("ecr-warden", "").expect("the stack deploys");
+        Self::of(local, Box::leak(Box::new(stack)))
     }
 
     /// The same for another test: connections belong to the test that opens them.
@@ -380,6 +390,16 @@ impl World {
             .filter(|call| call.operation == operation)
             .count()
     }
+}
+
+/// A queue that takes the alerts: what nobody receives does not count as reported, and most tests are about something else.
+fn subscribe_somebody(local: &LocalAws, stack: &Stack) {
+    let queue = format!("arn:aws:sqs:{REGION}:{ACCOUNT}:somebody");
+    let subscribe = ["sns", "subscribe", "--topic-arn", &stack.topic_arn];
+    let endpoint = ["--protocol", "sqs", "--notification-endpoint", &queue];
+    local
+        .cli(&[&subscribe[..], &endpoint].concat())
+        .expect("a queue is subscribed");
 }
 
 pub(crate) fn arn(name: &str) -> String {

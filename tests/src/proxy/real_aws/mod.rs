@@ -6,6 +6,8 @@
 mod cloudformation;
 mod pull_through_caches;
 mod recursion;
+mod message_attributes;
+mod subscriptions;
 mod visibility;
 
 use hyper::body::Bytes;
@@ -15,6 +17,8 @@ use super::Call;
 pub use cloudformation::CloudFormation;
 pub use pull_through_caches::PullThroughCaches;
 pub use recursion::Recursion;
+pub use message_attributes::MessageAttributes;
+pub use subscriptions::Subscriptions;
 pub use visibility::Visibility;
 
 /// An answer to a call.
@@ -77,6 +81,8 @@ pub(super) trait Behaviour {
 #[derive(Debug, Default)]
 pub struct RealAws {
     pub recursion: Recursion,
+    pub message_attributes: MessageAttributes,
+    pub subscriptions: Subscriptions,
     pub visibility: Visibility,
     pub cloudformation: CloudFormation,
     pub pull_through_caches: PullThroughCaches,
@@ -86,6 +92,8 @@ impl RealAws {
     fn behaviours(&mut self) -> Vec<&mut dyn Behaviour> {
         vec![
             &mut self.recursion,
+            &mut self.message_attributes,
+            &mut self.subscriptions,
             &mut self.visibility,
             &mut self.cloudformation,
             &mut self.pull_through_caches,
