@@ -4,9 +4,9 @@
 //! its file, a field of [`RealAws`] and a line in [`RealAws::behaviours`].
 
 mod cloudformation;
+mod message_attributes;
 mod pull_through_caches;
 mod recursion;
-mod message_attributes;
 mod subscriptions;
 mod visibility;
 
@@ -15,9 +15,9 @@ use serde_json::Value;
 
 use super::Call;
 pub use cloudformation::CloudFormation;
+pub use message_attributes::MessageAttributes;
 pub use pull_through_caches::PullThroughCaches;
 pub use recursion::Recursion;
-pub use message_attributes::MessageAttributes;
 pub use subscriptions::Subscriptions;
 pub use visibility::Visibility;
 
