@@ -51,7 +51,11 @@ async fn round(others: &'static [&'static str]) -> (bool, Vec<String>) {
         let target = request.headers().get("x-amz-target");
         let target = target.and_then(|target| target.to_str().ok());
         let target = target.and_then(|target| target.rsplit('.').next());
-        let operation = target.unwrap_or("Publish");
+        // SNS speaks the query protocol.
+        let action = body
+            .strip_prefix("Action=")
+            .and_then(|rest| rest.split('&').next());
+        let operation = target.or(action).unwrap_or_default();
         if operation == "Publish" {
             heard.lock().unwrap().push(body.clone());
         }

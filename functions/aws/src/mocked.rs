@@ -252,13 +252,26 @@ async fn a_refused_change_says_why() {
         .sequence()
         .http_status(403, error("AccessDeniedException", "no"))
         .build();
-    let result = apply(&aws(&[&put]), &id(), &set_to(&[])).await;
+    let unchanged =
+        mock!(Client::describe_repositories).then_output(|| described(ImageTagMutability::Mutable));
+    let result = apply(&aws(&[&put, &unchanged]), &id(), &set_to(&[])).await;
     assert_eq!(
         result,
         Err(NotApplied::Failed(
             "the permission ecr:PutImageTagMutability is missing".to_owned()
         ))
     );
+}
+
+/// ECR answers an error and has made the change: what is there decides.
+#[tokio::test]
+async fn a_change_that_is_made_and_answered_with_an_error_is_made() {
+    let put = mock!(Client::put_image_tag_mutability)
+        .sequence()
+        .http_status(403, error("AccessDeniedException", "no"))
+        .build();
+    let result = apply(&aws(&[&put, &found()]), &id(), &set_to(&[])).await;
+    assert_eq!(result, Ok(()));
 }
 
 /// The local AWS drops exclusion filters, so what creation carries is pinned here.
@@ -472,7 +485,7 @@ async fn an_organizations_refusal_is_said_as_such() {
         from: false,
         to: true,
     };
-    let result = apply(&aws(&[&refused]), &id(), &action).await;
+    let result = apply(&aws(&[&refused, &found()]), &id(), &action).await;
     let Err(NotApplied::Failed(why)) = result else {
         panic!("{result:?}");
     };

@@ -140,7 +140,7 @@ fn a_repository(chance: &mut Chance) -> Repository {
             let key = Key {
                 arn: arn.to_owned(),
                 enabled: !chance.once_in(8),
-                unfit: chance.once_in(8).then(|| "an RSA_2048 key".to_owned()),
+                unfit: chance.once_in(32).then(|| "an RSA_2048 key".to_owned()),
             };
             let described = (!chance.once_in(8)).then_some(key);
             (name.to_owned(), chance.read(described))
