@@ -614,7 +614,9 @@ fn read_item(item: &Item, now: i64, known: &mut Known) -> Result<(), Failure> {
         match serde_json::from_str(body) {
             Ok(repairs) => {
                 let repairs: Repairs = repairs;
-                let repairs = if has_expired {
+                // An older version gave a person's hold a time to live, too.
+                let is_held = repairs.held.as_ref().is_some_and(|held| held.by_person);
+                let repairs = if has_expired && !is_held {
                     Repairs {
                         version: repairs.version,
                         ..Repairs::default()
@@ -704,13 +706,19 @@ mod tests {
     /// DynamoDB removes an item days after its time.
     #[test]
     fn what_has_expired_is_forgotten_but_for_its_version() {
+        let by_a_fight = FIX.replace("true", "false");
         for (expires_at, forgotten) in [(None, false), (Some(6), false), (Some(5), true)] {
             let mut known = Known::default();
-            for (kind, body) in [("fix#mutable-tags", FIX), ("finding#mutable-tags", FOUND)] {
+            for (kind, body) in [
+                ("fix#mutable-tags", by_a_fight.as_str()),
+                ("fix#missing-tags", FIX),
+                ("finding#mutable-tags", FOUND),
+            ] {
                 read_item(&stored(kind, body, expires_at), 5, &mut known).unwrap();
             }
             let repairs = &known.repairs["mutable-tags"];
             assert_eq!((repairs.version, repairs.held.is_none()), (3, forgotten));
+            assert!(known.repairs["missing-tags"].held.is_some(), "by a person");
             let said = &known.said["mutable-tags"];
             assert_eq!((said.version, said.about.is_empty()), (4, forgotten));
         }
