@@ -305,3 +305,71 @@ fn documents_that_can_not_be_understood_are_for_people() {
         );
     }
 }
+
+/// A recreation that was refused is not tried again at each event: for a day, or until an operator resumes the rule.
+#[test]
+fn a_refused_recreation_is_withheld_for_a_day() {
+    let policy = Policy::parse(
+        "version: 1\nmode: enforce\nrules: { weak-encryption: { require: KMS, when-empty: recreate } }\n",
+    )
+    .unwrap();
+    let mut repository = repository();
+    repository.encryption = Encryption::aes256();
+    repository.has_images = Read::Known(false);
+    let recreated = |result: Repaired, hours: i64, forgiven: i64| {
+        let action = Action::Recreate {
+            from: Encryption::aes256(),
+            to: Encryption::kms(None),
+        };
+        let repairs = Repairs {
+            forgiven,
+            ..Repairs::default()
+        };
+        let repairs = repairs.with(Repair {
+            action,
+            result,
+            at: NOW - hours * HOUR,
+            cause: "CreateRepository".to_owned(),
+            actor: None,
+        });
+        Known {
+            repairs: [("weak-encryption".to_owned(), repairs)].into(),
+            ..Known::default()
+        }
+    };
+    let fell_back: fn() -> Repaired = || Repaired::FellBack("DisabledException".to_owned());
+    let not_deleted: fn() -> Repaired = || Repaired::Failed("denied by an SCP".to_owned());
+    let tried_again = |known: Known| {
+        let decision = decision(&policy, &repository, &known);
+        matches!(decision, Decision::Repair(Action::Recreate { .. }))
+    };
+    for refused in [fell_back, not_deleted] {
+        assert!(!tried_again(recreated(refused(), 1, 0)));
+        assert!(!tried_again(recreated(refused(), 23, 0)));
+        assert!(tried_again(recreated(refused(), 24, 0)), "a day later");
+        assert!(tried_again(recreated(refused(), 1, NOW)), "resumed");
+    }
+    // The repository was deleted and has its old encryption again: that is critical.
+    for (known, severity) in [
+        (recreated(fell_back(), 1, 0), Severity::Critical),
+        (recreated(not_deleted(), 1, 0), Severity::Medium),
+    ] {
+        let me = Lease {
+            owner: "me".to_owned(),
+            until: NOW,
+        };
+        let context = Context {
+            me: &me,
+            now: NOW,
+            cause: "sweep",
+            actor: None,
+            created_at: repository.created_at,
+        };
+        let resolved = policy
+            .for_repository(&repository.id, &repository.tags)
+            .unwrap();
+        let findings = evaluate(&resolved, &repository);
+        let plan = plan(&resolved, &repository, findings, Ok(&known), &context);
+        assert_eq!(plan.steps[0].finding.severity, severity);
+    }
+}
