@@ -188,15 +188,16 @@ impl Attempt<'_> {
     /// refused after permissions were checked, and the policies are those that are there.
     async fn rehearse(&self, progress: &mut Progress) -> Result<Step, Failure> {
         let before = &self.intent.before;
-        let (created, rest) = tokio::join!(self.send_create(self.intent.encryption()), async {
-            tokio::try_join!(
-                self.put_policy(before.policy.known().and_then(Option::as_deref)),
-                self.put_lifecycle(before.lifecycle.known().and_then(Option::as_deref)),
-                self.rehearse_tags(),
-                self.rehearse_key(self.intent.encryption()),
-                self.rehearse_key(&before.encryption),
-            )
-        });
+        // Each comes to its end, whatever becomes of the others.
+        let (created, policy, lifecycle, tags, new_key, old_key) = tokio::join!(
+            self.send_create(self.intent.encryption()),
+            self.put_policy(before.policy.known().and_then(Option::as_deref)),
+            self.put_lifecycle(before.lifecycle.known().and_then(Option::as_deref)),
+            self.rehearse_tags(),
+            self.rehearse_key(self.intent.encryption()),
+            self.rehearse_key(&before.encryption),
+        );
+        let rest = policy.and(lifecycle).and(tags).and(new_key).and(old_key);
         match created {
             // Somebody deleted it a moment ago, and now ours is there.
             Ok(()) => {
@@ -209,7 +210,7 @@ impl Attempt<'_> {
             Err(other) => return self.refused(&other).await,
         }
         match rest {
-            Ok(_) => {
+            Ok(()) => {
                 progress.rehearsed = true;
                 Ok(Step::Go)
             }
@@ -219,23 +220,32 @@ impl Attempt<'_> {
         }
     }
 
-    /// Its own tags again, and one that is removed at once. Not the marker: should ours be there already, it must keep it until its
-    /// policies are back.
+    /// Its own tags again; where it has none, one that is removed at once. Removal comes first: a tag that can't be removed again is not
+    /// set. Not the marker: should ours be there already, it must keep it until its policies are back.
     async fn rehearse_tags(&self) -> Result<(), Failure> {
-        let mut request = self
-            .aws
+        self.untag(REHEARSAL_TAG).await?;
+        let own: Result<Vec<Tag>, Failure> = own_tags(&self.intent.before)
+            .map(|(key, value)| tag(key, value))
+            .collect();
+        let own = own?;
+        if !own.is_empty() {
+            return self.set_tags(own).await;
+        }
+        self.set_tags(vec![tag(REHEARSAL_TAG, &self.intent.id)?])
+            .await?;
+        self.untag(REHEARSAL_TAG).await
+    }
+
+    async fn set_tags(&self, tags: Vec<Tag>) -> Result<(), Failure> {
+        self.aws
             .ecr
             .tag_resource()
-            .resource_arn(self.intent.before.id.arn());
-        let rehearsal = (&REHEARSAL_TAG.to_owned(), &self.intent.id);
-        for (key, value) in own_tags(&self.intent.before).chain([rehearsal]) {
-            request = request.tags(tag(key, value)?);
-        }
-        request
+            .resource_arn(self.intent.before.id.arn())
+            .set_tags(Some(tags))
             .send()
             .await
-            .map_err(|error| Failure::of("ecr:TagResource", &error))?;
-        self.untag(REHEARSAL_TAG).await
+            .map(|_| ())
+            .map_err(|error| Failure::of("ecr:TagResource", &error))
     }
 
     /// Both keys must be of use: the new one, and the one that the repository comes back with should the new one be refused.

@@ -74,6 +74,9 @@ impl Chance {
 }
 
 fn a_repository(chance: &mut Chance) -> Repository {
+    let region = chance.of(&["eu-central-1", "us-east-1"]);
+    // A key is one of its repository's region.
+    let of_the_region = |arn: &str| arn.replace("eu-central-1", region);
     let filters = |chance: &mut Chance| {
         let some = chance.some_of(&["latest", "cache*", "dev-*", "sha256-*"]);
         some.into_iter().chain(["edge".to_owned()]).collect()
@@ -137,10 +140,11 @@ fn a_repository(chance: &mut Chance) -> Repository {
         .collect::<Vec<_>>()
         .into_iter()
         .map(|(name, arn)| {
+            let state = chance.next() % 16;
             let key = Key {
-                arn: arn.to_owned(),
-                enabled: !chance.once_in(8),
-                unfit: chance.once_in(32).then(|| "an RSA_2048 key".to_owned()),
+                arn: of_the_region(arn),
+                enabled: state != 0,
+                unfit: (state == 1).then(|| "an RSA_2048 key".to_owned()),
             };
             let described = (!chance.once_in(8)).then_some(key);
             (name.to_owned(), chance.read(described))
@@ -150,7 +154,7 @@ fn a_repository(chance: &mut Chance) -> Repository {
     Repository {
         id: RepositoryId::new(
             "123456789012",
-            chance.of(&["eu-central-1", "us-east-1"]),
+            region,
             chance.of(&["payments/api", "shop", "shop/web/cart"]),
         )
         .unwrap(),
@@ -159,7 +163,7 @@ fn a_repository(chance: &mut Chance) -> Repository {
         encryption: Encryption {
             kms_key: key
                 .filter(|_| kind != EncryptionType::Aes256)
-                .map(str::to_owned),
+                .map(of_the_region),
             kind,
         },
         scan_on_push: chance.once_in(2),
