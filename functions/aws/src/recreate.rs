@@ -114,7 +114,12 @@ impl Attempt<'_> {
                 }
             }
         }
-        interrupted("ECR does not show what was changed yet")
+        match &self.intent.refused {
+            Some(why) => interrupted(&format!(
+                "the deletion of the repository was answered with an error, and a later attempt decides whether it happened: {why}"
+            )),
+            None => interrupted("ECR does not show what was changed yet"),
+        }
     }
 
     /// Lets another attempt go on at once. Without it, the lease runs out.

@@ -301,6 +301,10 @@ async fn miss(stage: &mut Stage, role: &Role, lost: &Grant, case: Case, name: &s
     let is_done = eventually(&context, Duration::from_secs(30), || async {
         let mut stage = stage.lock().await;
         stage.world.let_leases_run_out(name).await;
+        if permission == "ecr:DeleteRepository" {
+            // A deletion that was refused is not tried again for a day.
+            stage.world.let_a_day_pass(name).await;
+        }
         let answer = stage.happen(case, doer, name).await;
         last.replace(format!("{answer:?}"));
         Ok(stage.is_done(case, doer, name, &answer).await.then_some(()))
