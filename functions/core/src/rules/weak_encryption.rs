@@ -18,6 +18,12 @@ const AWS_MANAGED_KEY: &str = "alias/aws/ecr";
 const HOLDS_IMAGES: &str = "it holds images, so it is not recreated: create a repository with the right encryption, copy the \
                             images there and move the deployments over";
 
+/// What is said of a repository that was, or is to be, recreated (terraform-provider-aws, `internal/service/ecr/repository.go`:
+/// `encryption_configuration` forces a replacement, and `force_delete` deletes with force).
+const RECREATED: &str = "Once it is recreated, change the encryption block where the repository is defined before the next \
+                         `terraform apply`: otherwise Terraform plans to replace the repository, and with `force_delete = true` \
+                         that deletes its images. A repository that is defined without an encryption block needs one.";
+
 /// Encryption weaker than the policy asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -418,6 +424,18 @@ impl Rule for WeakEncryption {
             ),
         }
     }
+
+    /// After a recreation the definition is what is wrong: Terraform compares it with the repository and replaces that.
+    fn advice_on(&self, id: &RepositoryId, repair: Option<&Action>) -> Advice {
+        let advice = self.advice(id);
+        match repair {
+            Some(Action::Recreate { .. }) => Advice {
+                text: RECREATED.to_owned(),
+                ..advice
+            },
+            _ => advice,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -459,6 +477,26 @@ mod tests {
             when_empty: WhenEmpty::Recreate,
             ..WeakEncryption::default()
         }
+    }
+
+    #[test]
+    fn advice_after_a_recreation_warns_of_the_next_apply() {
+        let id = repository().id;
+        let rule = rule(Rung::Kms);
+        let done = Action::Recreate {
+            from: Encryption::aes256(),
+            to: rule.wanted(),
+        };
+        let text = rule.advice_on(&id, Some(&done)).text;
+        for said in [
+            "before the next `terraform apply`",
+            "replace the repository",
+            "`force_delete = true`",
+            "deletes its images",
+        ] {
+            assert!(text.contains(said), "{said}: {text}");
+        }
+        assert!(!rule.advice_on(&id, None).text.contains("force_delete"));
     }
 
     #[test]
