@@ -8,7 +8,7 @@ use super::{Advice, Meta, Rule, RuleMode, Settings, Subject, heredoc, shell_word
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
 use crate::repository::{Reads, Repository, RepositoryId};
-use crate::repository_policy::{statements, without};
+use crate::repository_policy::{edited, statements};
 
 /// A repository policy that lets in everyone, or accounts outside the trusted ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -34,9 +34,18 @@ images, or push them. Conditions are taken into account: a statement is fine whe
 organisations only (`aws:PrincipalOrgID`, `aws:PrincipalAccount`, `aws:PrincipalArn`, `aws:SourceAccount`, `aws:SourceArn`…, without \
 `IfExists`). AWS services may be named.
 
-The repair removes exactly the statements that offend and leaves the others as they are written. It is left to people where it \
-is in doubt: a statement with a condition that this rule can't judge, one that names trusted accounts together with others, and a \
-document that can't be understood. Whoever used the removed statement loses access at once.",
+A condition that every caller can meet counts as none: `aws:SecureTransport` being true, `Null` of a key that every call has, a value \
+of `*`, the address range `0.0.0.0/0`.
+
+The repair removes exactly the statements that offend and leaves the others as they are written. Of a statement that names trusted \
+accounts together with `*`, it removes the `*`. What is in doubt stays and is reported as open beside the repair: a statement with a \
+condition that this rule can't judge, one that names trusted accounts together with others, and a document that can't be \
+understood. The repair is never suspended by `repair-limit`: where something reverts it again and again, the next one is made an hour \
+later, then twice as long each time, and the finding is critical. `settle` does not delay it.
+
+The repository policy can also deny ecr-warden itself. AWS names that in its refusal, and the critical finding `blinded` lists the \
+denied reads. Keep it from happening by a service control policy that denies `ecr:SetRepositoryPolicy` to all principals but those \
+that deploy repository policies: IAM has no condition on the text of a repository policy. Whoever used the removed statement loses access at once.",
         example: r#"public-access:
   trusted-accounts: ["111122223333"]
   trusted-organizations: [o-a1b2c3d4e5]"#,
@@ -50,6 +59,8 @@ enum Judged {
     Fine,
     /// It lets in whom it must not, and nothing speaks against removing it.
     Offends,
+    /// It lets in everyone beside trusted accounts: without `*` it is fine.
+    Narrows,
     /// It seems to, and removing it may be wrong.
     Doubtful,
 }
@@ -83,9 +94,8 @@ impl Rule for PublicAccess {
                 )));
             }
         };
-        let mut offending = Vec::new();
+        let mut edits: Vec<(&str, Option<String>)> = Vec::new();
         let mut names = Vec::new();
-        let mut doubtful = false;
         for (n, raw) in statements.iter().enumerate() {
             let statement: Value = match serde_json::from_str(raw) {
                 Ok(statement) => statement,
@@ -97,8 +107,11 @@ impl Rule for PublicAccess {
             };
             match self.judge(&statement, &repository.id.account) {
                 Ok(Judged::Fine) => continue,
-                Ok(Judged::Offends) => offending.push(*raw),
-                Ok(Judged::Doubtful) => doubtful = true,
+                Ok(Judged::Offends) => edits.push((*raw, None)),
+                Ok(Judged::Narrows) => {
+                    edits.push((*raw, Some(without_everyone(statement.clone()))))
+                }
+                Ok(Judged::Doubtful) => {}
                 Err(why) => {
                     return Some(by_hand(format!(
                         "the repository policy can't be understood: {why}"
@@ -118,7 +131,8 @@ impl Rule for PublicAccess {
             "the repository policy lets in everyone, or accounts that are not trusted: statement {}",
             names.join(", ")
         );
-        let fix = if offending.is_empty() || doubtful {
+        let removed = edits.iter().filter(|(_, to)| to.is_none()).count();
+        let fix = if edits.is_empty() {
             Fix::Manual(
                 "narrow these statements to trusted accounts; they were left because a condition can't be judged, or because \
                  trusted accounts would lose access too"
@@ -127,7 +141,7 @@ impl Rule for PublicAccess {
         } else {
             Fix::Safe(Action::SetRepositoryPolicy {
                 from: Some(text.clone()),
-                to: (offending.len() < statements.len()).then(|| without(text, &offending)),
+                to: (removed < statements.len()).then(|| edited(text, &edits)),
             })
         };
         Some(Violation { detail, fix })
@@ -236,7 +250,7 @@ impl PublicAccess {
             Some("Allow") => {}
             _ => return Err("a statement's `Effect` is neither `Allow` nor `Deny`".to_owned()),
         }
-        let (mut trusted, mut strange) = (0_usize, 0_usize);
+        let (mut trusted, mut strange, mut everyone) = (0_usize, 0_usize, 0_usize);
         match (statement.get("Principal"), statement.get("NotPrincipal")) {
             (None, Some(_)) => strange = 1,
             (Some(Value::String(all)), None) if all == "*" => strange = 1,
@@ -245,6 +259,8 @@ impl PublicAccess {
                     for principal in strings(named)? {
                         if self.trusts(kind, principal, own) {
                             trusted = trusted.saturating_add(1);
+                        } else if principal == "*" {
+                            everyone = everyone.saturating_add(1);
                         } else {
                             strange = strange.saturating_add(1);
                         }
@@ -257,24 +273,23 @@ impl PublicAccess {
                 );
             }
         }
-        if strange == 0 {
+        if strange == 0 && everyone == 0 {
             return Ok(Judged::Fine);
         }
+        let unconditional = match trusted {
+            0 => Judged::Offends,
+            _ if everyone > 0 => Judged::Narrows,
+            _ => Judged::Doubtful,
+        };
         let conditions = match statement.get("Condition") {
-            None => {
-                return Ok(if trusted > 0 {
-                    Judged::Doubtful
-                } else {
-                    Judged::Offends
-                });
-            }
+            None => return Ok(unconditional),
             Some(Value::Object(conditions)) => conditions,
             Some(_) => return Err("a statement's `Condition` is not an object".to_owned()),
         };
         if self.admits_trusted_only(conditions, own)? {
             Ok(Judged::Fine)
-        } else if conditions.is_empty() && trusted == 0 {
-            Ok(Judged::Offends)
+        } else if admits_everyone(conditions)? {
+            Ok(unconditional)
         } else {
             Ok(Judged::Doubtful)
         }
@@ -345,6 +360,73 @@ impl PublicAccess {
             "aws:principalarn" | "aws:sourcearn" => account_of(value).is_some_and(account),
             _ => false,
         }
+    }
+}
+
+/// The statement with `*` taken out of its principals.
+fn without_everyone(mut statement: Value) -> String {
+    if let Some(Value::Object(kinds)) = statement.get_mut("Principal") {
+        kinds.retain(|_, named| match named {
+            Value::Array(many) => {
+                many.retain(|one| one.as_str() != Some("*"));
+                !many.is_empty()
+            }
+            other => other.as_str() != Some("*"),
+        });
+    }
+    statement.to_string()
+}
+
+/// Keys that each signed call has (IAM User Guide, "AWS global condition context keys", availability).
+const ALWAYS: &[&str] = &[
+    "aws:currenttime",
+    "aws:epochtime",
+    "aws:principalaccount",
+    "aws:principalarn",
+    "aws:principaltype",
+    "aws:requestedregion",
+    "aws:securetransport",
+    "aws:useragent",
+    "aws:userid",
+    "aws:viaawsservice",
+];
+
+/// Whether every caller can meet all of these conditions.
+fn admits_everyone(conditions: &Map<String, Value>) -> Result<bool, String> {
+    for (operator, keys) in conditions {
+        let Some(keys) = keys.as_object() else {
+            return Err("a condition is not an object".to_owned());
+        };
+        for (key, values) in keys {
+            // `true` may be written without quotes.
+            let values = match values {
+                Value::Bool(value) => vec![if *value { "true" } else { "false" }],
+                other => strings(other)?,
+            };
+            let met = |value: &&str| met_by_everyone(operator, &key.to_ascii_lowercase(), value);
+            if !values.iter().any(met) {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Whether every caller can meet this condition.
+fn met_by_everyone(operator: &str, key: &str, value: &str) -> bool {
+    let always = ALWAYS.contains(&key);
+    let base = operator.trim_end_matches("IfExists");
+    let is = |wanted: &str| value.eq_ignore_ascii_case(wanted);
+    match base {
+        "Bool" => key == "aws:securetransport" && is("true"),
+        // A key that a call need not have may be left out of it.
+        "Null" => (always && is("false")) || (!always && is("true")),
+        "StringLike" | "ArnLike" | "ArnEquals" => {
+            let any = !value.is_empty() && value.bytes().all(|byte| byte == b'*');
+            any && (always || base != operator)
+        }
+        "IpAddress" => key == "aws:sourceip" && matches!(value, "0.0.0.0/0" | "::/0"),
+        _ => false,
     }
 }
 
@@ -476,6 +558,80 @@ mod tests {
             );
         }
         assert_eq!(judged(&json!("*"), &json!({})), Judged::Offends);
+    }
+
+    #[test]
+    fn a_condition_that_every_caller_can_meet_counts_as_none() {
+        for met in [
+            json!({ "Bool": { "aws:SecureTransport": "true" } }),
+            json!({ "Bool": { "AWS:securetransport": true } }),
+            json!({ "BoolIfExists": { "aws:SecureTransport": ["true", "false"] } }),
+            json!({ "Null": { "aws:PrincipalArn": "false" } }),
+            json!({ "Null": { "aws:SourceVpce": "true" } }),
+            json!({ "StringLike": { "aws:PrincipalArn": "*" } }),
+            json!({ "StringLikeIfExists": { "aws:SourceVpce": "*" } }),
+            json!({ "IpAddress": { "aws:SourceIp": ["10.0.0.0/8", "0.0.0.0/0"] } }),
+            json!({ "Bool": { "aws:SecureTransport": "true" }, "Null": { "aws:userid": "false" } }),
+        ] {
+            assert_eq!(judged(&json!("*"), &met), Judged::Offends, "{met}");
+            let mixed = json!({ "AWS": ["*", OWN] });
+            assert_eq!(judged(&mixed, &met), Judged::Narrows, "{met}");
+        }
+        for doubtful in [
+            json!({ "Bool": { "aws:SecureTransport": "false" } }),
+            json!({ "Bool": { "aws:PrincipalIsAWSService": "true" } }),
+            json!({ "Null": { "aws:PrincipalOrgID": "false" } }),
+            json!({ "Null": { "aws:PrincipalArn": "true" } }),
+            json!({ "StringLike": { "aws:SourceVpce": "*" } }),
+            json!({ "StringLike": { "aws:PrincipalArn": "*:role/x" } }),
+            json!({ "IpAddress": { "aws:SourceIp": "10.0.0.0/8" } }),
+            json!({ "Bool": { "aws:SecureTransport": "true" }, "StringEquals": { "aws:SourceVpce": "vpce-1" } }),
+        ] {
+            assert_eq!(
+                judged(&json!("*"), &doubtful),
+                Judged::Doubtful,
+                "{doubtful}"
+            );
+        }
+    }
+
+    #[test]
+    fn everyone_beside_trusted_accounts_is_removed_and_they_stay() {
+        let statement = json!({ "Sid": "x", "Effect": "Allow", "Principal": { "AWS": ["*", OWN] }, "Action": "ecr:*" });
+        let services = json!({ "Effect": "Allow", "Principal": { "AWS": "*", "Service": "codebuild.amazonaws.com" }, "Action": "ecr:*" });
+        let own = r#"{ "Sid" : "keep", "Effect":"Allow","Principal":{"AWS":"123456789012"},"Action":"ecr:*" }"#;
+        let text = format!(r#"{{"Statement":[{statement}, {own},{services}]}}"#);
+        let violation = rule().check(&with(&text)).unwrap();
+        let Fix::Safe(Action::SetRepositoryPolicy { to: Some(to), .. }) = violation.fix else {
+            panic!("{violation:?}");
+        };
+        assert_eq!(rule().check(&with(&to)), None, "{to}");
+        assert!(to.contains(own), "{to}");
+        let left: Value = serde_json::from_str(&to).unwrap();
+        assert_eq!(
+            left["Statement"][0]["Principal"],
+            json!({ "AWS": [OWN] }),
+            "{to}"
+        );
+        let service = json!({ "Service": "codebuild.amazonaws.com" });
+        assert_eq!(left["Statement"][2]["Principal"], service, "{to}");
+    }
+
+    #[test]
+    fn a_doubtful_statement_does_not_keep_an_offending_one() {
+        let open = r#"{"Sid":"open","Effect":"Allow","Principal":"*","Action":"ecr:*"}"#;
+        let doubtful = r#"{"Sid":"doubt","Effect":"Allow","Principal":"*","Action":"ecr:*","Condition":{"StringEquals":{"aws:SourceVpce":"vpce-1"}}}"#;
+        let text = format!(r#"{{"Statement":[{open},{doubtful}]}}"#);
+        let violation = rule().check(&with(&text)).unwrap();
+        let Fix::Safe(Action::SetRepositoryPolicy { to: Some(to), .. }) = violation.fix else {
+            panic!("{violation:?}");
+        };
+        assert_eq!(to, format!(r#"{{"Statement":[{doubtful}]}}"#));
+        let left = rule().check(&with(&to)).unwrap();
+        assert!(
+            left.detail.contains("`doubt`") && matches!(left.fix, Fix::Manual(_)),
+            "{left:?}"
+        );
     }
 
     #[test]
