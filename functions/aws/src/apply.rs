@@ -19,7 +19,7 @@ pub enum NotApplied {
     /// Throttled, out of order or out of reach: a retry may make it.
     Later(String),
     /// It carries a recreation's marker: what is missing from it may be about to be put back.
-    Marked(String),
+    Marked { marker: String, why: String },
     /// One line for people.
     Failed(String),
 }
@@ -44,6 +44,19 @@ impl From<String> for NotApplied {
 /// # Errors
 /// One line for people.
 pub async fn apply(aws: &Regional, id: &RepositoryId, action: &Action) -> Result<(), NotApplied> {
+    apply_despite(aws, id, action, None).await
+}
+
+/// The same where a marker with this value is known to belong to no recreation.
+///
+/// # Errors
+/// As `apply`.
+pub(crate) async fn apply_despite(
+    aws: &Regional,
+    id: &RepositoryId,
+    action: &Action,
+    stray: Option<&str>,
+) -> Result<(), NotApplied> {
     if replaces_a_document(action) {
         let reads = Reads {
             // The registry's outlives every repository.
@@ -51,10 +64,13 @@ pub async fn apply(aws: &Regional, id: &RepositoryId, action: &Action) -> Result
             ..action.reads()
         };
         let seen = look(aws, id, &reads).await?;
-        if seen.marker().is_some() {
-            return Err(NotApplied::Marked(format!(
-                "it carries the tag `{MARKER_TAG}`, which says that it is being recreated: where that is not so, remove the tag"
-            )));
+        if let Some(marker) = seen.marker().filter(|marker| Some(*marker) != stray) {
+            return Err(NotApplied::Marked {
+                marker: marker.to_owned(),
+                why: format!(
+                    "it carries the tag `{MARKER_TAG}`, which says that it is being recreated: where that is not so, remove the tag"
+                ),
+            });
         }
         if action.is_done(&seen)? {
             return Ok(());

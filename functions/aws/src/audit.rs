@@ -8,6 +8,7 @@ use aws_sdk_ecr::operation::describe_repositories::DescribeRepositoriesOutput;
 use ecr_warden_core::audit::{Position, Request};
 use ecr_warden_core::evaluate::evaluate;
 use ecr_warden_core::finding::Finding;
+use ecr_warden_core::plan;
 use ecr_warden_core::policy::{Policy, Resolved};
 use ecr_warden_core::repository::{Reads, Repository, RepositoryId};
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -15,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::clients::{Clients, Regional};
 use crate::failure::Failure;
-use crate::load::{LoadError, Surroundings, bare, calls_of_details, details, load_once};
+use crate::load::{LoadError, Surroundings, bare, calls, calls_of_details, details, load_once};
 use crate::progress::{Pace, Progress};
 
 /// ECR's largest page.
@@ -336,10 +337,12 @@ async fn judge(aws: &Regional, policy: &Policy, one: &Waiting) -> Result<Seen, L
         .await?;
     let mut resolved = policy.for_repository(&id, &repository.tags);
     if let Ok(known) = &resolved {
-        // Settings that depend on its tags ask for more: rarely.
+        // Settings that depend on its tags ask for more, and so does a default lifecycle policy: rarely.
         let mut needed = known.reads_after(&repository);
+        needed.add(plan::reads(known, &repository));
         if !reads.cover(&needed) {
             needed.add(reads.clone());
+            let _ = aws.turns.take(calls(&needed), None).await;
             repository = load_once(aws, &id, &needed).await?;
             resolved = policy.for_repository(&id, &repository.tags);
         }

@@ -3,6 +3,7 @@
 use aws_sdk_ecr::config::http::HttpResponse;
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
 use ecr_warden_core::denial::Denial;
+use ecr_warden_core::repository::DENIED_BY_POLICY;
 use ecr_warden_core::text;
 use std::error::Error;
 use std::fmt;
@@ -151,6 +152,12 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Denied {
+                permission,
+                by: Some(denial),
+            } if denial.is_of_the_resource() && permission.starts_with("ecr:") => {
+                write!(f, "{DENIED_BY_POLICY}{permission}")
+            }
             Self::Denied {
                 permission,
                 by: Some(denial),

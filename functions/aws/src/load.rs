@@ -167,6 +167,7 @@ pub(crate) fn bare(id: &RepositoryId, described: &aws_sdk_ecr::types::Repository
         recent_tags: Read::NotAsked,
         scanning: Read::NotAsked,
         pull_through: Read::NotAsked,
+        root_cache: false,
         images: Read::NotAsked,
         pushed: None,
         keys: BTreeMap::new(),
@@ -311,6 +312,11 @@ impl Details {
                 Read::NotAsked
             },
             pull_through,
+            root_cache: self.pull_through
+                && around
+                    .caches
+                    .known()
+                    .is_some_and(|prefixes| prefixes.iter().any(|prefix| prefix == ANY_PREFIX)),
             keys,
             ..bare
         })

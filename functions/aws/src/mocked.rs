@@ -324,6 +324,7 @@ async fn a_recreation_creates_with_everything_that_creation_can_carry() {
         recent_tags: Read::NotAsked,
         scanning: Read::NotAsked,
         pull_through: Read::NotAsked,
+        root_cache: false,
         images: Read::NotAsked,
         pushed: None,
         keys: [].into(),
@@ -560,7 +561,7 @@ async fn what_is_being_recreated_is_given_no_default() {
     };
     let result = apply(&aws(&[&found(), &tags, &none, &put]), &id(), &action).await;
     assert!(
-        matches!(&result, Err(NotApplied::Marked(why)) if why.contains("being recreated")),
+        matches!(&result, Err(NotApplied::Marked { why, .. }) if why.contains("being recreated")),
         "{result:?}"
     );
     assert_eq!(put.num_calls(), 0);

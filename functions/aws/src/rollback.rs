@@ -99,7 +99,7 @@ pub async fn roll_back(
                 "{why}. Whether it was put back is not known, and it is not repaired until `ecr-warden resume`"
             )))
         }
-        Err(NotApplied::Failed(why) | NotApplied::Marked(why)) => {
+        Err(NotApplied::Failed(why) | NotApplied::Marked { why, .. }) => {
             write(state, id, rule, &held.with_held(record.held.clone()), now).await?;
             Err(aws(why))
         }
@@ -136,7 +136,7 @@ pub async fn repair(
         Ok(()) => (RepairResult::Done, Ok(())),
         // It may have been made all the same.
         Err(NotApplied::Later(why)) => return Err(aws(why)),
-        Err(NotApplied::Failed(why) | NotApplied::Marked(why)) => {
+        Err(NotApplied::Failed(why) | NotApplied::Marked { why, .. }) => {
             (RepairResult::Failed(why.clone()), Err(aws(why)))
         }
     };

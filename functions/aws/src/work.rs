@@ -9,10 +9,10 @@ use ecr_warden_core::defer::{Deferred, Turn};
 use ecr_warden_core::evaluate::evaluate;
 use ecr_warden_core::finding::Severity;
 use ecr_warden_core::outcome::{Outcome, Results, Verdict, verdicts};
-use ecr_warden_core::plan::{Decision, Plan, Step, plan};
+use ecr_warden_core::plan::{self, Decision, Plan, Step};
 use ecr_warden_core::policy::{Policy, Resolved};
 use ecr_warden_core::recreate::{Finished, Intent, Withdrawn, delivery};
-use ecr_warden_core::repository::{Repository, RepositoryId};
+use ecr_warden_core::repository::{DENIED_BY_POLICY, Repository, RepositoryId};
 use ecr_warden_core::rules::{Subject, entry};
 use ecr_warden_core::state::{Claim, Context, Known, Lease, Look, claims, held_by_others, is_news};
 use futures_util::future::join_all;
@@ -20,7 +20,7 @@ use time::OffsetDateTime;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::apply::{NotApplied, apply};
+use crate::apply::{NotApplied, apply, apply_despite};
 use crate::clients::Regional;
 use crate::failure::{Failure, one_line};
 use crate::load::{LoadError, calls, calls_of_rest, described, load, rest};
@@ -159,22 +159,25 @@ impl<'p> Work<'p> {
                 .await;
         }
         let mut resolved = None;
+        let mut settles = None;
         if let Ok(repository) = &loaded {
-            if let Some(seconds) = self.settles(repository, known.as_ref().ok(), now) {
-                let why =
-                    format!("it is new and may settle: it is looked at again in {seconds} seconds");
-                return self.deferred(seconds, &why).await;
-            }
+            settles = self.settles(repository, known.as_ref().ok(), now);
             // What the tags or the records ask for beyond what the name does: a round trip more, and rarely.
             let policy = self.policy.for_repository(self.id(), &repository.tags);
             let mut needed = policy
                 .as_ref()
                 .map_or_else(|_| reads.clone(), |policy| policy.reads_after(repository));
+            if let Ok(policy) = &policy {
+                needed.add(plan::reads(policy, repository));
+            }
             needed.policy |= known.as_ref().is_ok_and(Known::quarantined);
             if reads.cover(&needed) && (!needed.recent_tags || objects(repository)) {
                 resolved = Some(policy);
             } else {
                 reads.add(needed);
+                if !self.has_turns(calls(&reads)).await {
+                    return self.put_off_for_turns().await;
+                }
                 loaded = load(&self.aws, self.id(), &reads, false, &|_| true).await;
             }
         }
@@ -202,6 +205,10 @@ impl<'p> Work<'p> {
                 };
             }
             Err(LoadError::Unavailable(why)) => return Err(why),
+            Err(LoadError::Unreadable(why)) if why.starts_with(DENIED_BY_POLICY) => {
+                let plan = plan::blinded_entirely(&why);
+                return self.tell(&empty, plan, known.as_ref(), None, now).await;
+            }
             Err(LoadError::Unreadable(why)) => {
                 let plan = Plan::for_people(
                     "unreadable-repository",
@@ -233,15 +240,30 @@ impl<'p> Work<'p> {
                     .await;
             }
         };
+        let resolved = match settles {
+            Some(_) => resolved.urgent(),
+            None => resolved,
+        };
         let findings = evaluate(&resolved, &repository);
         let context = self.context(repository.created_at, now);
-        let mut plan = plan(
+        let mut plan = plan::plan(
             &resolved,
             &repository,
             findings,
             known.as_ref().map_err(String::as_str),
             &context,
         );
+        if let Some(seconds) = settles {
+            // The other rules were not evaluated, so nothing is known of what they ask for.
+            plan.complete = false;
+            plan.steps
+                .retain(|step| step.finding.rule != plan::STALE_QUARANTINE);
+            if plan.steps.is_empty() {
+                let why =
+                    format!("it is new and may settle: it is looked at again in {seconds} seconds");
+                return self.deferred(seconds, &why).await;
+            }
+        }
         // Or a repair that was made since the repository was read: it was not set back.
         let just_repaired = |step: &Step| {
             known
@@ -291,6 +313,9 @@ impl<'p> Work<'p> {
         {
             self.vouch(repository.created_at, now).await;
         }
+        if let (Some(seconds), Round::Done(..)) = (settles, &round) {
+            self.defer_by(seconds).await?;
+        }
         Ok(round)
     }
 
@@ -335,7 +360,7 @@ impl<'p> Work<'p> {
         let policy = policy.of_pushes();
         let findings = evaluate(&policy, &repository);
         let context = self.context(repository.created_at, now);
-        let mut plan = plan(&policy, &repository, findings, Ok(known), &context);
+        let mut plan = plan::plan(&policy, &repository, findings, Ok(known), &context);
         // Of the others nothing was asked.
         plan.complete = false;
         self.tell(&policy, plan, Ok(known), repository.created_at, now)
@@ -761,7 +786,7 @@ impl<'p> Work<'p> {
             let result = match self.apply(action).await {
                 Ok(()) => Ok(()),
                 Err(NotApplied::Later(why)) => return Err(why),
-                Err(NotApplied::Failed(why) | NotApplied::Marked(why)) => {
+                Err(NotApplied::Failed(why) | NotApplied::Marked { why, .. }) => {
                     tracing::error!(repository = %self.id(), rule, repair_failed = true, why, "repair failed");
                     Err(why)
                 }
@@ -771,17 +796,20 @@ impl<'p> Work<'p> {
         Ok(results)
     }
 
-    /// A marker may be anybody's: a recreation is on record until its own is gone.
+    /// Any caller of ecr:TagResource can set a marker, and a recreation is on record until its own is gone. So a marker without a
+    /// record, then and after a moment, does not keep the repair from being made.
     async fn apply(&self, action: &Action) -> Result<(), NotApplied> {
         match apply(&self.aws, self.id(), action).await {
-            Err(NotApplied::Marked(why)) => {
-                let known = self.pipeline.state.load(self.id()).await?;
-                if known.intent.is_some() {
-                    return Err(NotApplied::Later(why));
+            Err(NotApplied::Marked { marker, why }) => {
+                for pause in [Duration::ZERO, SHOWN_WITHIN] {
+                    tokio::time::sleep(pause).await;
+                    let known = self.pipeline.state.load(self.id()).await?;
+                    if known.intent.is_some() {
+                        return Err(NotApplied::Later(why));
+                    }
                 }
-                // It may have ended a moment ago.
-                tokio::time::sleep(SHOWN_WITHIN).await;
-                apply(&self.aws, self.id(), action).await
+                tracing::warn!(repository = %self.id(), marker, "a marker without a recreation on record is ignored");
+                apply_despite(&self.aws, self.id(), action, Some(&marker)).await
             }
             other => other,
         }

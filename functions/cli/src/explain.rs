@@ -177,6 +177,7 @@ fn repository(trigger: &Trigger, file: Option<&Path>) -> Result<Repository, Fail
         recent_tags: Read::Known([].into()),
         scanning: Read::Known(RegistryScanning::default()),
         pull_through: Read::Known(false),
+        root_cache: false,
         images: Read::Known([].into()),
         pushed: trigger.pushed.clone(),
         keys: [].into(),

@@ -77,6 +77,12 @@ impl Denial {
         })
     }
 
+    /// Whether a statement of the resource's own policy denies the call, whatever the role may do.
+    #[must_use]
+    pub fn is_of_the_resource(&self) -> bool {
+        self.by == PolicyKind::Resource && self.explicit
+    }
+
     /// Whether the role simply lacks the permission.
     #[must_use]
     pub fn is_missing_permission(&self) -> bool {

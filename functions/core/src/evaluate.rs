@@ -52,6 +52,7 @@ pub(crate) mod tests {
             recent_tags: Read::Known([].into()),
             scanning: Read::Known(RegistryScanning::default()),
             pull_through: Read::Known(false),
+            root_cache: false,
             images: Read::Known([].into()),
             pushed: None,
             keys: [].into(),

@@ -3,7 +3,7 @@
 //! The rules of ECR's guide, "Examples of lifecycle policies" and "How the lifecycle policy works": each image is expired by
 //! at most one rule, and one that matches the tags of a rule is not expired by a rule of lower priority.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use wildmatch::WildMatch;
 
 use crate::storage::Image;
@@ -51,6 +51,60 @@ pub fn expired(document: &Value, images: &[Image], now: i64) -> Vec<bool> {
         }
     }
     expired
+}
+
+/// How many of a repository's images a lifecycle policy would expire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Impact {
+    pub images: usize,
+    pub expired: usize,
+    /// Of the expired ones, those with a tag.
+    pub tagged: usize,
+}
+
+impl Impact {
+    /// Of this lifecycle policy now, in seconds since the epoch.
+    #[must_use]
+    pub fn of(document: &Value, images: &[Image], now: i64) -> Self {
+        let goes = expired(document, images, now);
+        let expired = || {
+            images
+                .iter()
+                .zip(&goes)
+                .filter_map(|(image, goes)| goes.then_some(image))
+        };
+        Self {
+            images: images.len(),
+            expired: expired().count(),
+            tagged: expired().filter(|image| !image.tags.is_empty()).count(),
+        }
+    }
+
+    /// Whether the lifecycle policy may be put without a decision by an operator: no tagged image goes, and at most a fifth of all.
+    #[must_use]
+    pub fn is_small(self) -> bool {
+        self.tagged == 0 && self.expired.saturating_mul(5) <= self.images
+    }
+}
+
+impl std::fmt::Display for Impact {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "it would expire {} of {} images, {} of them tagged",
+            self.expired, self.images, self.tagged
+        )
+    }
+}
+
+/// Whether a rule of this lifecycle policy may expire tagged images.
+#[must_use]
+pub fn selects_tagged(document: &Map<String, Value>) -> bool {
+    let rules = document.get("rules").and_then(Value::as_array);
+    rules.into_iter().flatten().any(|rule| {
+        let status = rule.pointer("/selection/tagStatus").and_then(Value::as_str);
+        status != Some("untagged")
+    })
 }
 
 struct Selection {

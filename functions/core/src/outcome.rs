@@ -127,7 +127,11 @@ pub fn verdicts(
         };
         verdicts.push(Verdict {
             rule: claim.rule.clone(),
-            severity: entry(&claim.rule).map_or(Severity::Medium, |entry| entry.meta.severity),
+            severity: match (&claim.said.action, claim.said.status) {
+                // The next `terraform apply` may undo it with all images: see the advice of `weak-encryption`.
+                (Some(Action::Recreate { .. }), Status::Fixed) => Severity::High,
+                _ => entry(&claim.rule).map_or(Severity::Medium, |entry| entry.meta.severity),
+            },
             status: claim.said.status,
             detail,
             to_do: String::new(),

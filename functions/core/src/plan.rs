@@ -5,15 +5,21 @@
 
 use crate::action::{Action, Part};
 use crate::finding::{Finding, Fix, Severity, Violation};
+use crate::lifecycle::Impact;
 use crate::policy::Resolved;
 use crate::policy::exemption::Standing;
 use crate::quarantine;
-use crate::repository::Repository;
+use crate::repository::{DENIED_BY_POLICY, Read, Reads, Repository};
 use crate::state::{Context, Known, Repairs, Result as Repaired};
 use crate::text::rfc3339;
 
 /// A recreation that was refused is tried again after a day, in seconds: until then there is time to repair the key or the permission.
 const REFUSAL_HOLDS: i64 = 24 * 60 * 60;
+
+/// Seconds between the last allowed repair of what is reverted again and again, and the next one.
+const BACK_OFF: i64 = 60 * 60;
+/// Later than after 16 hours, the repairs before are older than a day and do not count any more.
+const MOST_DOUBLINGS: u32 = 4;
 
 /// What is to be done, in the order of the findings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,6 +102,21 @@ impl Plan {
 /// The name under which a quarantine is told of that nothing asks for any more.
 pub const STALE_QUARANTINE: &str = "stale-quarantine";
 
+/// The finding that the repository policy keeps ecr-warden from reading the repository.
+pub const BLINDED: &str = "blinded";
+
+/// What deciding requires beyond what the rules read: the images that a default lifecycle policy would expire.
+#[must_use]
+pub fn reads(policy: &Resolved, repository: &Repository) -> Reads {
+    let mut rules = policy.rules.iter();
+    Reads {
+        storage: rules.any(|active| active.enforce && active.rule.default_lifecycle().is_some())
+            && repository.lifecycle.known() == Some(&None)
+            && repository.has_images.known() == Some(&true),
+        ..Reads::default()
+    }
+}
+
 /// Decides. `state` is what the state table holds, or why it could not be read: without it nothing is changed,
 /// because a change that is not recorded can't be told or undone.
 #[must_use]
@@ -113,6 +134,7 @@ pub fn plan(
     for mut finding in findings
         .into_iter()
         .chain(stale_quarantine(policy, repository, context))
+        .chain(blinded(repository))
     {
         let exemption = policy.exemption(finding.rule, &repository.tags, context.now);
         let decision = match exemption {
@@ -123,6 +145,12 @@ pub fn plan(
                 finding.violation.detail.push_str(&why);
                 decide(policy, &finding, state, context)
             }
+        };
+        let decision = match decision {
+            Decision::Repair(Action::SetLifecyclePolicy { from, to }) => {
+                lifecycle(from, to, repository, state, context)
+            }
+            other => other,
         };
         let decision = match decision {
             Decision::Repair(action) if parts.contains(&action.part()) => {
@@ -136,6 +164,11 @@ pub fn plan(
         }
         if let Some(Refusal::FellBack(_)) = refused_lately(&finding, state, context.now) {
             // The repository was deleted and has its old encryption again: a person must look.
+            finding.severity = Severity::Critical;
+        }
+        if let Ok(known) = state
+            && reverted(policy, &finding, known, context.now).is_some()
+        {
             finding.severity = Severity::Critical;
         }
         steps.push(Step { finding, decision });
@@ -159,6 +192,138 @@ fn go_on(policy: &Resolved, finding: &Finding, repaired: &Repository) -> Decisio
         _ => {
             Decision::Hold("another repair changes the same part: the next look goes on".to_owned())
         }
+    }
+}
+
+/// Puts a lifecycle policy only where it is known to expire few images and none that has a tag.
+fn lifecycle(
+    from: Option<String>,
+    default: Option<String>,
+    repository: &Repository,
+    state: Result<&Known, &str>,
+    context: &Context<'_>,
+) -> Decision {
+    let empty = match (&repository.has_images, repository.images.known()) {
+        (Read::Known(false), images) => images.is_none_or(|images| images.is_empty()),
+        _ => false,
+    };
+    let deleted = context.cause == "DeleteLifecyclePolicy";
+    let restored = state
+        .ok()
+        .filter(|_| deleted)
+        .and_then(|known| known.repairs.get("no-lifecycle-policy"))
+        .and_then(|repairs| repairs.history.iter().find_map(put_before));
+    if deleted && restored.is_none() && !empty {
+        return Decision::Hold(
+            "its lifecycle policy was deleted and is not on record, so the default is not put in its place; restore the deleted \
+             one with `aws ecr put-lifecycle-policy`"
+                .to_owned(),
+        );
+    }
+    let to = restored.or(default);
+    let put = Decision::Repair(Action::SetLifecyclePolicy {
+        from,
+        to: to.clone(),
+    });
+    if empty {
+        return put;
+    }
+    let images = match (
+        repository.has_images.required(),
+        repository.images.required(),
+    ) {
+        (Ok(_), Ok(images)) => images,
+        (Err(why), _) | (_, Err(why)) => {
+            return Decision::Hold(format!(
+                "the lifecycle policy is not put while its images cannot be read: {why}; grant ecr:DescribeImages"
+            ));
+        }
+    };
+    let document = to
+        .as_deref()
+        .and_then(|text| serde_json::from_str(text).ok());
+    let Some(document) = document else {
+        return Decision::Hold(
+            "the lifecycle policy is not put because it cannot be read; correct `default` in the policy".to_owned(),
+        );
+    };
+    let impact = Impact::of(&document, images, context.now);
+    if impact.is_small() {
+        return put;
+    }
+    Decision::Hold(format!(
+        "the lifecycle policy is not put because {impact}; narrow `default`, or review it with `aws ecr \
+         start-lifecycle-policy-preview` and put it with `aws ecr put-lifecycle-policy`"
+    ))
+}
+
+/// The lifecycle policy that this repair put.
+fn put_before(repair: &crate::state::Repair) -> Option<String> {
+    match (&repair.action, &repair.result) {
+        (Action::SetLifecyclePolicy { to, .. }, Repaired::Done) => to.clone(),
+        _ => None,
+    }
+}
+
+/// Reads of the repository that AWS refused because of a statement in the repository policy.
+fn blinded(repository: &Repository) -> Option<Finding> {
+    let Repository {
+        tags,
+        policy,
+        lifecycle,
+        has_images,
+        recent_tags,
+        images,
+        ..
+    } = repository;
+    let refused: std::collections::BTreeSet<&str> = [
+        tags.unreadable(),
+        policy.unreadable(),
+        lifecycle.unreadable(),
+        has_images.unreadable(),
+        recent_tags.unreadable(),
+        images.unreadable(),
+    ]
+    .into_iter()
+    .flatten()
+    .filter_map(|why| why.strip_prefix(DENIED_BY_POLICY))
+    .collect();
+    if refused.is_empty() {
+        return None;
+    }
+    let refused: Vec<&str> = refused.into_iter().collect();
+    Some(Finding {
+        rule: BLINDED,
+        severity: Severity::Critical,
+        violation: blinded_by(&refused.join(", ")),
+        left: None,
+    })
+}
+
+/// The plan where the description of a repository is refused in this way, so that nothing of it can be evaluated.
+#[must_use]
+pub fn blinded_entirely(why: &str) -> Plan {
+    let violation = blinded_by(why.strip_prefix(DENIED_BY_POLICY).unwrap_or(why));
+    let mut plan = Plan::for_people(
+        BLINDED,
+        &violation.detail,
+        violation.for_people().to_owned(),
+    );
+    for step in &mut plan.steps {
+        step.finding.severity = Severity::Critical;
+    }
+    plan
+}
+
+/// The violation for these denied reads.
+fn blinded_by(reads: &str) -> Violation {
+    Violation {
+        detail: format!("ecr-warden is denied {reads}, probably by a Deny statement in the repository policy"),
+        fix: Fix::Manual(
+            "show the repository policy with `aws ecr get-repository-policy --repository-name \"$REPOSITORY\"`, remove the \
+             statement that denies ecr-warden's roles, and find who wrote it: CloudTrail, SetRepositoryPolicy"
+                .to_owned(),
+        ),
     }
 }
 
@@ -247,13 +412,59 @@ fn decide(
     let Some(repairs) = known.repairs.get(finding.rule) else {
         return Decision::Repair(action);
     };
-    if let Some(held) = &repairs.held {
+    let persistent = persists(policy, finding);
+    if let Some(held) = &repairs.held
+        && (held.by_person || !persistent)
+    {
         return Decision::Hold(held.why.clone());
+    }
+    if persistent {
+        return match reverted(policy, finding, known, context.now) {
+            Some(fight) if context.now < fight.next => Decision::Hold(format!(
+                "repaired {} times within 24 hours and reverted each time; the next repair is made after {}: stop what \
+                 reverts it, see the events of this repository in CloudTrail",
+                fight.times,
+                rfc3339(fight.next).unwrap_or_default()
+            )),
+            _ => Decision::Repair(action),
+        };
     }
     match fight(policy, repairs, &action, finding.rule, context) {
         Some(why) => Decision::Stop(why),
         None => Decision::Repair(action),
     }
+}
+
+/// Whether its repair is never suspended, only delayed: the rule is `non-negotiable`, or of severity high or above.
+fn persists(policy: &Resolved, finding: &Finding) -> bool {
+    policy.is_non_negotiable(finding.rule) || finding.severity >= Severity::High
+}
+
+/// A repair that is reverted again and again.
+struct Fight {
+    times: usize,
+    /// Seconds since the epoch at which it is repaired again.
+    next: i64,
+}
+
+/// How a repair that is never suspended backs off: an hour after the last allowed one, then twice as long each time.
+fn reverted(policy: &Resolved, finding: &Finding, known: &Known, now: i64) -> Option<Fight> {
+    let (Fix::Safe(action) | Fix::Disruptive(action)) = &finding.violation.fix else {
+        return None;
+    };
+    if !persists(policy, finding) {
+        return None;
+    }
+    let recent = known.repairs.get(finding.rule)?.recent(action, now);
+    let beyond = recent.len().checked_sub(policy.repair_limit)?;
+    let doubled = u32::try_from(beyond)
+        .unwrap_or(u32::MAX)
+        .min(MOST_DOUBLINGS);
+    let last = recent.first()?.at;
+    Some(Fight {
+        times: recent.len(),
+        next: last.saturating_add(BACK_OFF.saturating_mul(1_i64 << doubled)),
+    })
 }
 
 /// The same repair more often than the policy lets it: something sets it back each time.

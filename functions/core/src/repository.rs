@@ -143,7 +143,19 @@ pub enum Read<T> {
     Unreadable(String),
 }
 
+/// How the reason begins where AWS names a statement of the repository policy as what denies a call; the permission follows.
+pub const DENIED_BY_POLICY: &str = "the repository policy denies ecr-warden ";
+
 impl<T> Read<T> {
+    /// Why it could not be read.
+    #[must_use]
+    pub fn unreadable(&self) -> Option<&str> {
+        match self {
+            Self::Unreadable(why) => Some(why),
+            Self::NotAsked | Self::Known(_) => None,
+        }
+    }
+
     #[must_use]
     pub fn known(&self) -> Option<&T> {
         match self {
@@ -270,6 +282,9 @@ pub struct Repository {
     /// Whether a pull-through cache fills it from another registry.
     #[serde(default)]
     pub pull_through: Read<bool>,
+    /// Whether that is by a pull-through cache rule with the prefix `ROOT`, which covers every repository. It is never stored.
+    #[serde(skip)]
+    pub root_cache: bool,
     /// All images that are not archived.
     #[serde(default)]
     pub images: Read<Arc<[Image]>>,
@@ -301,6 +316,7 @@ impl Repository {
             recent_tags: Read::NotAsked,
             scanning: Read::NotAsked,
             pull_through: Read::NotAsked,
+            root_cache: false,
             images: Read::NotAsked,
             pushed,
             keys: BTreeMap::new(),

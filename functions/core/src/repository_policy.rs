@@ -65,11 +65,21 @@ pub(crate) fn with(text: &str, added: &str) -> Result<String, String> {
 
 /// The text without these parts of it, and without the comma that each leaves.
 pub(crate) fn without(text: &str, parts: &[&str]) -> String {
+    let edits: Vec<(&str, Option<String>)> = parts.iter().map(|part| (*part, None)).collect();
+    edited(text, &edits)
+}
+
+/// The text with these parts of it, in their order, replaced; or without them, and without the comma that each leaves.
+pub(crate) fn edited(text: &str, edits: &[(&str, Option<String>)]) -> String {
     let mut out = text.to_owned();
     // From the end, so that the places before stay right.
-    for part in parts.iter().rev() {
+    for (part, to) in edits.iter().rev() {
         let start = offset(text, part);
         let end = start.saturating_add(part.len());
+        if let Some(to) = to {
+            out.replace_range(start..end, to);
+            continue;
+        }
         let after = out.get(end..).unwrap_or_default();
         let trimmed = after.trim_start();
         let (start, end) = if trimmed.starts_with(',') {

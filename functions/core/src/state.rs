@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
-use crate::finding::Status;
+use crate::finding::{Fix, Status};
 use crate::plan::{Decision, Plan};
 use crate::quarantine;
 use crate::recreate::Intent;
@@ -379,7 +379,7 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
                 (Status::Exempt, None, &String::new(), words)
             }
         };
-        let about = about(context, status, detail, &words);
+        let about = about(context, status, detail, &steady(step, words));
         let repairs = matches!(step.decision, Decision::Repair(_));
         let of_a_push = is_of_a_push(rule);
         let reminds = before.is_some_and(|said| {
@@ -542,6 +542,17 @@ fn is_said(said: &Said, about: &str, repairs: bool, context: &Context<'_>) -> bo
         Some(lease) => lease.held_against(context.me, context.now),
     };
     told && said.about == about
+}
+
+/// The words by which it is decided whether a finding is news: how many images a lifecycle policy would expire changes with each push.
+fn steady(step: &crate::plan::Step, words: String) -> String {
+    match (&step.decision, &step.finding.violation.fix) {
+        (Decision::Hold(_), Fix::Disruptive(Action::SetLifecyclePolicy { .. })) => words
+            .chars()
+            .filter(|character| !character.is_ascii_digit())
+            .collect(),
+        _ => words,
+    }
 }
 
 fn about(context: &Context<'_>, status: Status, detail: &str, words: &str) -> String {

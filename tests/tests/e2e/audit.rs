@@ -419,7 +419,7 @@ async fn the_command_audits_and_changes_nothing() {
 async fn costs_are_estimated_where_they_are_asked_for() {
     let world = World::own();
     let policy = "version: 1\nmode: monitor\nrules: { no-lifecycle-policy: { default: { rules: [{ rulePriority: 1, \
-                  action: { type: expire }, selection: { tagStatus: any, countType: imageCountMoreThan, countNumber: 1 } }] } } }\n";
+                  action: { type: expire }, selection: { tagStatus: any, countType: imageCountMoreThan, countNumber: 1 } }] }, deletes-tagged-images: true } }\n";
     world
         .set_policy(&format!("{policy}costs: {{ usd-per-gb-month: 1000000 }}\n"))
         .await;

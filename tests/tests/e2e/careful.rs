@@ -100,7 +100,8 @@ async fn a_fight_is_left_to_people() {
     assert!(nothing.contains("is not held back"), "{nothing}");
 }
 
-/// The marker says that what is missing is about to be put back. Where nothing is on record, it may be anybody's.
+/// The marker says that what is missing is about to be put back. Where nothing is on record, any caller may have set it, so the
+/// repair is made: until now it failed, which kept a public repository public.
 #[tokio::test]
 async fn a_marker_that_somebody_has_set_hides_nothing() {
     let world = World::own();
@@ -122,15 +123,8 @@ async fn a_marker_that_somebody_has_set_hides_nothing() {
     let outcome = world.invoke(&event).await.unwrap();
     assert_eq!(status(&outcome, "mutable-tags"), Some("fixed"), "{outcome}");
     let lifecycle = status(&outcome, "no-lifecycle-policy");
-    assert_eq!(lifecycle, Some("failed"), "{outcome}");
-    let alerts = inbox.alerts_of(name).await.unwrap();
-    let told = serde_json::to_string(&alerts).unwrap();
-    assert!(told.contains("remove the tag"), "{told}");
-    let untagged = ecr.untag_resource().resource_arn(arn(name));
-    untagged.tag_keys(MARKER_TAG).send().await.unwrap();
-    let outcome = world.invoke(&event).await.unwrap();
-    let lifecycle = status(&outcome, "no-lifecycle-policy");
     assert_eq!(lifecycle, Some("fixed"), "{outcome}");
+    assert_eq!(inbox.alerts_of(name).await.unwrap().len(), 1);
 }
 
 fn in_days(days: i64) -> Date {

@@ -177,14 +177,15 @@ fn a_repository(chance: &mut Chance) -> Repository {
             let cached = chance.once_in(6);
             chance.read(cached)
         },
+        root_cache: false,
         images: {
-            let image = Image {
-                pushed_at: 0,
+            let mut image = || Image {
+                pushed_at: chance.of(&[0, NOW]),
                 pulled_at: None,
                 bytes: 3_000_000_000,
-                tags: Vec::new(),
+                tags: chance.of(&[Vec::new(), vec!["v1".to_owned()]]),
             };
-            let images: Vec<Image> = std::iter::repeat_n(image, usize::from(has_images)).collect();
+            let images: Vec<Image> = (0..6 * usize::from(has_images)).map(|_| image()).collect();
             chance.read(images.into())
         },
         pushed: chance.once_in(2).then_some(push),
@@ -227,16 +228,18 @@ fn settings(rule: &str, chance: &mut Chance) -> Value {
             "fix": chance.of(&["repository", "registry", "none"]),
             "registry-filters": chance.of(&[json!(["*"]), json!(["shop", "sho"]), json!(["payments/*"])]),
         }),
-        "no-lifecycle-policy" if chance.once_in(2) => json!({ "default": { "rules": [{
+        "no-lifecycle-policy" if chance.once_in(2) => {
+            json!({ "deletes-tagged-images": true, "default": { "rules": [{
             "rulePriority": 1,
             "selection": {
-                "tagStatus": "untagged",
+                "tagStatus": chance.of(&["untagged", "any"]),
                 "countType": "sinceImagePushed",
                 "countUnit": "days",
                 "countNumber": 14,
             },
             "action": { "type": "expire" },
-        }] } }),
+        }] } })
+        }
         "missing-tags" => json!({ "require": {
             "team": { "default": chance.of(&[None, Some("unknown")]) },
             "data": {
@@ -565,6 +568,7 @@ fn a_recreation_is_planned_only_of_what_can_be_put_back() {
             recent_tags: _,
             scanning: _,
             pull_through: _,
+            root_cache: _,
             images: _,
             pushed: _,
             keys: _,
@@ -582,6 +586,38 @@ fn a_recreation_is_planned_only_of_what_can_be_put_back() {
             assert_eq!(has_images.known(), Some(&false), "seed {seed}");
         }
     }
+}
+
+/// Whatever the default says: images that have a tag are not deleted without an operator's decision.
+#[test]
+fn no_plan_puts_a_lifecycle_policy_that_expires_tagged_images() {
+    let (mut put, mut withheld) = (0, 0);
+    for (seed, case) in cases() {
+        let plan = planned(&case.enforced, &case.repository);
+        withheld += plan
+            .steps
+            .iter()
+            .filter(|step| step.finding.rule == "no-lifecycle-policy")
+            .filter(|step| matches!(&step.decision, Decision::Hold(why) if why.contains("it would expire")))
+            .count();
+        for (_, action) in plan.repairs() {
+            let Action::SetLifecyclePolicy { to: Some(to), .. } = action else {
+                continue;
+            };
+            if case.repository.has_images.known() == Some(&false) {
+                continue;
+            }
+            let images = case.repository.images.known();
+            let images =
+                images.unwrap_or_else(|| panic!("seed {seed}: nothing is known of its images"));
+            let document = serde_json::from_str(to).unwrap();
+            let impact = crate::lifecycle::Impact::of(&document, images, NOW);
+            assert_eq!(impact.tagged, 0, "seed {seed}: {impact}");
+            assert!(impact.expired * 5 <= impact.images, "seed {seed}: {impact}");
+            put += 1;
+        }
+    }
+    assert!(put > 5 && withheld > 5, "{put} put, {withheld} withheld");
 }
 
 /// Only what was asked for is read: a rule that judges by more would judge by chance.

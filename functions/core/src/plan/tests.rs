@@ -373,3 +373,230 @@ fn a_refused_recreation_is_withheld_for_a_day() {
         assert_eq!(plan.steps[0].finding.severity, severity);
     }
 }
+
+fn public() -> Repository {
+    Repository {
+        policy: Read::Known(Some(
+            r#"{"Statement":[{"Effect":"Allow","Principal":"*","Action":"ecr:*"}]}"#.to_owned(),
+        )),
+        ..repository()
+    }
+}
+
+/// Repaired so many seconds ago, newest last.
+fn closed(before: &[i64]) -> Known {
+    let mut repairs = Repairs::default();
+    for seconds in before {
+        repairs = repairs.with(Repair {
+            action: Action::SetRepositoryPolicy {
+                from: Some("{}".to_owned()),
+                to: None,
+            },
+            result: Repaired::Done,
+            at: NOW - seconds,
+            cause: "SetRepositoryPolicy".to_owned(),
+            actor: None,
+        });
+    }
+    Known {
+        repairs: [("public-access".to_owned(), repairs)].into(),
+        ..Known::default()
+    }
+}
+
+#[test]
+fn a_repair_that_nothing_exempts_from_backs_off_and_is_never_suspended() {
+    let policy = Policy::parse(
+        "version: 1\nmode: enforce\nrules: { public-access: {} }\nnon-negotiable: [public-access]",
+    )
+    .unwrap();
+    for (before, repairs) in [
+        (vec![20, 10], true),
+        (vec![30, 20, 10], false),
+        (vec![HOUR + 20, HOUR + 10, HOUR], true),
+        (vec![HOUR + 20, HOUR + 10, HOUR, HOUR - 1], false),
+        (vec![3 * HOUR, 3 * HOUR, 3 * HOUR, 2 * HOUR], true),
+        (
+            vec![9 * HOUR, 8 * HOUR, 7 * HOUR, 6 * HOUR, 4 * HOUR + 1],
+            true,
+        ),
+        (
+            vec![9 * HOUR, 8 * HOUR, 7 * HOUR, 6 * HOUR, 4 * HOUR - 1],
+            false,
+        ),
+        (vec![25 * HOUR, 25 * HOUR, 25 * HOUR, 10], true),
+    ] {
+        let decision = decision(&policy, &public(), &closed(&before));
+        match decision {
+            Decision::Repair(_) => assert!(repairs, "{before:?}"),
+            Decision::Hold(why) => {
+                assert!(
+                    !repairs && why.contains("reverted each time"),
+                    "{before:?}: {why}"
+                );
+            }
+            other => panic!("{before:?}: {other:?}"),
+        }
+    }
+    let mut suspended = closed(&[2 * HOUR, 2 * HOUR, 2 * HOUR]);
+    for repairs in suspended.repairs.values_mut() {
+        repairs.held = Some(Held {
+            why: "an earlier version suspended it".to_owned(),
+            at: NOW - HOUR,
+            by_person: false,
+        });
+    }
+    assert!(matches!(
+        decision(&policy, &public(), &suspended),
+        Decision::Repair(_)
+    ));
+}
+
+fn image(days: i64, tags: &[&str]) -> crate::storage::Image {
+    crate::storage::Image {
+        pushed_at: NOW - days * 24 * HOUR,
+        pulled_at: None,
+        bytes: 1,
+        tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+    }
+}
+
+fn lifecycle_decision(
+    images: &Read<std::sync::Arc<[crate::storage::Image]>>,
+    has_images: Read<bool>,
+    known: &Known,
+    cause: &str,
+) -> Decision {
+    let policy = Policy::parse(
+        "version: 1\nmode: enforce\nrules: { no-lifecycle-policy: { deletes-tagged-images: true, default: { rules: [{ \
+         rulePriority: 1, action: { type: expire }, selection: { tagStatus: any, countType: sinceImagePushed, countUnit: days, \
+         countNumber: 14 } }] } } }",
+    )
+    .unwrap();
+    let mut repository = repository();
+    repository.has_images = has_images;
+    repository.images = images.clone();
+    let policy = policy
+        .for_repository(&repository.id, &repository.tags)
+        .unwrap();
+    let me = Lease {
+        owner: "me".to_owned(),
+        until: NOW,
+    };
+    let context = Context {
+        me: &me,
+        now: NOW,
+        cause,
+        actor: None,
+        created_at: repository.created_at,
+    };
+    let findings = evaluate(&policy, &repository);
+    let mut plan = plan(&policy, &repository, findings, Ok(known), &context);
+    assert_eq!(plan.steps.len(), 1);
+    plan.steps.remove(0).decision
+}
+
+#[test]
+fn a_lifecycle_policy_is_withheld_where_it_would_expire_what_may_be_needed() {
+    let nothing = Known::default();
+    let of = |images: Vec<crate::storage::Image>| {
+        let full = Read::Known(!images.is_empty());
+        lifecycle_decision(&Read::Known(images.into()), full, &nothing, "PutImage")
+    };
+    let young = || image(1, &["v1"]);
+    assert!(matches!(of(vec![]), Decision::Repair(_)));
+    assert!(matches!(of(vec![young()]), Decision::Repair(_)));
+    let fifth = vec![young(), young(), young(), young(), image(20, &[])];
+    assert!(matches!(of(fifth), Decision::Repair(_)));
+    for (images, said) in [
+        (
+            vec![young(), young(), young(), image(20, &[])],
+            "1 of 4 images, 0 of them tagged",
+        ),
+        (
+            vec![
+                young(),
+                young(),
+                young(),
+                young(),
+                young(),
+                image(20, &["old"]),
+            ],
+            "1 of 6 images, 1 of them tagged",
+        ),
+    ] {
+        let Decision::Hold(why) = of(images) else {
+            panic!("it is put: {said}");
+        };
+        assert!(why.contains(said), "{why}");
+    }
+    // What cannot be read is doubt.
+    let unread = || Read::Unreadable("the permission ecr:DescribeImages is missing".to_owned());
+    for (images, full) in [
+        (Read::NotAsked, Read::Known(true)),
+        (Read::NotAsked, Read::NotAsked),
+        (unread(), Read::Known(true)),
+        (
+            Read::Known([].into()),
+            Read::Unreadable("denied".to_owned()),
+        ),
+    ] {
+        let decision = lifecycle_decision(&images, full, &nothing, "PutImage");
+        assert!(matches!(decision, Decision::Hold(_)), "{decision:?}");
+    }
+}
+
+#[test]
+fn a_deleted_lifecycle_policy_is_restored_where_it_is_on_record() {
+    let images = Read::Known(vec![image(1, &["v1"])].into());
+    let of = |known: &Known| {
+        lifecycle_decision(&images, Read::Known(true), known, "DeleteLifecyclePolicy")
+    };
+    let Decision::Hold(why) = of(&Known::default()) else {
+        panic!("the default is put in place of an unknown one");
+    };
+    assert!(why.contains("is not on record"), "{why}");
+    let before = r#"{"rules":[{"rulePriority":1,"selection":{"tagStatus":"untagged","countType":"imageCountMoreThan","countNumber":500},"action":{"type":"expire"}}]}"#;
+    let record = Repairs::default().with(Repair {
+        action: Action::SetLifecyclePolicy {
+            from: None,
+            to: Some(before.to_owned()),
+        },
+        result: Repaired::Done,
+        at: NOW - 100 * 24 * HOUR,
+        cause: "CreateRepository".to_owned(),
+        actor: None,
+    });
+    let known = Known {
+        repairs: [("no-lifecycle-policy".to_owned(), record)].into(),
+        ..Known::default()
+    };
+    let Decision::Repair(Action::SetLifecyclePolicy { to, .. }) = of(&known) else {
+        panic!("not restored");
+    };
+    assert_eq!(to.as_deref(), Some(before));
+}
+
+#[test]
+fn reads_that_the_repository_policy_denies_are_a_finding_of_their_own() {
+    let mut repository = mutable();
+    assert!(
+        decisions(&policy(""), &repository, &Known::default())
+            .iter()
+            .all(|(rule, _)| rule != BLINDED)
+    );
+    repository.policy = Read::Unreadable(format!("{DENIED_BY_POLICY}ecr:GetRepositoryPolicy"));
+    repository.images = Read::Unreadable(format!("{DENIED_BY_POLICY}ecr:DescribeImages"));
+    repository.lifecycle =
+        Read::Unreadable("the permission ecr:GetLifecyclePolicy is missing".to_owned());
+    let found = blinded(&repository).unwrap();
+    assert_eq!(found.severity, Severity::Critical);
+    assert!(
+        found
+            .violation
+            .detail
+            .contains("ecr:DescribeImages, ecr:GetRepositoryPolicy"),
+        "{found:?}"
+    );
+    assert!(!found.violation.detail.contains("Lifecycle"), "{found:?}");
+}

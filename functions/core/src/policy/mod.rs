@@ -15,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::finding::Severity;
 use crate::repository::{Read, Reads, Repository, RepositoryId};
 use crate::rules::{Entry, RULES, Rule, RuleMode, Subject, entry};
 use crate::storage::Costs;
@@ -156,6 +157,20 @@ impl Resolved {
             (None, Some(why)) => Err(why),
             (last, _) => Ok(last),
         }
+    }
+
+    /// Whether nothing exempts from this rule.
+    #[must_use]
+    pub fn is_non_negotiable(&self, rule: &str) -> bool {
+        self.non_negotiable.contains(rule)
+    }
+
+    /// The same, asking only the rules of severity high or above: a repository that settles does not escape them.
+    #[must_use]
+    pub fn urgent(mut self) -> Self {
+        self.rules
+            .retain(|active| active.entry.meta.severity >= Severity::High);
+        self
     }
 
     /// A rule that is on, by its id.

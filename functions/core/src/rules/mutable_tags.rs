@@ -154,7 +154,14 @@ impl MutableTags {
         let cached = repository.pull_through.required().map_err(|why| {
             format!("not changed: whether a pull-through cache fills it could not be read: {why}")
         })?;
-        if *cached && self.pull_through_caches == PullThroughCaches::Report {
+        if *cached && self.pull_through_caches != PullThroughCaches::Repair {
+            if repository.root_cache {
+                return Err(
+                    "the registry has a pull-through cache rule with the prefix `ROOT`, so every repository counts as a cache \
+                     and none is repaired; give the rule a prefix of its own, or set `pull-through-caches: repair` in the policy"
+                        .to_owned(),
+                );
+            }
             return Err(
                 "a pull-through cache fills it and could not refresh its tags any more, so it is left as it is: exempt it, or \
                  set `pull-through-caches` in the policy"
@@ -230,7 +237,9 @@ impl Rule for MutableTags {
             }
         };
         let cached = repository.pull_through.known() == Some(&true);
-        if cached && self.pull_through_caches == PullThroughCaches::Ignore {
+        // A rule for every repository would keep every one from being reported.
+        if cached && !repository.root_cache && self.pull_through_caches == PullThroughCaches::Ignore
+        {
             return None;
         }
         Some(match self.known(repository) {
@@ -511,6 +520,25 @@ mod tests {
             check(PullThroughCaches::Repair).unwrap().fix,
             Fix::Safe(_)
         ));
+    }
+
+    #[test]
+    fn a_cache_rule_for_every_repository_is_named() {
+        let mut repository = with_tags(&["latest"]);
+        repository.pull_through = crate::repository::Read::Known(true);
+        repository.root_cache = true;
+        for how in [PullThroughCaches::Ignore, PullThroughCaches::Report] {
+            let rule = MutableTags {
+                pull_through_caches: how,
+                ..rule(&[])
+            };
+            let violation = rule.check(&repository).unwrap();
+            let named = violation.for_people().contains("prefix `ROOT`");
+            assert!(
+                named && matches!(violation.fix, Fix::Manual(_)),
+                "{violation:?}"
+            );
+        }
     }
 
     #[test]

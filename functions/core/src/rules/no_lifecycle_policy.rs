@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::{Advice, Meta, Rule, RuleMode, Settings, Subject, heredoc, shell_word};
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
+use crate::lifecycle::selects_tagged;
 use crate::repository::{Reads, Repository, RepositoryId};
 
 /// ECR: 100 to 30,720 characters, 1 to 50 rules.
@@ -23,6 +24,8 @@ pub struct NoLifecyclePolicy {
     pub mode: Option<RuleMode>,
     /// What a repository without one gets, as ECR's document: `{ rules: [...] }`. Without it, people decide.
     pub default: Option<Map<String, Value>>,
+    /// Required beside a `default` with a rule whose `tagStatus` is `any` or `tagged`: such a rule deletes tagged images.
+    pub deletes_tagged_images: bool,
 }
 
 impl Settings for NoLifecyclePolicy {
@@ -35,8 +38,14 @@ impl Settings for NoLifecyclePolicy {
 Without a lifecycle policy images stay for good: they cost storage every month, and old ones with known \
 vulnerabilities can still be deployed.
 
-The repair puts the policy's default. **ECR then expires the images that it names within a day**, so the default should \
-be a careful one. A lifecycle policy that is there is never replaced.",
+The repair puts the policy's default into a repository that has no image. **ECR expires the images that a lifecycle policy \
+names within a day**, so before the default is put to a repository with images, all images are read and the number that it \
+would expire now is computed. The repair is withheld where that is any tagged image, or more than 20 % of the images, or \
+where the images could not be read; the alert says how many of how many. When a lifecycle policy was deleted, the one that \
+ecr-warden had put is restored, under the same condition; one that is not on record is not replaced by the default while \
+the repository holds images. A lifecycle policy that is there is never replaced.
+
+A `default` with a rule whose `tagStatus` is `any` or `tagged` is refused without `deletes-tagged-images: true` beside it.",
         example: r#"no-lifecycle-policy:
   default:
     rules:
@@ -64,6 +73,8 @@ impl Rule for NoLifecyclePolicy {
     fn reads(&self) -> Reads {
         Reads {
             lifecycle: true,
+            // A default is put without more ado only where there is no image.
+            images: self.default.is_some(),
             ..Reads::default()
         }
     }
@@ -74,7 +85,7 @@ impl Rule for NoLifecyclePolicy {
             Ok(None) => Some(Violation {
                 detail: "it has no lifecycle policy, so images are never removed".to_owned(),
                 fix: match self.document() {
-                    Some(to) => Fix::Safe(Action::SetLifecyclePolicy {
+                    Some(to) => Fix::Disruptive(Action::SetLifecyclePolicy {
                         from: None,
                         to: Some(to),
                     }),
@@ -109,6 +120,13 @@ impl Rule for NoLifecyclePolicy {
                 SIZE.start(),
                 SIZE.end()
             ));
+        }
+        if selects_tagged(document) && !self.deletes_tagged_images {
+            problems.push(
+                "default: a rule with `tagStatus: any` or `tagged` deletes tagged images; use `tagStatus: untagged`, or add \
+                 `deletes-tagged-images: true` beside `default`"
+                    .to_owned(),
+            );
         }
         problems
     }
@@ -252,6 +270,25 @@ mod tests {
         NoLifecyclePolicy {
             mode: None,
             default: json!({ "rules": rules }).as_object().cloned(),
+            deletes_tagged_images: true,
+        }
+    }
+
+    #[test]
+    fn a_default_that_deletes_tagged_images_requires_consent() {
+        let mut tagged = expire(1, "tagged");
+        tagged["selection"]["tagPrefixList"] = json!(["v"]);
+        for (rules, refused) in [
+            (json!([expire(1, "untagged"), expire(2, "any")]), true),
+            (json!([tagged]), true),
+            (json!([expire(1, "untagged")]), false),
+        ] {
+            let mut rule = rule(&rules);
+            assert_eq!(rule.contradictions(), Vec::<String>::new(), "{rules}");
+            rule.deletes_tagged_images = false;
+            let problems = rule.contradictions().join("; ");
+            let named = problems.contains("add `deletes-tagged-images: true`");
+            assert_eq!(named, refused, "{rules}: {problems}");
         }
     }
 
@@ -272,7 +309,8 @@ mod tests {
     fn the_default_is_put_where_there_is_none() {
         let mut repository = repository();
         let rule = rule(&json!([expire(1, "untagged")]));
-        let Some(Fix::Safe(action)) = rule.check(&repository).map(|violation| violation.fix) else {
+        let Some(Fix::Disruptive(action)) = rule.check(&repository).map(|violation| violation.fix)
+        else {
             panic!("no repair");
         };
         action.apply_to(&mut repository);
@@ -319,6 +357,7 @@ mod tests {
         let rule = NoLifecyclePolicy {
             mode: None,
             default: Some(own),
+            deletes_tagged_images: false,
         };
         let advice = rule.advice(&id);
         assert!(
@@ -338,6 +377,7 @@ mod tests {
         let rule = NoLifecyclePolicy {
             mode: None,
             default: Some(serde_json::from_str(UNTAGGED_EXPIRE).unwrap()),
+            deletes_tagged_images: false,
         };
         assert_eq!(rule.contradictions(), Vec::<String>::new());
     }

@@ -23,6 +23,7 @@ pub fn fine() -> Repository {
         recent_tags: Read::Known([].into()),
         scanning: Read::Known(RegistryScanning::default()),
         pull_through: Read::Known(false),
+        root_cache: false,
         images: Read::NotAsked,
         pushed: None,
         keys: [].into(),

@@ -243,6 +243,7 @@ impl Given {
             recent_tags: Read::NotAsked,
             scanning: Read::NotAsked,
             pull_through: Read::NotAsked,
+            root_cache: false,
             images: Read::NotAsked,
             pushed: None,
             keys: BTreeMap::new(),
