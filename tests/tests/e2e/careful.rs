@@ -368,7 +368,7 @@ async fn a_quarantine_is_imposed_and_lifted() {
         .send()
         .await
         .unwrap();
-    oci::push(world.local, name, "v1", "an image")
+    oci::push(&world.local, name, "v1", "an image")
         .await
         .unwrap();
     for _ in 0..2 {
@@ -439,7 +439,7 @@ async fn a_quarantine_goes_when_the_policy_asks_for_none() {
         .await;
     let name = "shop/exempted";
     world.create(name).await;
-    oci::push(world.local, name, "v1", "another image")
+    oci::push(&world.local, name, "v1", "another image")
         .await
         .unwrap();
     world.invoke(&call("PutImage", name)).await.unwrap();

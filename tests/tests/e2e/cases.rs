@@ -191,9 +191,9 @@ overrides:
         if policy != self.in_force {
             // An earlier version that is valid is one that this case's repositories are in.
             if case == Case::EarlierPolicy {
-                put_policy(self.world.local, &self.policy(Case::PolicyRead));
+                put_policy(&self.world.local, &self.policy(Case::PolicyRead));
             }
-            put_policy(self.world.local, &policy);
+            put_policy(&self.world.local, &policy);
             self.in_force = policy;
             self.restart().await;
         }

@@ -88,11 +88,11 @@ async fn a_taken_tag_is_refused_after_the_repair_and_was_not_before() {
     let world = World::shared();
     let name = "shop/pushed";
     world.create(name).await;
-    oci::push(world.local, name, "v1", "one").await.unwrap();
-    oci::push(world.local, name, "v1", "two").await.unwrap();
+    oci::push(&world.local, name, "v1", "one").await.unwrap();
+    oci::push(&world.local, name, "v1", "two").await.unwrap();
     let outcome = world.invoke(&call("PutImage", name)).await.unwrap();
     assert_eq!(status(&outcome, "mutable-tags"), Some("fixed"), "{outcome}");
-    let refused = oci::push(world.local, name, "v1", "three")
+    let refused = oci::push(&world.local, name, "v1", "three")
         .await
         .unwrap_err()
         .to_string();
@@ -100,7 +100,7 @@ async fn a_taken_tag_is_refused_after_the_repair_and_was_not_before() {
         refused.to_lowercase().contains("immutable") || refused.contains("TAG_INVALID"),
         "{refused}"
     );
-    oci::push(world.local, name, "v2", "three").await.unwrap();
+    oci::push(&world.local, name, "v2", "three").await.unwrap();
 }
 
 #[tokio::test]

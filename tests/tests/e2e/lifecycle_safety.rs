@@ -22,7 +22,7 @@ async fn a_default_that_expires_tagged_images_is_withheld() {
     put.lifecycle_policy_text(KEEP).send().await.unwrap();
     for n in 0..4 {
         let (tag, layer) = (format!("v1.0.{n}"), format!("image {n}"));
-        ecr_warden_tests::oci::push(world.local, name, &tag, &layer)
+        ecr_warden_tests::oci::push(&world.local, name, &tag, &layer)
             .await
             .unwrap();
     }

@@ -44,7 +44,7 @@ async fn a_policy_that_is_not_valid_never_replaces_one_that_was() {
     assert_eq!(status(&outcome, "weak-encryption"), None, "{outcome}");
 
     // Functions that begin now know only what the parameter holds and held.
-    put(world.local, BROKEN);
+    put(&world.local, BROKEN);
     for n in 0..2 {
         world.restart(n).await;
         let name = format!("shop/broken-{n}");
@@ -67,7 +67,7 @@ async fn a_policy_that_is_not_valid_never_replaces_one_that_was() {
         "{told}"
     );
 
-    put(world.local, GOOD);
+    put(&world.local, GOOD);
     world.restart(2).await;
     world
         .invoke(&call("CreateRepository", "shop/first"))

@@ -121,7 +121,9 @@ async fn one_with_images_is_reported_and_left_alone() {
     let mut inbox = world.inbox("recreate-images").await;
     let name = "payments/images";
     create_with_everything(&world, name).await;
-    oci::push(world.local, name, "v1", "content").await.unwrap();
+    oci::push(&world.local, name, "v1", "content")
+        .await
+        .unwrap();
     for _ in 0..2 {
         let outcome = world.invoke(&call("PutImage", name)).await.unwrap();
         assert_eq!(
@@ -253,7 +255,7 @@ async fn an_image_pushed_just_before_the_deletion_is_still_there() {
     let event = call("CreateRepository", name);
     let (outcome, ()) = tokio::join!(world.deliver(&event), async {
         was_asked.recv().await.unwrap();
-        oci::push(world.local, name, "v1", "precious")
+        oci::push(&world.local, name, "v1", "precious")
             .await
             .unwrap();
         pushed.store(true, std::sync::atomic::Ordering::SeqCst);

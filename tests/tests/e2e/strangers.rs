@@ -1,7 +1,7 @@
 //! Nobody invokes the functions, publishes, sends, or reads what is kept, but who the stack lets; nothing takes plain HTTP.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use aws_sdk_eventbridge::types::{PutEventsRequestEntry, Target};
@@ -18,14 +18,14 @@ use crate::roles::{Resources, Role};
 use crate::support::{World, call};
 
 /// A stack with every option that the local AWS can deploy. Nothing here changes it.
-static FURNISHED: LazyLock<(LocalAws, Stack)> = LazyLock::new(|| {
+static FURNISHED: LazyLock<(Arc<LocalAws>, Arc<Stack>)> = LazyLock::new(|| {
     let local = LocalAws::start().expect("the local AWS starts");
     let webhook = Webhook::start().expect("the webhook starts");
     let parameters = everything_on(&local, &webhook);
     let stack = local
         .deploy("ecr-warden", &parameters)
         .expect("the stack deploys");
-    (local, stack)
+    (local.into(), stack.into())
 });
 
 static RESOURCES: LazyLock<Resources> = LazyLock::new(|| furnished().resources());
@@ -33,7 +33,7 @@ static ROLES: LazyLock<BTreeMap<String, Role>> = LazyLock::new(|| furnished().ro
 static GUARDED: LazyLock<Vec<Guarded>> = LazyLock::new(|| guarded(&furnished(), &RESOURCES));
 
 fn furnished() -> World {
-    let (local, stack) = &*FURNISHED;
+    let (local, stack) = FURNISHED.clone();
     World::of(local, stack)
 }
 

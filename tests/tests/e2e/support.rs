@@ -1,7 +1,7 @@
 //! One local AWS for all tests that tell themselves apart by their repositories' names.
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_ecr::types::{EncryptionType, ImageTagMutability, Repository};
@@ -15,19 +15,17 @@ use ecr_warden_tests::local_aws::{ACCOUNT, LocalAws, REGION, Stack};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-static SHARED: LazyLock<(LocalAws, Stack)> = LazyLock::new(|| {
-    let local = LocalAws::start().expect("the local AWS starts");
-    let stack = local.deploy("ecr-warden", "").expect("the stack deploys");
-    subscribe_somebody(&local, &stack);
-    (local, stack)
+static SHARED: LazyLock<(Arc<LocalAws>, Arc<Stack>)> = LazyLock::new(|| {
+    let world = World::own();
+    (world.local.clone(), world.stack.clone())
 });
 
 type Item = HashMap<String, AttributeValue>;
 
 /// What a test works with.
 pub(crate) struct World {
-    pub(crate) local: &'static LocalAws,
-    pub(crate) stack: &'static Stack,
+    pub(crate) local: Arc<LocalAws>,
+    pub(crate) stack: Arc<Stack>,
     pub(crate) clients: Clients,
 }
 
@@ -43,19 +41,19 @@ impl Drop for World {
 
 impl World {
     pub(crate) fn shared() -> Self {
-        let (local, stack) = &*SHARED;
+        let (local, stack) = SHARED.clone();
         Self::of(local, stack)
     }
 
-    pub(crate) fn of(local: &'static LocalAws, stack: &'static Stack) -> Self {
+    pub(crate) fn of(local: Arc<LocalAws>, stack: Arc<Stack>) -> Self {
         Self {
+            clients: local.clients(),
             local,
             stack,
-            clients: local.clients(),
         }
     }
 
-    /// A local AWS of the test's own, for one that changes the deployment.
+    /// A local AWS of the test's own, for one that changes the deployment. It ends with the test.
     pub(crate) fn own() -> Self {
         Self::own_with("", |_| {})
     }
@@ -70,32 +68,24 @@ impl World {
 
     /// The same with the parameters that preparing came to.
     pub(crate) fn own_after(prepare: impl FnOnce(&LocalAws) -> String) -> Self {
-        let local: &'static LocalAws =
-            Box::leak(Box::new(LocalAws::start().expect("the local AWS starts")));
-        let parameters = prepare(local);
-        let stack = Box::leak(Box::new(
-            local
-                .deploy("ecr-warden", &parameters)
-                .expect("the stack deploys"),
-        ));
-        subscribe_somebody(local, stack);
-        Self::of(local, stack)
+        let local = LocalAws::start().expect("the local AWS starts");
+        let parameters = prepare(&local);
+        let stack = local.deploy("ecr-warden", &parameters);
+        let stack = stack.expect("the stack deploys");
+        subscribe_somebody(&local, &stack);
+        Self::of(local.into(), stack.into())
     }
 
     /// The same, and nobody is subscribed to the alert topic.
     pub(crate) fn own_without_subscribers() -> Self {
-        let local: &'static LocalAws =
-            Box::leak(Box::new(LocalAws::start().expect("the local AWS starts")));
+        let local = LocalAws::start().expect("the local AWS starts");
         let stack = local.deploy("ecr-warden", "").expect("the stack deploys");
-        Self::of(local, Box::leak(Box::new(stack)))
+        Self::of(local.into(), stack.into())
     }
 
     /// The same for another test: connections belong to the test that opens them.
     pub(crate) fn again(&self) -> Self {
-        Self {
-            clients: self.local.clients(),
-            ..*self
-        }
+        Self::of(self.local.clone(), self.stack.clone())
     }
 
     pub(crate) async fn inbox(&self, name: &str) -> Inbox {

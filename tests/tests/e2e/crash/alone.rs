@@ -137,7 +137,7 @@ async fn a_policy_parameter_that_is_not_valid() {
     };
     let parameter = format!("PolicyParameterName={PARAMETER}");
     let world = World::own_with(&parameter, |local| put(local, GOOD));
-    put(world.local, BROKEN);
+    put(&world.local, BROKEN);
     let inbox = Mutex::new(world.inbox("crash-parameter").await);
     let mut begun = 0;
     let of_the_parameter = |call: &Call| call.body.contains(PARAMETER);
