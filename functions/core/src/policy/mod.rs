@@ -202,8 +202,17 @@ impl Resolved {
     pub fn reads_after(&self, described: &Repository) -> Reads {
         let mut reads = Reads::default();
         for active in &self.rules {
-            reads.add(active.rule.reads_after(described));
+            reads.add(active.with_repair(active.rule.reads_after(described)));
         }
+        reads
+    }
+}
+
+impl ActiveRule {
+    /// What the rule reads, and what its repair requires: a default lifecycle policy is put without more reads only where there is
+    /// no image.
+    fn with_repair(&self, mut reads: Reads) -> Reads {
+        reads.images |= self.enforce && self.rule.default_lifecycle().is_some();
         reads
     }
 }
@@ -349,7 +358,7 @@ impl Policy {
                 }
             }
             for active in self.active(settings, id).into_iter().flatten() {
-                reads.add(of(active.rule.as_ref()));
+                reads.add(active.with_repair(of(active.rule.as_ref())));
             }
         }
         reads

@@ -73,8 +73,6 @@ impl Rule for NoLifecyclePolicy {
     fn reads(&self) -> Reads {
         Reads {
             lifecycle: true,
-            // A default is put without more ado only where there is no image.
-            images: self.default.is_some(),
             ..Reads::default()
         }
     }
