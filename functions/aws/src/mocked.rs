@@ -349,6 +349,7 @@ async fn a_recreation_creates_with_everything_that_creation_can_carry() {
         repairs: ecr_warden_core::state::Repairs::default(),
         now: 0,
         intent: Intent {
+            unknown: [].into(),
             id: "intent-1".to_owned(),
             rule: "weak-encryption".to_owned(),
             before,

@@ -596,7 +596,10 @@ fn read_item(item: &Item, now: i64, known: &mut Known) -> Result<(), Failure> {
     };
     let wrong = |error: serde_json::Error| unreadable(&format!("item `{kind}`: {error}"));
     if kind == RECREATE {
-        let intent: Intent = serde_json::from_str(body).map_err(wrong)?;
+        let intent = Intent::parse(body).map_err(wrong)?;
+        if !intent.unknown.is_empty() {
+            tracing::error!(record = %body, "a newer version began this recreation: not all that it recorded can be restored");
+        }
         let lease = Lease {
             owner: text_of("owner").cloned().unwrap_or_default(),
             until: number_of("until").unwrap_or_default(),

@@ -509,6 +509,7 @@ impl<'p> Work<'p> {
             cause: self.occurrence.cause.clone(),
             actor: self.occurrence.actor.clone(),
             started_at: now,
+            unknown: [].into(),
         }
     }
 
@@ -552,6 +553,21 @@ impl<'p> Work<'p> {
     ) -> Result<Round, String> {
         let rule = intent.rule.clone();
         let begun = intent.clone();
+        if !begun.unknown.is_empty() {
+            // First: the record goes with the end of the recreation.
+            let detail = "a newer version of ecr-warden began its recreation and recorded settings that this version does not know";
+            let settings: Vec<String> = begun
+                .unknown
+                .iter()
+                .map(|(place, value)| format!("`{place}`: {value}"))
+                .collect();
+            let what = format!(
+                "it is restored without {}; set them again, and deploy the newer version",
+                settings.join(", ")
+            );
+            self.announce(&critical("unknown-settings", detail, what), now)
+                .await?;
+        }
         let attempt = Attempt {
             aws: &self.aws,
             state: &self.pipeline.state,

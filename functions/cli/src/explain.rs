@@ -207,5 +207,5 @@ fn repository(trigger: &Trigger, file: Option<&Path>) -> Result<Repository, Fail
         };
         fields.insert(key, value);
     }
-    serde_json::from_value(Value::Object(fields)).map_err(|error| wrong(error.to_string()))
+    Repository::described(Value::Object(fields)).map_err(wrong)
 }

@@ -5,11 +5,15 @@
 //! back. INVARIANT: a repository is only ever deleted without force, so that one image is enough to save it.
 //! INVARIANT: the intent is cleared on what was seen, never on what ECR answered: an answer can be an error although ECR acted.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::action::scan;
 use crate::document;
 use crate::repository::{Encryption, MARKER_TAG, REHEARSAL_TAG, Read, Repository};
+use crate::text::one_line;
 
 /// The write-ahead record, kept in the state table from before the deletion until everything is back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +42,15 @@ pub struct Intent {
     pub actor: Option<String>,
     /// Seconds since the epoch.
     pub started_at: i64,
+    /// What a newer version recorded and this one cannot restore: its value as JSON by its place, as `before.some-setting`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unknown: BTreeMap<String, String>,
 }
+
+/// Longer values of unknown settings are cut.
+const UNKNOWN_VALUE: usize = 500;
+/// What is beyond is in the state table alone.
+const UNKNOWN_SETTINGS: usize = 20;
 
 /// The name of one delivery of an event: what holds the lease of a recreation. The same event can be delivered twice at the same time
 /// under one request id or message id (Lambda, "How Lambda handles errors and retries"; SQS standard queues), so that the id alone
@@ -49,6 +61,29 @@ pub fn delivery(request_id: &str, nonce: u64) -> String {
 }
 
 impl Intent {
+    /// Reads a record as it is in the state table. What a newer version added does not keep the repository from being restored: it is
+    /// in [`Intent::unknown`].
+    ///
+    /// # Errors
+    /// A setting that this version knows is missing, or has a value that it does not know.
+    pub fn parse(record: &str) -> Result<Self, serde_json::Error> {
+        let mut places = Vec::new();
+        let mut reader = serde_json::Deserializer::from_str(record);
+        let mut intent: Self =
+            serde_ignored::deserialize(&mut reader, |place| places.push(place.to_string()))?;
+        reader.end()?;
+        let whole: Value = serde_json::from_str(record)?;
+        for place in places.into_iter().take(UNKNOWN_SETTINGS) {
+            let value = whole.pointer(&format!("/{}", place.replace('.', "/")));
+            let value = value.map_or_else(String::new, Value::to_string);
+            let place = one_line(&place, UNKNOWN_VALUE);
+            intent
+                .unknown
+                .insert(place, one_line(&value, UNKNOWN_VALUE));
+        }
+        Ok(intent)
+    }
+
     /// What the new repository is created with.
     #[must_use]
     pub fn encryption(&self) -> &Encryption {

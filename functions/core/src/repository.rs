@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use wildmatch::WildMatch;
 
 use crate::storage::Image;
@@ -253,7 +254,7 @@ impl Reads {
 
 /// The snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case")]
 pub struct Repository {
     pub id: RepositoryId,
     /// Milliseconds since the epoch. Tells a repository from one made again under its name.
@@ -297,6 +298,22 @@ pub struct Repository {
 }
 
 impl Repository {
+    /// Reads one that a user has described.
+    ///
+    /// # Errors
+    /// A setting is missing, does not exist, or has a value that it cannot have.
+    pub fn described(settings: Value) -> Result<Self, String> {
+        let mut unknown = None;
+        let repository = serde_ignored::deserialize(settings, |place| {
+            unknown.get_or_insert_with(|| place.to_string());
+        });
+        let repository = repository.map_err(|error: serde_json::Error| error.to_string())?;
+        match unknown {
+            Some(place) => Err(format!("a repository has no setting `{place}`")),
+            None => Ok(repository),
+        }
+    }
+
     /// One that was not read: nothing is known of it but what a push and the last look say.
     #[must_use]
     pub fn unread(id: &RepositoryId, created_at: Option<i64>, pushed: Option<Push>) -> Self {
@@ -341,7 +358,7 @@ impl Repository {
 
 /// A push.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case")]
 pub struct Push {
     /// `None`: by digest only.
     pub tag: Option<String>,
@@ -353,7 +370,7 @@ pub struct Push {
 
 /// The registry's scanning configuration (GetRegistryScanningConfiguration).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case")]
 pub struct RegistryScanning {
     /// Amazon Inspector's scanning instead of ECR's own.
     pub enhanced: bool,
@@ -361,7 +378,7 @@ pub struct RegistryScanning {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case")]
 pub struct ScanRule {
     pub frequency: ScanFrequency,
     pub filters: BTreeSet<String>,
@@ -440,7 +457,7 @@ impl fmt::Display for RegistryScanning {
 
 /// A KMS key, as DescribeKey shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case")]
 pub struct Key {
     pub arn: String,
     /// `KeyState` is `Enabled`.
@@ -502,7 +519,7 @@ impl fmt::Display for TagMutability {
 
 /// How a repository's layers are encrypted at rest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case")]
 pub struct Encryption {
     pub kind: EncryptionType,
     /// A key's ARN as ECR shows it; in a request also its id or alias. KMS without one is `aws/ecr`.

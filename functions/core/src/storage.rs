@@ -14,7 +14,7 @@ const DAY: i64 = 24 * 60 * 60;
 
 /// An image that is not archived, as far as its storage goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case")]
 pub struct Image {
     /// Seconds since the epoch.
     pub pushed_at: i64,

@@ -252,3 +252,54 @@ fn an_intent_reads_back_as_it_was_written() {
         assert_eq!(serde_json::from_str::<Intent>(&text).unwrap(), intent);
     }
 }
+
+/// A record as the first version wrote it, with settings that a later one might add to it.
+#[test]
+fn a_record_of_a_newer_version_is_restored_as_far_as_it_is_known() {
+    let mut record = serde_json::json!({
+        "id": "r-1", "rule": "weak-encryption", "cause": "CreateRepository", "started-at": 1, "to": { "kind": "kms" },
+        "before": {
+            "id": { "account": "123456789012", "region": "eu-central-1", "name": "shop/api" },
+            "created-at": 5, "mutability": "immutable", "scan-on-push": true,
+            "encryption": { "kind": "aes256" }, "tags": { "known": { "team": "shop" } },
+            "policy": { "known": "{}" }, "lifecycle": { "known": null },
+        },
+    });
+    let old = Intent::parse(&record.to_string()).unwrap();
+    assert_eq!((old.unknown.len(), old.before.created_at), (0, Some(5)));
+    let written = serde_json::to_string(&old).unwrap();
+    assert_eq!(Intent::parse(&written).unwrap(), old);
+
+    record["before"]["archival"] = serde_json::json!({ "after-days": 30 });
+    record["before"]["encryption"]["grants"] = "all".repeat(1000).into();
+    record["attempt"] = 3.into();
+    let newer = Intent::parse(&record.to_string()).unwrap();
+    assert_eq!(
+        newer,
+        Intent {
+            unknown: newer.unknown.clone(),
+            ..old
+        }
+    );
+    let places: Vec<&str> = newer.unknown.keys().map(String::as_str).collect();
+    assert_eq!(
+        places,
+        ["attempt", "before.archival", "before.encryption.grants"]
+    );
+    assert_eq!(newer.unknown["before.archival"], r#"{"after-days":30}"#);
+    assert!(
+        newer
+            .unknown
+            .values()
+            .all(|value| value.chars().count() <= 500)
+    );
+    // What an attempt writes again is reported by the next one, too.
+    let again = Intent::parse(&serde_json::to_string(&newer).unwrap()).unwrap();
+    assert_eq!(again, newer);
+
+    record["before"]["mutability"] = "immutable-for-a-day".into();
+    assert!(
+        Intent::parse(&record.to_string()).is_err(),
+        "it would be restored as something else"
+    );
+}

@@ -254,6 +254,7 @@ impl Given {
             coarse_clock,
             deletions,
             intent: Intent {
+                unknown: [].into(),
                 id: "r-1".to_owned(),
                 rule: "weak-encryption".to_owned(),
                 before,
