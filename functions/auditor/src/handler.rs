@@ -3,13 +3,14 @@
 use std::time::{Duration, SystemTime};
 
 use ecr_warden_aws::{
-    AuditError, Extent, Home, Pipeline, Reports, SecurityHub, Sweep, Swept, environment,
+    AuditError, Entered, Extent, Home, Pipeline, Reports, SecurityHub, Sweep, Swept, environment,
 };
 use ecr_warden_core::audit::{Audit, Position, REQUEST, Request};
-use ecr_warden_core::defer::{MOST_PARTS, is_endless};
+use ecr_warden_core::defer::{Deferred, MOST_PARTS, is_endless};
 use ecr_warden_core::metrics;
 use ecr_warden_core::policy::Mode;
 use ecr_warden_core::repository::RepositoryId;
+use ecr_warden_core::single_flight::Start;
 use ecr_warden_core::trigger::message;
 use lambda_runtime::{Error, LambdaEvent, tracing};
 use serde_json::Value;
@@ -92,6 +93,13 @@ impl Auditor {
             .deadline()
             .duration_since(SystemTime::now())
             .unwrap_or_default();
+        if let Some(why) = self
+            .waits_for_another(&request, &request_id, part, left)
+            .await?
+        {
+            tracing::info!(why, "not swept");
+            return Ok(Audit::ignored(why));
+        }
         let began = OffsetDateTime::now_utc();
         let mut audit = self.run(&request, left, &request_id).await?;
         if request.mode == Some(Mode::Enforce) {
@@ -110,6 +118,7 @@ impl Auditor {
             audit.findings = None;
             audit.costs = None;
         }
+        let ends = request.is_unattended() && audit.next.is_none();
         // Last: were it before something that fails, a retry would have the rest done twice.
         if let (true, Some(next)) = (request.r#continue, &audit.next) {
             let rest = Request {
@@ -117,11 +126,49 @@ impl Auditor {
                 ..request
             };
             let rest = serde_json::to_value(&rest)?;
-            self.pipeline.put_off(&rest, part).await?;
+            self.pipeline.put_off(&rest, part, 0).await?;
+        }
+        if ends {
+            self.pipeline.leave_sweep(&self.home, &request_id).await;
         }
         let summary = serde_json::to_string(&audit.summary).unwrap_or_default();
         tracing::info!(summary, complete = audit.next.is_none(), "audited");
         Ok(audit)
+    }
+
+    /// Why a sweep that started by itself does not run now; `None`: it does.
+    async fn waits_for_another(
+        &self,
+        request: &Request,
+        request_id: &str,
+        part: Option<Deferred>,
+        left: Duration,
+    ) -> Result<Option<String>, Error> {
+        if !request.is_unattended() {
+            return Ok(None);
+        }
+        let start = match (&request.next, part) {
+            (Some(_), _) => Start::Continued,
+            (None, Some(_)) => Start::Waited,
+            (None, None) => Start::Anew,
+        };
+        let entered = self
+            .pipeline
+            .enter_sweep(&self.home, request_id, start, left);
+        Ok(match entered.await {
+            Entered::Runs => None,
+            Entered::Waits(seconds) => {
+                let request = serde_json::to_value(request)?;
+                self.pipeline.put_off(&request, part, seconds).await?;
+                Some(format!(
+                    "another sweep runs; this one waits for its end, {seconds} s at most"
+                ))
+            }
+            Entered::Superfluous => Some(
+                "another sweep runs, and one waits for its end that evaluates all repositories"
+                    .to_owned(),
+            ),
+        })
     }
 
     /// CloudWatch reads metrics out of lines of the log that are just these.

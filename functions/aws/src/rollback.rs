@@ -2,6 +2,7 @@
 
 use ecr_warden_core::action::Action;
 use ecr_warden_core::repository::RepositoryId;
+use ecr_warden_core::rules::RULES;
 use ecr_warden_core::state::{Held, Known, Repair, Repairs, Result as RepairResult};
 
 use crate::apply::{NotApplied, apply};
@@ -23,12 +24,24 @@ fn aws(why: impl ToString) -> NotRolledBack {
     NotRolledBack::Aws(why.to_string())
 }
 
-/// The record of all changes of a repository, by rule.
+/// The record of all changes of a repository and of the registry that it is in, by rule.
 ///
 /// # Errors
 /// The state table can't be read.
 pub async fn changes(state: &State, id: &RepositoryId) -> Result<Known, NotRolledBack> {
-    state.load(id).await.map_err(aws)
+    let known = state.load(id).await.map_err(aws)?;
+    let registry = state.load(&id.registry()).await.map_err(aws)?;
+    // A change of the repository by the same rule hides the registry's: another repository's name lists that.
+    let own = |rule: &str| {
+        let record = known.repairs.get(rule);
+        record.is_some_and(|it| it.history.iter().any(|it| !it.action.is_of_registry()))
+    };
+    let changed: Vec<&'static str> = RULES
+        .iter()
+        .map(|entry| entry.meta.id)
+        .filter(|rule| registry.repairs.contains_key(*rule) && !own(rule))
+        .collect();
+    Ok(known.with_registry(changed.into_iter(), &registry))
 }
 
 /// Puts back the `n`th newest change of a rule, from 0, if nobody has changed it since. The rule does not repair it again
@@ -73,6 +86,7 @@ pub async fn roll_back(
         )));
     }
     // First: what is put back would be repaired at once.
+    let subject = subject_of(id, &known, rule);
     let held = record.with_held(Some(Held {
         why: format!(
             "rolled back by {who}: it is not repaired until somebody says `ecr-warden resume`"
@@ -80,7 +94,7 @@ pub async fn roll_back(
         at: now,
         by_person: true,
     }));
-    write(state, id, rule, &held, now).await?;
+    write(state, &subject, rule, &held, now).await?;
     match apply(regional, id, &reverse).await {
         Ok(()) => {
             let repair = Repair {
@@ -90,7 +104,7 @@ pub async fn roll_back(
                 cause: "rollback".to_owned(),
                 actor: Some(who.to_owned()),
             };
-            write(state, id, rule, &held.with(repair.clone()), now).await?;
+            write(state, &subject, rule, &held.with(repair.clone()), now).await?;
             Ok(repair)
         }
         Err(NotApplied::Later(why)) => {
@@ -100,7 +114,14 @@ pub async fn roll_back(
             )))
         }
         Err(NotApplied::Failed(why) | NotApplied::Marked { why, .. }) => {
-            write(state, id, rule, &held.with_held(record.held.clone()), now).await?;
+            write(
+                state,
+                &subject,
+                rule,
+                &held.with_held(record.held.clone()),
+                now,
+            )
+            .await?;
             Err(aws(why))
         }
     }
@@ -118,11 +139,13 @@ pub async fn repair(
     who: &str,
     now: i64,
 ) -> Result<(), NotRolledBack> {
-    let record = changes(state, id)
-        .await?
-        .repairs
-        .remove(rule)
-        .unwrap_or_default();
+    let subject = if action.is_of_registry() {
+        id.registry()
+    } else {
+        id.clone()
+    };
+    let mut known = state.load(&subject).await.map_err(aws)?;
+    let record = known.repairs.remove(rule).unwrap_or_default();
     let begun = record.with(Repair {
         action: action.clone(),
         result: RepairResult::Begun,
@@ -130,7 +153,7 @@ pub async fn repair(
         cause: "audit --fix".to_owned(),
         actor: Some(who.to_owned()),
     });
-    write(state, id, rule, &begun, now).await?;
+    write(state, &subject, rule, &begun, now).await?;
     let result = apply(regional, id, action).await;
     let (settled, answer) = match result {
         Ok(()) => (RepairResult::Done, Ok(())),
@@ -140,7 +163,7 @@ pub async fn repair(
             (RepairResult::Failed(why.clone()), Err(aws(why)))
         }
     };
-    write(state, id, rule, &begun.with_result(settled), now).await?;
+    write(state, &subject, rule, &begun.with_result(settled), now).await?;
     answer
 }
 
@@ -157,12 +180,28 @@ pub async fn resume(
     let known = changes(state, id).await?;
     match known.repairs.get(rule) {
         Some(record) if record.held.is_some() => {
-            write(state, id, rule, &record.resumed(now), now).await
+            write(
+                state,
+                &subject_of(id, &known, rule),
+                rule,
+                &record.resumed(now),
+                now,
+            )
+            .await
         }
         _ => Err(NotRolledBack::Refused(format!(
             "`{rule}` is not held back for {}",
             id.name
         ))),
+    }
+}
+
+/// Whose record of this rule's repairs it is: the registry's, or the repository's.
+fn subject_of(id: &RepositoryId, known: &Known, rule: &str) -> RepositoryId {
+    if known.of_registry.contains(rule) {
+        id.registry()
+    } else {
+        id.clone()
     }
 }
 

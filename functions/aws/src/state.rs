@@ -12,6 +12,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 use ecr_warden_core::alert::INVALID_POLICY;
 use ecr_warden_core::recreate::Intent;
 use ecr_warden_core::repository::RepositoryId;
+use ecr_warden_core::single_flight::Flight;
 use ecr_warden_core::state::{
     Claim, FINDING, FRESH, Known, Lease, Look, REMIND_AFTER, REPAIR, REPAIRS_KEPT, Repairs, Said,
 };
@@ -30,6 +31,11 @@ const EXPIRES_AT: &str = "expires_at";
 const POLICY: &str = "policy#";
 /// The key of the item that says when a sweep sent a message last.
 const SIGN_OF_LIFE: &str = "sign-of-life";
+
+/// The sort key of the record of which sweeps of a registry run and wait.
+const SWEEP: &str = "sweep";
+/// For so many seconds it is kept after the last sweep.
+const KEPT_FLIGHT: i64 = 7 * 24 * 60 * 60;
 
 /// The table.
 #[derive(Debug)]
@@ -69,7 +75,7 @@ impl State {
                 .table_name(&self.table)
                 .consistent_read(true)
                 .key_condition_expression("pk = :pk")
-                .expression_attribute_values(":pk", text(id.arn()))
+                .expression_attribute_values(":pk", text(partition(id)))
                 .set_exclusive_start_key(start)
                 .send()
                 .await
@@ -126,7 +132,8 @@ impl State {
             let before = claim.before.as_ref().map(|said| said.version);
             writes.push(self.put_said(id, &claim.rule, &claim.said, before, now)?);
             if let Some(record) = &claim.record {
-                writes.push(self.put_repairs(id, &claim.rule, record, now)?);
+                let subject = subject(id, claim);
+                writes.push(self.put_repairs(&subject, &claim.rule, record, now)?);
             }
         }
         self.transact(writes).await
@@ -156,7 +163,8 @@ impl State {
             }
         }];
         if let Some(record) = record {
-            writes.push(self.put_repairs(id, &claim.rule, record, now)?);
+            let subject = subject(id, claim);
+            writes.push(self.put_repairs(&subject, &claim.rule, record, now)?);
         }
         self.transact(writes).await.map(|_| ())
     }
@@ -235,6 +243,51 @@ impl State {
                 .map(|_| ())
                 .map_err(|error| Failure::of("dynamodb:DeleteItem", &error)),
         }
+    }
+
+    /// Which sweeps of a registry run and wait, and the version of that record.
+    pub(crate) async fn flight(&self, registry: &RepositoryId) -> Result<(Flight, u64), Failure> {
+        let page = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk AND sk = :sk")
+            .expression_attribute_values(":pk", text(partition(registry)))
+            .expression_attribute_values(":sk", text(SWEEP))
+            .send()
+            .await
+            .map_err(|error| Failure::of("dynamodb:Query", &error))?;
+        let Some(item) = page.items().first() else {
+            return Ok((Flight::default(), 0));
+        };
+        let body = item.get("body").and_then(|body| body.as_s().ok());
+        let version = item
+            .get("version")
+            .and_then(|it| it.as_n().ok()?.parse().ok());
+        // What a newer version wrote says nothing about sweeps of this one.
+        let flight = body.and_then(|body| serde_json::from_str(body).ok());
+        Ok((flight.unwrap_or_default(), version.unwrap_or_default()))
+    }
+
+    /// Replaces that record. `false`: it is another one by now.
+    pub(crate) async fn record_flight(
+        &self,
+        registry: &RepositoryId,
+        flight: &Flight,
+        version: u64,
+        now: i64,
+    ) -> Result<bool, Failure> {
+        let kept_until = now.saturating_add(KEPT_FLIGHT);
+        let item = item(
+            registry,
+            SWEEP,
+            version.saturating_add(1),
+            flight,
+            kept_until,
+        )?;
+        let put = self.versioned_put(item, Some(version).filter(|version| *version > 0))?;
+        self.transact(vec![put]).await
     }
 
     /// When a sweep sent a message last, in seconds since the epoch; `None`: it is not recorded.
@@ -557,9 +610,27 @@ fn won(result: Result<(), Failure>) -> Result<bool, Failure> {
     }
 }
 
+/// Whose record of repairs a claim writes.
+fn subject(id: &RepositoryId, claim: &Claim) -> RepositoryId {
+    if claim.of_registry {
+        id.registry()
+    } else {
+        id.clone()
+    }
+}
+
+/// A repository's records are under its ARN; a registry's are not, so that no scan takes it for a repository.
+fn partition(id: &RepositoryId) -> String {
+    if id.name.is_empty() {
+        format!("registry#{}/{}", id.account, id.region)
+    } else {
+        id.arn()
+    }
+}
+
 fn key(id: &RepositoryId, kind: &str) -> Item {
     [
-        ("pk".to_owned(), text(id.arn())),
+        ("pk".to_owned(), text(partition(id))),
         ("sk".to_owned(), text(kind)),
     ]
     .into()

@@ -31,6 +31,8 @@ const READ_AT_ONCE: usize = 16;
 /// Repositories that are looked at before what there is to do about them is done.
 const AT_A_TURN: usize = 500;
 
+type Registries = BTreeMap<RepositoryId, Known>;
+
 /// What became of a repository in a sweep.
 #[derive(Clone, Copy, Debug)]
 pub enum Swept<'v> {
@@ -71,7 +73,7 @@ impl Pipeline {
         survey(&self.clients, &policy, request, home, deadline, &mut |_| {}).await
     }
 
-    /// Continues a sweep in another invocation at once. `part`: what the message of this part said.
+    /// Continues a sweep in another invocation, after so many seconds. `part`: what the message of this part said.
     ///
     /// # Errors
     /// SQS does not take the message, in one line.
@@ -79,15 +81,19 @@ impl Pipeline {
         &self,
         request: &serde_json::Value,
         part: Option<Deferred>,
+        seconds: i64,
     ) -> Result<(), String> {
         let revisits = self
             .revisits
             .as_ref()
             .ok_or("the environment variable REVISIT_QUEUE_URL is not set")?;
         let next = Deferred::next(part, OffsetDateTime::now_utc().unix_timestamp());
-        revisits.send(request, 0, next).await.map_err(|failure| {
-            format!("cannot continue the sweep in another invocation: {failure}")
-        })
+        revisits
+            .send(request, seconds, next)
+            .await
+            .map_err(|failure| {
+                format!("cannot continue the sweep in another invocation: {failure}")
+            })
     }
 
     /// # Errors
@@ -152,6 +158,7 @@ impl Pipeline {
                 .filter(|id| sweep.request.covers(id))
                 .collect()
         };
+        let registries = self.registries(sweep).await?;
         let mut request = sweep.request.clone();
         let mut to_do = match &request.next {
             // What is being recreated may be on no list: it is finished first, and once.
@@ -194,19 +201,22 @@ impl Pipeline {
                         Some(true) if taken_up.contains(&arn) => {}
                         Some(true) => to_do.push(judged.repository.id),
                         Some(false) => looked_at.push(judged),
-                        None => match settled_verdicts(&judged, &Known::default(), sweep) {
-                            Some(verdicts) => {
-                                each(&judged.repository.id, Swept::Judged(&verdicts));
-                                return;
+                        None => {
+                            match settled_verdicts(&judged, Known::default(), &registries, sweep) {
+                                Some(verdicts) => {
+                                    each(&judged.repository.id, Swept::Judged(&verdicts));
+                                    return;
+                                }
+                                None => to_do.push(judged.repository.id),
                             }
-                            None => to_do.push(judged.repository.id),
-                        },
+                        }
                     }
                     waiting.fetch_add(1, Ordering::Relaxed);
                 },
             )
             .await?;
-            to_do.extend(self.compare_with_records(sweep, looked_at, each).await);
+            let compared = self.compare_with_records(sweep, &registries, looked_at, each);
+            to_do.extend(compared.await);
             taken_up.extend(to_do.iter().map(RepositoryId::arn));
             let left = self
                 .act(sweep, std::mem::take(&mut to_do), &occurrence, &news, each)
@@ -232,10 +242,33 @@ impl Pipeline {
         Ok(stopped)
     }
 
+    /// What is on record about each registry that is swept.
+    async fn registries(&self, sweep: &Sweep<'_>) -> Result<Registries, AuditError> {
+        let home = std::slice::from_ref(&sweep.home.region);
+        let regions = match sweep.request.regions.as_slice() {
+            [] => home,
+            regions => regions,
+        };
+        let mut registries = Registries::new();
+        for region in regions {
+            let registry = RepositoryId {
+                account: sweep.home.account.clone(),
+                region: region.clone(),
+                name: String::new(),
+            };
+            let known = self.state.load(&registry).await.map_err(|failure| {
+                AuditError::Aws(format!("the state table cannot be read: {failure}"))
+            })?;
+            registries.insert(registry, known);
+        }
+        Ok(registries)
+    }
+
     /// Hands over those of which everything is told; answers the others.
     async fn compare_with_records(
         &self,
         sweep: &Sweep<'_>,
+        registries: &Registries,
         looked_at: Vec<Judged>,
         each: &mut (dyn FnMut(&RepositoryId, Swept<'_>) + Send),
     ) -> Vec<RepositoryId> {
@@ -244,7 +277,8 @@ impl Pipeline {
             .map(|judged| async move {
                 // What can't be read now is read again on the way.
                 let known = self.state.load(&judged.repository.id).await.ok();
-                let verdicts = known.and_then(|known| settled_verdicts(&judged, &known, sweep));
+                let verdicts =
+                    known.and_then(|known| settled_verdicts(&judged, known, registries, sweep));
                 (judged.repository.id, verdicts)
             })
             .buffer_unordered(READ_AT_ONCE);
@@ -410,12 +444,22 @@ impl Pipeline {
 }
 
 /// What there is to say of a repository about which there is nothing to do: `None`, there is.
-fn settled_verdicts(judged: &Judged, known: &Known, sweep: &Sweep<'_>) -> Option<Vec<Verdict>> {
+fn settled_verdicts(
+    judged: &Judged,
+    known: Known,
+    registries: &Registries,
+    sweep: &Sweep<'_>,
+) -> Option<Vec<Verdict>> {
     let Judged {
         repository,
         policy,
         findings,
     } = judged;
+    let known = match registries.get(&repository.id.registry()) {
+        Some(registry) => known.with_registry(policy.registry_rules(), registry),
+        None => known,
+    };
+    let known = &known;
     let me = Lease {
         owner: sweep.request_id.to_owned(),
         until: sweep.ends_at,

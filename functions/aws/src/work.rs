@@ -7,7 +7,7 @@ use ecr_warden_core::action::{Action, Part};
 use ecr_warden_core::alert::{Alert, Occasion};
 use ecr_warden_core::defer::{Deferred, Turn};
 use ecr_warden_core::evaluate::evaluate;
-use ecr_warden_core::finding::Severity;
+use ecr_warden_core::finding::{Finding, Severity};
 use ecr_warden_core::outcome::{Outcome, Results, Verdict, verdicts};
 use ecr_warden_core::plan::{self, Decision, Plan, Step};
 use ecr_warden_core::policy::{Policy, Resolved};
@@ -245,6 +245,10 @@ impl<'p> Work<'p> {
             None => resolved,
         };
         let findings = evaluate(&resolved, &repository);
+        let known = match known {
+            Ok(known) => self.with_registry(known, &resolved, &findings).await?,
+            Err(why) => Err(why),
+        };
         let context = self.context(repository.created_at, now);
         let mut plan = plan::plan(
             &resolved,
@@ -335,6 +339,28 @@ impl<'p> Work<'p> {
     async fn known(&self) -> Result<Result<Known, String>, String> {
         match self.pipeline.state.load(self.id()).await {
             Ok(known) => Ok(Ok(known)),
+            Err(Failure::Unavailable(why)) => Err(why),
+            Err(other) => Ok(Err(other.to_string())),
+        }
+    }
+
+    /// With the record of the registry, where a rule that repairs the registry has found something or had.
+    async fn with_registry(
+        &self,
+        known: Known,
+        resolved: &Resolved,
+        findings: &[Finding],
+    ) -> Result<Result<Known, String>, String> {
+        let concerned = |rule: &&'static str| {
+            known.said.contains_key(*rule) || findings.iter().any(|finding| finding.rule == *rule)
+        };
+        let rules: Vec<&'static str> = resolved.registry_rules().filter(concerned).collect();
+        if rules.is_empty() {
+            return Ok(Ok(known));
+        }
+        let registry = self.pipeline.state.load(&self.id().registry()).await;
+        match registry {
+            Ok(registry) => Ok(Ok(known.with_registry(rules.into_iter(), &registry))),
             Err(Failure::Unavailable(why)) => Err(why),
             Err(other) => Ok(Err(other.to_string())),
         }
@@ -671,16 +697,24 @@ impl<'p> Work<'p> {
         let known = known.unwrap_or(&nothing);
         let mut all = claims(known, &plan, &context);
         let held_by_others = held_by_others(known, &plan, &all);
-        let (claimed, results) = tokio::join!(
-            async {
-                if recorded && !all.is_empty() {
-                    self.claim(&all, now).await
-                } else {
-                    Ok(true)
-                }
-            },
-            self.repair(&all)
-        );
+        let claim = async {
+            if recorded && !all.is_empty() {
+                self.claim(&all, now).await
+            } else {
+                Ok(true)
+            }
+        };
+        let of_registry = |claim: &Claim| claim.of_registry && claim.repair.is_some();
+        let (claimed, results) = if all.iter().any(of_registry) {
+            // Other repositories may be about to make the same change of the registry: one of them makes it.
+            match claim.await {
+                Ok(true) => (Ok(true), self.repair(&all).await),
+                Ok(false) => return Ok(Round::Again),
+                Err(why) => return Err(why.to_string()),
+            }
+        } else {
+            tokio::join!(claim, self.repair(&all))
+        };
         let mut others = false;
         match claimed {
             Ok(true) => {}

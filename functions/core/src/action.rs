@@ -115,6 +115,12 @@ impl Action {
         }
     }
 
+    /// Whether it changes the registry, and so every repository of the region.
+    #[must_use]
+    pub fn is_of_registry(&self) -> bool {
+        matches!(self, Self::SetRegistryScanning { .. })
+    }
+
     #[must_use]
     pub fn part(&self) -> Part {
         match self {

@@ -49,6 +49,12 @@ impl Request {
         self.repositories.is_empty() && self.accounts.is_empty() && self.regions.is_empty()
     }
 
+    /// Whether it is a sweep of everything that starts by itself: one of a registry runs at a time.
+    #[must_use]
+    pub fn is_unattended(&self) -> bool {
+        self.covers_all() && self.r#continue && self.mode == Some(Mode::Enforce) && !self.repeat
+    }
+
     #[must_use]
     pub fn covers(&self, id: &RepositoryId) -> bool {
         self.repositories.is_empty() || self.repositories.iter().any(|glob| glob.matches(&id.name))
@@ -106,6 +112,9 @@ pub struct Audit {
     pub report: Option<Locations>,
     /// Ask again with this; `null`: the audit is complete.
     pub next: Option<String>,
+    /// Why nothing was audited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ignored: Option<String>,
 }
 
 /// Of the repositories that this answer is about.
@@ -163,11 +172,22 @@ impl Default for Audit {
             costs: None,
             report: None,
             next: None,
+            ignored: None,
         }
     }
 }
 
 impl Audit {
+    /// Nothing was audited, for this reason.
+    #[must_use]
+    pub fn ignored(why: impl Into<String>) -> Self {
+        Self {
+            findings: None,
+            ignored: Some(why.into()),
+            ..Self::default()
+        }
+    }
+
     /// Adds what was found in one repository.
     pub fn add(&mut self, id: &RepositoryId, verdicts: &[Verdict]) {
         let stands =

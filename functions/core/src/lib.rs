@@ -24,6 +24,7 @@ pub mod reminder;
 pub mod report;
 pub mod repository;
 pub mod rules;
+pub mod single_flight;
 pub mod slack;
 pub mod state;
 pub mod storage;

@@ -41,6 +41,15 @@ pub enum InvalidId {
 }
 
 impl RepositoryId {
+    /// What is on record about the registry that the repository is in has this id: no repository is without a name.
+    #[must_use]
+    pub fn registry(&self) -> Self {
+        Self {
+            name: String::new(),
+            ..self.clone()
+        }
+    }
+
     /// Checks what comes from outside: the parts end up in ARNs, requests and messages.
     ///
     /// # Errors

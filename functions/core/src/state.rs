@@ -5,7 +5,7 @@
 //! A claim names its owner and runs out with the owner's deadline, so that of two at the same event one speaks,
 //! and that a dead one's alert is taken over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +48,8 @@ pub struct Known {
     /// Why an item can't be read, by its sort key: a newer version may have written it. It withholds the repairs of its own rule alone, and
     /// is never overwritten.
     pub unreadable: BTreeMap<String, String>,
+    /// Rules whose repairs are the registry's: [`Known::with_registry`].
+    pub of_registry: BTreeSet<&'static str>,
 }
 
 /// The sort keys of the items of a rule: what was reported, and what was repaired.
@@ -66,6 +68,28 @@ pub struct Look {
 }
 
 impl Known {
+    /// With the registry's record of what these rules repair, in place of the repository's: one record for all repositories, so that
+    /// together they make a change of the registry no more often than `repair-limit` lets one of them.
+    #[must_use]
+    pub fn with_registry(
+        mut self,
+        rules: impl Iterator<Item = &'static str>,
+        registry: &Self,
+    ) -> Self {
+        for rule in rules {
+            self.repairs.remove(rule);
+            if let Some(repairs) = registry.repairs.get(rule) {
+                self.repairs.insert(rule.to_owned(), repairs.clone());
+            }
+            let record = format!("{REPAIR}{rule}");
+            if let Some(why) = registry.unreadable.get(&record) {
+                self.unreadable.insert(record, why.clone());
+            }
+            self.of_registry.insert(rule);
+        }
+        self
+    }
+
     /// The last look, where it says enough of a repository that is pushed to: it conformed a moment ago to the same policy,
     /// and nothing is open, under way or held since.
     #[must_use]
@@ -320,6 +344,8 @@ pub struct Claim {
     pub repair: Option<Repair>,
     /// What the record of repairs becomes, one version later than it must be; `None`: it stays.
     pub record: Option<Repairs>,
+    /// Whether that is the registry's.
+    pub of_registry: bool,
     /// It was reported before, and it is time to report it again.
     pub reminds: bool,
 }
@@ -352,6 +378,11 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
         let rule = step.finding.rule;
         // Whoever wrote it has reported the finding, and what they wrote is theirs.
         if known.unreadable.contains_key(&format!("{FINDING}{rule}")) {
+            continue;
+        }
+        // A sweep names all repositories that wait for the registry in one message; a change of the registry starts one.
+        let of_registry = known.of_registry.contains(rule);
+        if of_registry && matches!(step.decision, Decision::Hold(_)) && context.cause != SWEEP {
             continue;
         }
         let detail = &step.finding.violation.detail;
@@ -422,6 +453,7 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
             before: before.cloned(),
             repair,
             record,
+            of_registry,
             said: Said {
                 status,
                 about,
@@ -457,6 +489,7 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
                     },
                     repair: None,
                     record: None,
+                    of_registry: false,
                     reminds: false,
                 });
             }
@@ -488,6 +521,7 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
                 .get(rule)
                 .filter(|repairs| repairs.held.as_ref().is_some_and(|held| !held.by_person))
                 .map(|repairs| repairs.with_held(None)),
+            of_registry: known.of_registry.contains(rule.as_str()),
             reminds: false,
         });
     }

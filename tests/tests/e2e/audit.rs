@@ -10,7 +10,9 @@ use ecr_warden_core::defer::MOST_PARTS;
 use ecr_warden_tests::eventually;
 use ecr_warden_tests::local_aws::root;
 use ecr_warden_tests::moto::Moto;
+use ecr_warden_tests::proxy::Call;
 use ecr_warden_tests::relay::Relay;
+use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 use serde_json::{Value, json};
 
@@ -372,6 +374,51 @@ async fn a_change_of_the_registrys_scanning_is_seen() {
     .unwrap();
     assert_eq!(digest["findings"].as_array().unwrap().len(), 3, "{digest}");
     assert_eq!(status(&digest, "no-scan-on-push"), Some("fixed"));
+}
+
+/// What the schedule and changes of the registry start at the same time comes to two sweeps: one that runs, and one after it.
+#[tokio::test]
+async fn two_sweeps_are_one() {
+    let world = World::own();
+    world
+        .set_policy("version: 1\nmode: enforce\nrules: { mutable-tags: {} }\n")
+        .await;
+    for n in 0..30 {
+        world.create(&format!("many/r{n:02}-x")).await;
+    }
+    let listings = || {
+        let calls = world.local.proxy.calls("");
+        let lists = |call: &&Call| {
+            call.operation == "DescribeRepositories" && call.body.contains("maxResults")
+        };
+        calls.iter().filter(lists).count()
+    };
+    let request = json!({ "mode": "enforce", "continue": true });
+    let sweeps = (0..6).map(|_| world.invoke_function(&world.stack.auditor, &request));
+    let mut ran = 0;
+    let mut superfluous = 0;
+    for answer in join_all(sweeps).await {
+        let answer = answer.unwrap();
+        match answer["ignored"].as_str() {
+            None => {
+                ran += 1;
+                assert_eq!(answer["summary"]["repositories"], 30, "{answer}");
+            }
+            Some(why) if why.contains("waits for its end that") => superfluous += 1,
+            Some(why) => assert!(why.contains("this one waits"), "{why}"),
+        }
+    }
+    assert_eq!((ran, superfluous), (1, 4));
+    assert_eq!(listings(), 1);
+    // What comes meanwhile is evaluated by the one that waits.
+    world.create("many/late-x").await;
+    eventually("the second sweep", Duration::from_secs(120), || async {
+        let repaired = world.mutability("many/late-x").await == ImageTagMutability::Immutable;
+        Ok(repaired.then_some(()))
+    })
+    .await
+    .unwrap();
+    assert_eq!(listings(), 2);
 }
 
 #[tokio::test]

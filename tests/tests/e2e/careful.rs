@@ -3,9 +3,10 @@
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use aws_sdk_ecr::types::{EncryptionType, ImageTagMutability, Tag};
+use aws_sdk_ecr::types::{EncryptionType, ImageTagMutability, ScanType, Tag};
 use ecr_warden_core::repository::MARKER_TAG;
-use ecr_warden_tests::local_aws::{REGION, root};
+use ecr_warden_tests::local_aws::{ACCOUNT, REGION, root};
+use ecr_warden_tests::moto::Moto;
 use ecr_warden_tests::{eventually, oci};
 use serde_json::{Value, json};
 use time::{Date, OffsetDateTime};
@@ -456,4 +457,81 @@ async fn a_quarantine_goes_when_the_policy_asks_for_none() {
         .get_repository_policy()
         .repository_name(name);
     assert!(policy.send().await.is_err(), "none is left");
+}
+
+/// All repositories together change the registry no more often than one of them may, and wait for it in one message.
+#[tokio::test]
+async fn a_fight_over_the_registry() {
+    let world = World::own();
+    let moto = Moto::start().unwrap();
+    let registry = moto.clients().ecr;
+    let put = "PutRegistryScanningConfiguration";
+    for operation in ["GetRegistryScanningConfiguration", put] {
+        world.local.proxy.route(operation, moto.port);
+    }
+    let rule = "no-scan-on-push: { fix: registry, registry-filters: [\"*\"] }";
+    world
+        .set_policy(&format!(
+            "version: 1\nmode: enforce\nrepair-limit: 1\nrules: {{ {rule} }}\n"
+        ))
+        .await;
+    let mut inbox = world.inbox("registry-fight").await;
+    let names: Vec<String> = (0..12).map(|n| format!("reg/r{n:02}-x")).collect();
+    for name in &names {
+        world.create(name).await;
+    }
+    let puts = || world.count(put, "");
+    for round in 0..3 {
+        let basic = registry.put_registry_scanning_configuration();
+        let basic = basic.scan_type(ScanType::Basic).set_rules(Some(Vec::new()));
+        basic.send().await.unwrap();
+        let request = json!({ "mode": "enforce" });
+        let sweep = world.invoke_function(&world.stack.auditor, &request);
+        let sweep = sweep.await.unwrap();
+        assert_eq!(sweep["summary"]["unjudged"], 0, "{sweep}");
+        for name in &names {
+            let outcome = world.invoke(&call("CreateRepository", name)).await.unwrap();
+            let found = status(&outcome, "no-scan-on-push");
+            assert_eq!(found, (round > 0).then_some("withheld"), "{outcome}");
+        }
+        assert_eq!(puts(), 1, "round {round}");
+    }
+    let alerts = inbox.take().await.unwrap();
+    let cause = |alert: &Value| alert["cause"].as_str().unwrap_or_default().to_owned();
+    let causes: Vec<String> = alerts.iter().map(cause).collect();
+    assert_eq!(
+        causes,
+        ["sweep", "sweep"],
+        "the repair, and that it is withheld"
+    );
+    assert!(
+        alerts[1].to_string().contains("reverted each time"),
+        "{}",
+        alerts[1]
+    );
+
+    // By the name of any repository.
+    let state_table = world.stack.state_table.clone();
+    let list = said(
+        &ecr_warden(
+            &world,
+            &["rollback", &names[7], "--state-table", &state_table],
+        ),
+        0,
+    );
+    assert!(list.contains("no-scan-on-push: done"), "{list}");
+
+    // A change of our own starts no sweep; one of anybody else does.
+    let own = world.local.role_of(&world.stack.auditor).unwrap();
+    let session = json!({ "type": "AssumedRole", "sessionContext": { "sessionIssuer": { "arn": format!("arn:aws:iam::{ACCOUNT}:role/{own}") } } });
+    let other = json!({ "type": "AssumedRole", "sessionContext": { "sessionIssuer": { "arn": format!("arn:aws:iam::{ACCOUNT}:role/terraform") } } });
+    let user = json!({ "type": "IAMUser", "arn": format!("arn:aws:iam::{ACCOUNT}:user/mary") });
+    for (who, matched) in [(session, false), (other, true), (user, true)] {
+        let event = json!({
+            "version": "0", "id": "1", "source": "aws.ecr", "detail-type": "AWS API Call via CloudTrail", "account": ACCOUNT,
+            "region": "us-east-1", "time": "2026-11-23T08:00:00Z", "resources": [],
+            "detail": { "eventSource": "ecr.amazonaws.com", "eventName": put, "userIdentity": who },
+        });
+        assert_eq!(world.is_matched_by_a_rule(&event).await, matched, "{event}");
+    }
 }

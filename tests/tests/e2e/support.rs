@@ -400,6 +400,19 @@ impl World {
         self.local.proxy.forget(name);
     }
 
+    /// The same of the repairs of the registry by a rule.
+    pub(crate) async fn forget_registry(&self, rule: &str) {
+        let registry = format!("registry#{ACCOUNT}/{REGION}");
+        let delete = self.clients.dynamodb.delete_item();
+        delete
+            .table_name(&self.stack.state_table)
+            .key("pk", AttributeValue::S(registry))
+            .key("sk", AttributeValue::S(format!("fix#{rule}")))
+            .send()
+            .await
+            .unwrap();
+    }
+
     /// How often functions made a call about a repository.
     pub(crate) fn count(&self, operation: &str, name: &str) -> usize {
         self.local

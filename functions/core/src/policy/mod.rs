@@ -197,6 +197,15 @@ impl Resolved {
         self
     }
 
+    /// The rules whose repair changes the registry.
+    pub fn registry_rules(&self) -> impl Iterator<Item = &'static str> {
+        let of_registry = self
+            .rules
+            .iter()
+            .filter(|active| active.rule.repairs_registry());
+        of_registry.map(|active| active.entry.meta.id)
+    }
+
     /// What the rules together need to know when DescribeRepositories has answered.
     #[must_use]
     pub fn reads_after(&self, described: &Repository) -> Reads {

@@ -110,6 +110,11 @@ pub trait Rule: Send + Sync + std::fmt::Debug {
         None
     }
 
+    /// Whether its repair changes the registry, so that the record of the repair is the registry's and not a repository's.
+    fn repairs_registry(&self) -> bool {
+        false
+    }
+
     /// What the settings get wrong together, each in one line; a setting that is wrong alone does not parse.
     fn contradictions(&self) -> Vec<String>;
 

@@ -128,6 +128,10 @@ impl Rule for NoScanOnPush {
         })
     }
 
+    fn repairs_registry(&self) -> bool {
+        self.fix == ScanFix::Registry
+    }
+
     fn contradictions(&self) -> Vec<String> {
         let mut problems: Vec<String> = self
             .registry_filters

@@ -898,3 +898,51 @@ fn a_push_beside_a_report_is_counted() {
         &context(&second, NOW + 1)
     ));
 }
+
+/// The record of a change of the registry is the registry's, and a repository that only waits for it is named by sweeps alone.
+#[test]
+fn a_change_of_the_registry_is_on_record_for_the_registry() {
+    let action = Action::SetRegistryScanning {
+        from: crate::repository::RegistryScanning::default(),
+        to: crate::repository::RegistryScanning::default(),
+    };
+    let made = |at: i64| Repair {
+        action: action.clone(),
+        result: Result::Done,
+        at,
+        cause: "sweep".to_owned(),
+        actor: None,
+    };
+    let rule = "no-scan-on-push";
+    let with = |at: i64| Known {
+        repairs: [(rule.to_owned(), Repairs::default().with(made(at)))].into(),
+        ..Known::default()
+    };
+    let known = with(NOW - 900).with_registry([rule].into_iter(), &with(NOW - 50));
+    let me = lease("me");
+    let claims_of = |decision: Decision, cause: &'static str| {
+        let plan = Plan {
+            steps: vec![step(rule, "not scanned", decision)],
+            complete: true,
+        };
+        let context = Context {
+            cause,
+            ..context(&me, NOW)
+        };
+        claims(&known, &plan, &context)
+    };
+    let claimed = claims_of(Decision::Repair(action.clone()), "CreateRepository");
+    let record = claimed[0].record.as_ref().unwrap();
+    let made_at: Vec<i64> = record.history.iter().map(|repair| repair.at).collect();
+    assert!(claimed[0].of_registry);
+    assert_eq!(
+        made_at,
+        [NOW, NOW - 50],
+        "the repository's own is another one's"
+    );
+    let waits = || Decision::Hold("reverted each time".to_owned());
+    assert_eq!(claims_of(waits(), "CreateRepository"), []);
+    assert_eq!(claims_of(waits(), "sweep").len(), 1);
+    let stops = claims_of(Decision::Stop("reverted".to_owned()), "CreateRepository");
+    assert!(stops[0].of_registry && stops[0].record.is_some());
+}

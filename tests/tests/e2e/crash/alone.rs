@@ -117,6 +117,7 @@ async fn a_repair_of_the_registrys_scanning() {
             }
             inbox.lock().await.take().await.unwrap();
             world.forget(name).await;
+            world.forget_registry("no-scan-on-push").await;
             wrong
         },
     )
