@@ -200,6 +200,7 @@ impl Auditor {
                 let sweep = Sweep {
                     request,
                     home: &self.home,
+                    reports: &self.reports,
                     request_id,
                     stop_looking,
                     stop_acting: invoked + left.saturating_sub(left / TELL),
@@ -215,7 +216,8 @@ impl Auditor {
                         audit.add_unjudged(id, why);
                     }
                 };
-                let stopped = self.pipeline.sweep(&sweep, &mut each).await?;
+                let (stopped, ledger) = self.pipeline.sweep(&sweep, &mut each).await?;
+                audit.ledger = ledger;
                 let until = invoked + left.saturating_sub(left / KEEP);
                 let stopped = self
                     .import(request, &audit, unjudged, stopped, now, until)

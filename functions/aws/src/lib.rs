@@ -39,7 +39,7 @@ pub use pipeline::{Occurrence, Pipeline, TryAgain};
 pub use policy::PolicySource;
 #[cfg(feature = "profiles")]
 pub use profiles::{Caller, NotConnected};
-pub use reports::Reports;
+pub use reports::{Reports, read_changes};
 pub use rollback::{NotRolledBack, changes, repair, resume, roll_back};
 pub use security_hub::{Extent, SecurityHub};
 pub use single_flight::Entered;

@@ -1,6 +1,7 @@
 //! What a person has changed or put back: on record like a repair by an event, so that nothing works against it.
 
 use ecr_warden_core::action::Action;
+use ecr_warden_core::ledger::ROLLBACK;
 use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::rules::RULES;
 use ecr_warden_core::state::{Held, Known, Repair, Repairs, Result as RepairResult};
@@ -101,7 +102,7 @@ pub async fn roll_back(
                 action: reverse,
                 result: RepairResult::Done,
                 at: now,
-                cause: "rollback".to_owned(),
+                cause: ROLLBACK.to_owned(),
                 actor: Some(who.to_owned()),
             };
             write(state, &subject, rule, &held.with(repair.clone()), now).await?;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ecr_warden_core::alert::{Alert, Occasion};
 use ecr_warden_core::audit::{Audit, Position, Request};
 use ecr_warden_core::defer::Deferred;
+use ecr_warden_core::ledger::{self, Ledger};
 use ecr_warden_core::outcome::{Outcome, Verdict};
 use ecr_warden_core::reminder::{SignOfLife, sign_of_life};
 use ecr_warden_core::repository::RepositoryId;
@@ -48,6 +49,8 @@ pub enum Swept<'v> {
 pub struct Sweep<'s> {
     pub request: &'s Request,
     pub home: &'s Home,
+    /// Where its changes are listed.
+    pub reports: &'s Reports,
     /// The invocation's; a retry has the same.
     pub request_id: &'s str,
     /// When to stop looking, so that there is time to act and to tell.
@@ -109,7 +112,7 @@ impl Pipeline {
     }
 
     /// Looks at everything that is asked for, does what the policy says, and hands over each repository once with what became
-    /// of it. `Some`: it stopped before its end, there.
+    /// of it. Answers where it stopped before its end, and where its changes are listed.
     ///
     /// It goes on in turns: so many are looked at, then acted on, so that neither memory nor what is done and not yet told grows
     /// with the registry.
@@ -120,7 +123,7 @@ impl Pipeline {
         &self,
         sweep: &Sweep<'_>,
         each: &mut (dyn FnMut(&RepositoryId, Swept<'_>) + Send),
-    ) -> Result<Option<Position>, AuditError> {
+    ) -> Result<(Option<Position>, Option<Ledger>), AuditError> {
         if sweep.request.cost {
             return Err(AuditError::Request(
                 "`cost` goes with `mode: monitor`: ask for it in an audit of its own".to_owned(),
@@ -237,9 +240,10 @@ impl Pipeline {
             }
         };
         let complete = stopped.is_none() && sweep.request.covers_all();
-        self.tell_all(sweep, &occurred_at, news.into_inner(), complete)
+        let ledger = self
+            .tell_all(sweep, &occurred_at, news.into_inner(), complete)
             .await?;
-        Ok(stopped)
+        Ok((stopped, ledger))
     }
 
     /// What is on record about each registry that is swept.
@@ -343,7 +347,7 @@ impl Pipeline {
         occurred_at: &str,
         news: Vec<News>,
         complete: bool,
-    ) -> Result<(), AuditError> {
+    ) -> Result<Option<Ledger>, AuditError> {
         let occasion = Occasion {
             id: sweep.request_id,
             cause: "sweep",
@@ -357,8 +361,16 @@ impl Pipeline {
         let Home { account, region } = sweep.home;
         let digest = Alert::digest(account, region, &occasion, &told);
         let published = digest.is_some();
+        let changes = ledger::changes(occurred_at, &told);
+        let kept = sweep.reports.keep_changes(&changes, sweep.request_id).await;
+        // The state table has each of them; the message matters more than their list.
+        let ledger = kept.unwrap_or_else(|why| {
+            tracing::error!(ledger_failed = true, %why, changes = changes.len(), "the changes of the sweep are not listed");
+            None
+        });
         if let Some(alert) = digest {
             let alert = alert.with_dead_letters(self.dead_letters().await);
+            let alert = alert.with_ledger(ledger.clone());
             self.publish(&alert).await.map_err(AuditError::Aws)?;
         }
         let heard = self.is_heard_now().await;
@@ -368,7 +380,7 @@ impl Pipeline {
         if complete && heard {
             self.give_sign_of_life(sweep, &occasion, published).await;
         }
-        Ok(())
+        Ok(ledger)
     }
 
     /// Once a week, where sweeps have found nothing to report. What fails here is tried again by the next sweep.

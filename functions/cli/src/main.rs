@@ -7,6 +7,7 @@ mod fix;
 mod output;
 mod policy;
 mod rollback;
+mod rollback_sweep;
 mod rules;
 
 use std::process::ExitCode;

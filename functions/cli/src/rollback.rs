@@ -12,18 +12,25 @@ use time::OffsetDateTime;
 use crate::Found;
 use crate::failure::Failure;
 use crate::output::{remark, say};
+use crate::rollback_sweep;
 
-/// List the changes made to a repository, or put one back.
+/// List the changes made to a repository, or roll back one of them, or all changes of a sweep.
 ///
-/// A change is put back only if nobody has changed the same since. The rule then leaves the repository alone until
+/// A change is rolled back only if nobody has changed the same since. The rule then leaves the repository alone until
 /// `ecr-warden resume`.
 #[derive(Args)]
 pub(crate) struct Rollback {
+    /// The repository: its name, or its ARN.
+    #[arg(required_unless_present = "sweep")]
+    repository: Option<String>,
     #[command(flatten)]
     at: At,
-    /// Put this one back, by its number in the list.
+    /// Roll back this one, by its number in the list.
     #[arg(long, value_name = "NUMBER")]
     change: Option<usize>,
+    /// Roll back all changes of a sweep: where its message says that they are listed.
+    #[arg(long, value_name = "s3://BUCKET/KEY", conflicts_with_all = ["repository", "change"])]
+    sweep: Option<String>,
     /// Do not ask.
     #[arg(long)]
     yes: bool,
@@ -32,17 +39,17 @@ pub(crate) struct Rollback {
 /// Let a rule repair a repository again, after a rollback or a fight.
 #[derive(Args)]
 pub(crate) struct Resume {
+    /// The repository: its name, or its ARN.
+    repository: String,
     #[command(flatten)]
     at: At,
     /// The rule, as `mutable-tags`.
     rule: String,
 }
 
-/// Which repository, and by which credentials.
+/// Which records, and by which credentials.
 #[derive(Args)]
-struct At {
-    /// The repository: its name, or its ARN.
-    repository: String,
+pub(crate) struct At {
     /// The stack's output StateTableName.
     #[arg(long, env = "ECR_WARDEN_STATE_TABLE", value_name = "TABLE")]
     state_table: String,
@@ -55,57 +62,70 @@ struct At {
 }
 
 /// The same, connected.
-struct There {
-    clients: Clients,
-    caller: Caller,
-    state: State,
-    id: RepositoryId,
+pub(crate) struct There {
+    pub(crate) clients: Clients,
+    pub(crate) caller: Caller,
+    pub(crate) state: State,
 }
 
 impl At {
-    async fn connect(self) -> Result<There, Failure> {
-        let of_arn = RepositoryId::from_arn(&self.repository);
-        let region = self
-            .region
-            .or_else(|| of_arn.as_ref().map(|id| id.region.clone()));
-        let (clients, caller) = Clients::of_profile(self.profile.as_deref(), region.as_deref())
+    pub(crate) async fn connect(self) -> Result<There, Failure> {
+        let (profile, region) = (self.profile.as_deref(), self.region.as_deref());
+        let (clients, caller) = Clients::of_profile(profile, region)
             .await
             .map_err(Failure::from)?;
-        let id = match of_arn {
-            Some(id) => id,
-            None => RepositoryId::new(&caller.account, &caller.region, &self.repository)
-                .map_err(|error| Failure::Usage(error.to_string()))?,
-        };
         Ok(There {
             state: State::new(&clients, self.state_table),
             clients,
             caller,
-            id,
         })
+    }
+
+    /// With the repository of that name or ARN.
+    async fn connect_to(self, repository: &str) -> Result<(There, RepositoryId), Failure> {
+        let of_arn = RepositoryId::from_arn(repository);
+        let region = of_arn.as_ref().map(|id| id.region.clone());
+        let region = self.region.clone().or(region);
+        let there = Self { region, ..self }.connect().await?;
+        let id = match of_arn {
+            Some(id) => id,
+            None => RepositoryId::new(&there.caller.account, &there.caller.region, repository)
+                .map_err(|error| Failure::Usage(error.to_string()))?,
+        };
+        Ok((there, id))
     }
 }
 
 impl Rollback {
     pub(crate) async fn run(self) -> Result<Found, Failure> {
-        let Self { at, change, yes } = self;
-        let there = at.connect().await?;
-        let known = changes(&there.state, &there.id).await.map_err(failure)?;
+        let Self {
+            repository,
+            at,
+            change,
+            sweep,
+            yes,
+        } = self;
+        if let Some(location) = sweep {
+            return rollback_sweep::run(at, &location, yes).await;
+        }
+        let (there, id) = at.connect_to(&repository.unwrap_or_default()).await?;
+        let known = changes(&there.state, &id).await.map_err(failure)?;
         let all = newest_first(&known);
         let Some(number) = change else {
-            list(&there.id, &known, &all);
+            list(&id, &known, &all);
             return Ok(Found::Nothing);
         };
         let Some((rule, n, repair)) = number.checked_sub(1).and_then(|n| all.get(n)) else {
             return Err(Failure::Usage(format!(
                 "{} has no change number {number}: without --change they are listed",
-                there.id.name
+                id.name
             )));
         };
         say!(
             "{} in {}, {}: {} → {}",
             repair.action.name(),
-            there.id.name,
-            there.id.region,
+            id.name,
+            id.region,
             repair.action.to(),
             repair.action.from()
         );
@@ -114,15 +134,15 @@ impl Rollback {
         }
         let regional = there
             .clients
-            .of(&there.id.account, &there.id.region)
+            .of(&id.account, &id.region)
             .map_err(|error| Failure::Usage(error.to_string()))?;
         let who = &there.caller.arn;
-        roll_back(&regional, &there.state, &there.id, rule, *n, who, now())
+        roll_back(&regional, &there.state, &id, rule, *n, who, now())
             .await
             .map_err(failure)?;
         say!(
             "Put back. `{rule}` leaves it alone until: ecr-warden resume {} {rule}",
-            there.id.name
+            id.name
         );
         Ok(Found::Nothing)
     }
@@ -130,14 +150,14 @@ impl Rollback {
 
 impl Resume {
     pub(crate) async fn run(self) -> Result<Found, Failure> {
-        let there = self.at.connect().await?;
-        resume(&there.state, &there.id, &self.rule, now())
+        let (there, id) = self.at.connect_to(&self.repository).await?;
+        resume(&there.state, &id, &self.rule, now())
             .await
             .map_err(failure)?;
         say!(
             "`{}` repairs {} again, from its next event on",
             self.rule,
-            there.id.name
+            id.name
         );
         Ok(Found::Nothing)
     }
@@ -150,7 +170,7 @@ pub(crate) fn failure(error: NotRolledBack) -> Failure {
     }
 }
 
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     OffsetDateTime::now_utc().unix_timestamp()
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::finding::{Severity, Status};
+use crate::ledger::Ledger;
 use crate::outcome::Verdict;
 use crate::policy::{Glob, Mode};
 use crate::repository::RepositoryId;
@@ -112,6 +113,9 @@ pub struct Audit {
     pub report: Option<Locations>,
     /// Ask again with this; `null`: the audit is complete.
     pub next: Option<String>,
+    /// Where the changes of a sweep are listed; absent: there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<Ledger>,
     /// Why nothing was audited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ignored: Option<String>,
@@ -172,6 +176,7 @@ impl Default for Audit {
             costs: None,
             report: None,
             next: None,
+            ledger: None,
             ignored: None,
         }
     }

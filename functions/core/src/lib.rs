@@ -12,6 +12,7 @@ pub mod defer;
 pub mod denial;
 pub mod evaluate;
 pub mod finding;
+pub mod ledger;
 pub mod lifecycle;
 pub mod metrics;
 pub mod outcome;

@@ -34,6 +34,9 @@ pub(super) fn write(alert: &Alert) -> Value {
         alert.region,
         plain(&alert.cause)
     );
+    if let Some(ledger) = &alert.ledger {
+        description.push_str(&format!("{}.\n", ledger.line()));
+    }
     if let Some(letters) = alert.letters() {
         description.push_str(&format!("{letters}.\n"));
     }

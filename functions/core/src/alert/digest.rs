@@ -116,6 +116,7 @@ impl Alert {
             name: counted(summary.repositories, "repository", "repositories"),
             summary: Some(summary),
             dead_letters: None,
+            ledger: None,
             standing: Vec::new(),
         };
         Some(alert.shortened(longest))

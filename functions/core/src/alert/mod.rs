@@ -10,6 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use serde::Serialize;
 
 use crate::finding::{Severity, Status};
+use crate::ledger::Ledger;
 use crate::outcome::Verdict;
 use crate::repository::{RepositoryId, partition};
 use crate::rules::Advice;
@@ -67,6 +68,9 @@ pub struct Alert {
     /// Messages in the dead-letter queue, in a message about many repositories.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dead_letters: Option<u64>,
+    /// Where the changes of a sweep are listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<Ledger>,
     #[serde(skip)]
     name: String,
     /// Rules that were told before and still stand.
@@ -195,6 +199,7 @@ impl Alert {
             actions: news.iter().filter_map(AlertAction::of).collect(),
             summary: None,
             dead_letters: None,
+            ledger: None,
             name: id.name.clone(),
             standing: verdicts
                 .iter()
@@ -261,6 +266,7 @@ impl Alert {
             actions: Vec::new(),
             summary: None,
             dead_letters: None,
+            ledger: None,
             name: parameter.to_owned(),
             standing: Vec::new(),
         }
@@ -305,6 +311,7 @@ impl Alert {
             actions: Vec::new(),
             summary: None,
             dead_letters: None,
+            ledger: None,
             name: format!("account {account}, {region}"),
             standing: Vec::new(),
         }
@@ -318,6 +325,12 @@ impl Alert {
             dead_letters: dead_letters.filter(|count| *count > 0),
             ..self
         }
+    }
+
+    /// Names where the changes are listed.
+    #[must_use]
+    pub fn with_ledger(self, ledger: Option<Ledger>) -> Self {
+        Self { ledger, ..self }
     }
 
     /// One line about the dead-letter queue; `None`: it is empty.

@@ -144,6 +144,9 @@ fn many(alert: &Alert, summary: &Summary) -> String {
             let _ = writeln!(out, "  {} {}", label(group.status), group.to_do);
         }
     }
+    if let Some(ledger) = &alert.ledger {
+        let _ = write!(out, "\n{}\n", ledger.line());
+    }
     if let Some(letters) = alert.letters() {
         let _ = write!(out, "\n{letters}\n");
     }

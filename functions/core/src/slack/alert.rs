@@ -6,6 +6,7 @@ use super::block::{context, link, section};
 use super::{items, text, word};
 use crate::alert::{INVALID_POLICY, REST};
 use crate::finding::Severity;
+use crate::ledger::Ledger;
 use crate::repository::{RepositoryId, partition};
 
 /// A name longer than this is cut in a headline.
@@ -117,6 +118,11 @@ pub(super) fn in_full(alert: &Value, most: usize) -> Vec<Value> {
         blocks.push(section(&format!("and {more} more {kind}")));
     }
     blocks.extend(changes(alert));
+    if let Some(ledger) = alert.get("ledger") {
+        let location = text(ledger, "location").to_owned();
+        let changes = usize::try_from(number(ledger, "changes")).unwrap_or(usize::MAX);
+        blocks.push(context(&Ledger { location, changes }.line()));
+    }
     let cut = |group: &Value| {
         u64::try_from(items(group, "repositories").len()).unwrap_or_default()
             < number(group, "count")

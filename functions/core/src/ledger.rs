@@ -1,0 +1,271 @@
+//! What a sweep changed, one line each (JSON Lines, `ecr-warden.change/1`), so that all of it can be listed and rolled back.
+//!
+//! A line only points at a change: what is put back, and whether it still may be, is decided by the state table's record.
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::Action;
+use crate::finding::Status;
+use crate::outcome::Verdict;
+use crate::repository::RepositoryId;
+use crate::state::{Known, Repair};
+
+/// The cause of a repair that was a rollback.
+pub const ROLLBACK: &str = "rollback";
+
+const SCHEMA: &str = "ecr-warden.change/1";
+/// Longer ledgers are none of ours: a sweep makes this many changes in some fifty of its parts.
+const MOST_CHANGES: usize = 200_000;
+
+/// A change that a sweep made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    schema: String,
+    /// Of the sweep, RFC 3339.
+    pub at: String,
+    /// ARN.
+    pub repository: String,
+    pub rule: String,
+    pub action: String,
+    pub from: String,
+    pub to: String,
+}
+
+impl Change {
+    fn is(&self, action: &Action) -> bool {
+        self.action == action.name() && self.from == action.from() && self.to == action.to()
+    }
+
+    fn is_reverse_of(&self, action: &Action) -> bool {
+        self.action == action.name() && self.from == action.to() && self.to == action.from()
+    }
+}
+
+/// Where the changes of a sweep are listed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Ledger {
+    /// `s3://BUCKET/KEY`.
+    pub location: String,
+    pub changes: usize,
+}
+
+impl Ledger {
+    /// In one line, with the command that reverts them.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let Self { location, changes } = self;
+        let changes = if *changes == 1 {
+            "1 change is".to_owned()
+        } else {
+            format!("{changes} changes are")
+        };
+        format!(
+            "{changes} listed in {location}; `ecr-warden rollback --sweep {location}` shows and reverts them"
+        )
+    }
+}
+
+/// The changes among what a sweep reports.
+#[must_use]
+pub fn changes(at: &str, news: &[(&RepositoryId, &[Verdict])]) -> Vec<Change> {
+    let made = |verdict: &&Verdict| verdict.news && verdict.status != Status::Failed;
+    news.iter()
+        .flat_map(|(id, verdicts)| {
+            verdicts.iter().filter(made).filter_map(|verdict| {
+                let action = verdict.action.as_ref()?;
+                Some(Change {
+                    schema: SCHEMA.to_owned(),
+                    at: at.to_owned(),
+                    repository: id.arn(),
+                    rule: verdict.rule.clone(),
+                    action: action.name().to_owned(),
+                    from: action.from(),
+                    to: action.to(),
+                })
+            })
+        })
+        .collect()
+}
+
+/// As JSON Lines.
+#[must_use]
+pub fn write(changes: &[Change]) -> String {
+    let lines = changes.iter().filter_map(|change| {
+        let line = serde_json::to_string(change).ok()?;
+        Some(format!("{line}\n"))
+    });
+    lines.collect()
+}
+
+/// Reads what [`write`] wrote.
+///
+/// # Errors
+/// One line: it is no ledger.
+pub fn read(text: &str) -> Result<Vec<Change>, String> {
+    let mut changes = Vec::new();
+    for (n, line) in text.lines().enumerate() {
+        let number = n.saturating_add(1);
+        if number > MOST_CHANGES {
+            return Err(format!("it has more than {MOST_CHANGES} lines"));
+        }
+        let change: Change = serde_json::from_str(line)
+            .map_err(|error| format!("line {number} is no change: {error}"))?;
+        if change.schema != SCHEMA {
+            return Err(format!("line {number} is not of the form {SCHEMA}"));
+        }
+        changes.push(change);
+    }
+    Ok(changes)
+}
+
+/// Whether a change can be rolled back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undo {
+    /// It is the newest change of its rule.
+    RollBack,
+    /// It was rolled back already.
+    Done,
+    /// It cannot be, for this reason.
+    Impossible(&'static str),
+}
+
+/// Decides by what is on record about the repository.
+#[must_use]
+pub fn undo(change: &Change, known: &Known) -> Undo {
+    let history: &[Repair] = known
+        .repairs
+        .get(&change.rule)
+        .map_or(&[], |repairs| &repairs.history);
+    match history {
+        [newest, ..] if change.is(&newest.action) => match newest.action.reverse() {
+            Some(_) => Undo::RollBack,
+            None => Undo::Impossible("ECR cannot change the encryption of a repository"),
+        },
+        [newest, ..] if newest.cause == ROLLBACK && change.is_reverse_of(&newest.action) => {
+            Undo::Done
+        }
+        older if older.iter().any(|repair| change.is(&repair.action)) => {
+            Undo::Impossible("the same setting was changed again since")
+        }
+        _ => Undo::Impossible("the change is not on record"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::{Encryption, TagMutability};
+    use crate::state::{Repairs, Result as Repaired};
+
+    fn id(name: &str) -> RepositoryId {
+        RepositoryId::new("123456789012", "eu-central-1", name).unwrap()
+    }
+
+    fn action() -> Action {
+        Action::SetTagMutability {
+            from: TagMutability::Mutable,
+            to: TagMutability::Immutable,
+        }
+    }
+
+    fn verdict(status: Status, action: Option<Action>, news: bool) -> Verdict {
+        Verdict {
+            rule: "mutable-tags".to_owned(),
+            severity: crate::finding::Severity::Medium,
+            status,
+            detail: "tags are mutable".to_owned(),
+            to_do: String::new(),
+            advice: None,
+            since: None,
+            action,
+            news,
+        }
+    }
+
+    fn made(action: Action) -> Change {
+        let verdicts = [verdict(Status::Fixed, Some(action), true)];
+        let id = id("shop/api");
+        changes("2026-11-25T12:00:00Z", &[(&id, &verdicts[..])]).remove(0)
+    }
+
+    #[test]
+    fn what_was_made_and_is_news_is_listed() {
+        let (first, second) = (id("shop/api"), id("shop/\"quoted\""));
+        let fixed = [
+            verdict(Status::Fixed, Some(action()), true),
+            verdict(Status::Fixed, Some(action()), false),
+            verdict(Status::Failed, Some(action()), true),
+            verdict(Status::Open, None, true),
+        ];
+        let partly = [verdict(Status::Open, Some(action()), true)];
+        let listed = changes("now", &[(&first, &fixed[..]), (&second, &partly[..])]);
+        let of: Vec<&str> = listed.iter().map(|it| it.repository.as_str()).collect();
+        assert_eq!(of, [first.arn(), second.arn()]);
+        let text = write(&listed);
+        assert_eq!(text.lines().count(), 2);
+        assert_eq!(read(&text), Ok(listed));
+        assert_eq!(read(""), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn what_is_no_ledger_is_refused_with_its_line() {
+        let good = write(&[made(action())]);
+        for (text, wrong) in [
+            (format!("{good}{{}}\n"), "line 2 is no change"),
+            (
+                good.replace("change/1", "change/2"),
+                "line 1 is not of the form",
+            ),
+            (format!("{good}\u{0}"), "line 2 is no change"),
+            (good.repeat(MOST_CHANGES + 1), "more than"),
+        ] {
+            let why = read(&text).unwrap_err();
+            assert!(why.contains(wrong), "{why}");
+        }
+    }
+
+    #[test]
+    fn the_newest_change_on_record_is_rolled_back_once() {
+        let repair = |action: Action, cause: &str| Repair {
+            action,
+            result: Repaired::Done,
+            at: 5,
+            cause: cause.to_owned(),
+            actor: None,
+        };
+        let known = |history: &[Repair]| {
+            let mut repairs = Repairs::default();
+            for repair in history {
+                repairs = repairs.with(repair.clone());
+            }
+            Known {
+                repairs: [("mutable-tags".to_owned(), repairs)].into(),
+                ..Known::default()
+            }
+        };
+        let change = made(action());
+        let back = action().reverse().unwrap();
+        let by_sweep = repair(action(), "sweep");
+        assert_eq!(undo(&change, &known(&[by_sweep.clone()])), Undo::RollBack);
+        let rolled_back = repair(back.clone(), ROLLBACK);
+        assert_eq!(
+            undo(&change, &known(&[by_sweep.clone(), rolled_back])),
+            Undo::Done
+        );
+        for history in [&[][..], &[by_sweep, repair(back, "sweep")]] {
+            assert!(matches!(
+                undo(&change, &known(history)),
+                Undo::Impossible(_)
+            ));
+        }
+        let recreated = Action::Recreate {
+            from: Encryption::aes256(),
+            to: Encryption::kms(None),
+        };
+        let change = made(recreated.clone());
+        let on_record = known(&[repair(recreated, "sweep")]);
+        assert!(
+            matches!(undo(&change, &on_record), Undo::Impossible(why) if why.contains("encryption"))
+        );
+    }
+}
