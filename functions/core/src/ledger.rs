@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn what_was_made_and_is_news_is_listed() {
-        let (first, second) = (id("shop/api"), id("shop/\"quoted\""));
+        let (first, second) = (id("shop/api"), id("shop/web"));
         let fixed = [
             verdict(Status::Fixed, Some(action()), true),
             verdict(Status::Fixed, Some(action()), false),
@@ -246,7 +246,10 @@ mod tests {
         let change = made(action());
         let back = action().reverse().unwrap();
         let by_sweep = repair(action(), "sweep");
-        assert_eq!(undo(&change, &known(&[by_sweep.clone()])), Undo::RollBack);
+        assert_eq!(
+            undo(&change, &known(std::slice::from_ref(&by_sweep))),
+            Undo::RollBack
+        );
         let rolled_back = repair(back.clone(), ROLLBACK);
         assert_eq!(
             undo(&change, &known(&[by_sweep.clone(), rolled_back])),

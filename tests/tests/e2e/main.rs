@@ -22,6 +22,7 @@ mod events;
 mod immutability;
 mod interleavings;
 mod judge;
+mod ledger;
 mod lifecycle_safety;
 mod monitor;
 mod newer_version;
