@@ -94,6 +94,20 @@ impl Relay {
         deliver(&self.clients, &rules(&self.clients).await?, &event).await
     }
 
+    /// ECR's own event of an image that replication has brought. It is the only one: no record of CloudTrail's is known.
+    ///
+    /// # Errors
+    /// What AWS said.
+    pub async fn replicated(&self, repository: &str, tag: &str) -> Result<(), Problem> {
+        let detail = json!({
+            "result": "SUCCESS", "repository-name": repository, "image-digest": format!("sha256:{}", "0".repeat(64)),
+            "source-account": ACCOUNT, "action-type": "REPLICATE", "source-region": "us-west-2", "image-tag": tag,
+        });
+        let id = format!("replicated-{repository}-{tag}");
+        let event = envelope("ECR Replication Action", &id, &detail);
+        deliver(&self.clients, &rules(&self.clients).await?, &event).await
+    }
+
     /// A record of CloudTrail's, of a call that ministack does not know.
     ///
     /// # Errors
@@ -237,7 +251,18 @@ async fn session(clients: &Clients, rules: &[Rule]) -> Result<Option<Session>, P
     }))
 }
 
+/// CloudTrail omits parameters that are larger (user guide, "CloudTrail record contents": 100 KB).
+const LARGEST_PARAMETERS: usize = 100 * 1024;
+
 fn envelope(detail_type: &str, id: &str, detail: &Value) -> Value {
+    let mut detail = detail.clone();
+    for key in ["requestParameters", "responseElements"] {
+        if let Some(parameters) = detail.get_mut(key)
+            && parameters.to_string().len() > LARGEST_PARAMETERS
+        {
+            *parameters = json!({ "omitted": true });
+        }
+    }
     json!({
         "version": "0", "id": id, "detail-type": detail_type, "source": "aws.ecr", "account": ACCOUNT, "region": REGION,
         "time": detail.get("eventTime").cloned().unwrap_or_else(|| json!("2026-01-01T00:00:00Z")),

@@ -10,6 +10,9 @@ use crate::defer::Deferred;
 use crate::repository::{Push, RepositoryId};
 use crate::text::{LONGEST, one_line};
 
+/// A record of ECR has one or two.
+const MOST_RESOURCES: usize = 20;
+
 /// A reason to look at a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trigger {
@@ -124,7 +127,9 @@ pub fn decode(event: &Value, own_role: Option<&str>) -> Decoded {
         Some("AWS API Call via CloudTrail" | "AWS Service Event via CloudTrail") => {
             recorded_call(event, own_role)
         }
-        Some("ECR Image Action") => image_action(event),
+        Some("ECR Image Action") => image_action(event, &PUSH),
+        Some("ECR Replication Action") => image_action(event, &REPLICATION),
+        Some("ECR Pull Through Cache Action") => image_action(event, &CACHE),
         Some(other) => ignored(None, format!("`{}` is not acted on", one_line(other, 80))),
         None => Decoded::Unreadable("no `detail-type`".to_owned()),
     }
@@ -228,25 +233,54 @@ fn recorded_call(event: &Value, own_role: Option<&str>) -> Decoded {
     })
 }
 
-fn image_action(event: &Value) -> Decoded {
+/// ECR's own event of an image that has come into a repository (ECR User Guide, "Amazon ECR events and EventBridge").
+struct Native {
+    /// What `detail.action-type` says; `None`: there is no such field.
+    action: Option<&'static str>,
+    /// Where it says whether that succeeded.
+    result: &'static str,
+    /// Who brings it, where the event says so: the service principal that AWS acts as.
+    actor: Option<&'static str>,
+}
+
+const PUSH: Native = Native {
+    action: Some("PUSH"),
+    result: "/detail/result",
+    actor: None,
+};
+/// It comes to the account and region of the destination, and may be the only event of a repository that replication creates.
+const REPLICATION: Native = Native {
+    action: Some("REPLICATE"),
+    result: "/detail/result",
+    actor: Some("replication.ecr.amazonaws.com"),
+};
+const CACHE: Native = Native {
+    action: None,
+    result: "/detail/sync-status",
+    actor: Some("pullthroughcache.ecr.amazonaws.com"),
+};
+
+fn image_action(event: &Value, native: &Native) -> Decoded {
     let named = repository(event);
     let known = named.as_ref().ok().cloned();
-    match text(event, "/detail/action-type") {
-        Some("PUSH") => {}
-        Some(other) => {
-            let reason = format!("image action `{}` is not acted on", one_line(other, 80));
-            return ignored(known, reason);
+    if let Some(action) = native.action {
+        match text(event, "/detail/action-type") {
+            Some(found) if found == action => {}
+            Some(other) => {
+                let reason = format!("image action `{}` is not acted on", one_line(other, 80));
+                return ignored(known, reason);
+            }
+            None => return Decoded::Unreadable("no `detail.action-type`".to_owned()),
         }
-        None => return Decoded::Unreadable("no `detail.action-type`".to_owned()),
     }
-    if text(event, "/detail/result").is_some_and(|result| result != "SUCCESS") {
+    if text(event, native.result).is_some_and(|result| result != "SUCCESS") {
         return ignored(known, "the push failed");
     }
     match named {
         Ok(repository) => Decoded::Trigger(Trigger {
             cause: Cause::PutImage,
             repository,
-            actor: None,
+            actor: native.actor.map(str::to_owned),
             occurred_at: outside(event, &["/time"]).unwrap_or_default(),
             pushed: Some(Push {
                 digest: outside(event, &["/detail/image-digest"]),
@@ -271,12 +305,16 @@ fn repository(event: &Value) -> Result<RepositoryId, String> {
             "/detail/requestParameters/repositoryName",
             "/detail/serviceEventDetails/repositoryName",
             "/detail/responseElements/repository/repositoryName",
+            "/detail/responseElements/image/repositoryName",
             "/detail/repository-name",
         ],
     );
     // TagResource and UntagResource name an ARN.
     let of_arn =
         text(event, "/detail/requestParameters/resourceArn").and_then(RepositoryId::from_arn);
+    // CloudTrail omits parameters above 100 KB (user guide, "CloudTrail record contents"): a manifest may be larger.
+    let of_resource = || resource(event);
+    let of_arn = of_arn.or_else(|| name.is_none().then(of_resource).flatten());
     let Some(name) = name.or(of_arn.as_ref().map(|id| id.name.as_str())) else {
         return Err("no repository is named".to_owned());
     };
@@ -284,6 +322,19 @@ fn repository(event: &Value) -> Result<RepositoryId, String> {
         return Err("no `account` or no `region`".to_owned());
     };
     RepositoryId::new(account, region, name).map_err(|error| error.to_string())
+}
+
+/// The first repository among the resources of a record.
+fn resource(event: &Value) -> Option<RepositoryId> {
+    let resources = event.pointer("/detail/resources")?.as_array()?;
+    resources
+        .iter()
+        .take(MOST_RESOURCES)
+        .filter_map(|resource| RepositoryId::from_arn(text(resource, "/ARN")?))
+        .find(|id| {
+            text(event, "/account") == Some(&id.account)
+                && text(event, "/region") == Some(&id.region)
+        })
 }
 
 /// Who called: the ARN, or the service that called for itself.

@@ -1,10 +1,15 @@
 //! Every sample event, through the deployed function.
 
+use std::time::Duration;
+
+use aws_sdk_ecr::types::ImageTagMutability;
 use ecr_warden_core::trigger::{Decoded, decode};
+use ecr_warden_tests::eventually;
 use ecr_warden_tests::local_aws::{ACCOUNT, REGION, root};
+use ecr_warden_tests::relay::Relay;
 use serde_json::{Value, json};
 
-use crate::support::{World, arn};
+use crate::support::{World, arn, call};
 
 /// The account of the samples, and the role that is ours in them.
 const SAMPLE_ACCOUNT: &str = "123456789012";
@@ -67,6 +72,30 @@ async fn each_kind_of_event_leads_to_what_it_should() {
         seen += 1;
     }
     assert!(seen > 10, "{seen} samples");
+}
+
+/// A repository that replication created, of which there is ECR's own event alone; and a push whose parameters CloudTrail omits.
+#[tokio::test]
+async fn what_aws_says_little_about_is_evaluated() {
+    let world = World::shared();
+    let relay = Relay::start(&world.clients).await.unwrap();
+    let (replica, large) = ("events/replica", "events/large-manifest");
+    for name in [replica, large] {
+        world.create(name).await;
+    }
+    relay.replicated(replica, "v1").await.unwrap();
+    let mut pushed = call("PutImage", large)["detail"].clone();
+    pushed["requestParameters"]["imageManifest"] = json!("x".repeat(200 * 1024));
+    pushed["resources"] = json!([{ "ARN": arn(large), "accountId": ACCOUNT }]);
+    relay.recorded(&pushed).await.unwrap();
+    for name in [replica, large] {
+        eventually(name, Duration::from_secs(60), || async {
+            let repaired = world.mutability(name).await == ImageTagMutability::Immutable;
+            Ok(repaired.then_some(()))
+        })
+        .await
+        .unwrap();
+    }
 }
 
 /// An ignored event costs no call; on a local AWS of its own, so that every call counts.

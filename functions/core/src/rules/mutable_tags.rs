@@ -88,7 +88,8 @@ five. With any it becomes `IMMUTABLE_WITH_EXCLUSION`, else `IMMUTABLE`. Tags tha
 the alert. A pipeline that pushes another tag twice fails from then on; images and tags that are there stay as they are.
 
 A repository that a pull-through cache fills can't be refreshed when it is immutable: such are reported and left alone, \
-unless `pull-through-caches` says otherwise.",
+unless `pull-through-caches` says otherwise. A repository that replication fills receives no tag that was moved at the source once it is \
+immutable: exempt it, or list such tags in `allow-exclusions`.",
         example: r#"mutable-tags:
   allow-exclusions: [latest, "cache*"]
   pull-through-caches: ignore"#,

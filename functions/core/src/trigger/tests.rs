@@ -190,7 +190,12 @@ const EXPECTATIONS: &[(&str, Expected)] = &[
     ),
     (
         "pull-through-cache-action-native",
-        Ignored(None, "`ECR Pull Through Cache Action` is not acted on"),
+        Pushed(
+            "docker-hub/library/alpine",
+            Some("pullthroughcache.ecr.amazonaws.com"),
+            Some("3.22.2"),
+            false,
+        ),
     ),
     (
         "put-image-cloudtrail",
@@ -203,6 +208,10 @@ const EXPECTATIONS: &[(&str, Expected)] = &[
     (
         "put-image-refused-by-immutability",
         Pushed("payments/api", Some(CI), Some(TAG), true),
+    ),
+    (
+        "put-image-refused-omitted",
+        Pushed("payments/api", Some(CI), None, true),
     ),
     (
         "put-image-tag-mutability-by-ourselves",
@@ -218,7 +227,12 @@ const EXPECTATIONS: &[(&str, Expected)] = &[
     ),
     (
         "replication-action-native",
-        Ignored(None, "`ECR Replication Action` is not acted on"),
+        Pushed(
+            "shop/web",
+            Some("replication.ecr.amazonaws.com"),
+            Some("v1.4.0-3f2c1ab"),
+            false,
+        ),
     ),
     (
         "scan-resource-change-native",
