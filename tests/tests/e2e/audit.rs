@@ -209,11 +209,11 @@ async fn a_sweep_of_many_parts_loses_nothing() {
     // What is cut short comes back soon.
     let queue = &world.resources()["SweepQueue"].1;
     let set = world.clients.sqs.set_queue_attributes().queue_url(queue);
-    let set = set.attributes(QueueAttributeName::VisibilityTimeout, "12");
+    let set = set.attributes(QueueAttributeName::VisibilityTimeout, "15");
     set.send().await.unwrap();
-    world.set_timeout_of_auditor(6).await;
+    world.set_timeout_of_auditor(9).await;
     let proxy = &world.local.proxy;
-    proxy.delay("PutImageTagMutability", Duration::from_millis(550));
+    proxy.delay("PutImageTagMutability", Duration::from_millis(800));
     let request = json!({ "mode": "enforce", "continue": true });
     let first = world.invoke_function(&world.stack.auditor, &request).await;
     assert_ne!(first.unwrap()["next"], Value::Null);
