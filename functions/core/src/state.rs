@@ -69,7 +69,8 @@ pub struct Look {
 
 impl Known {
     /// With the registry's record of what these rules repair, in place of the repository's: one record for all repositories, so that
-    /// together they make a change of the registry no more often than `repair-limit` lets one of them.
+    /// together they make a change of the registry no more often than `repair-limit` lets one of them. What another one has begun
+    /// counts as made: a sweep records results at its end.
     #[must_use]
     pub fn with_registry(
         mut self,
@@ -79,7 +80,13 @@ impl Known {
         for rule in rules {
             self.repairs.remove(rule);
             if let Some(repairs) = registry.repairs.get(rule) {
-                self.repairs.insert(rule.to_owned(), repairs.clone());
+                let mut repairs = repairs.clone();
+                for repair in &mut repairs.history {
+                    if repair.result == Result::Begun {
+                        repair.result = Result::Done;
+                    }
+                }
+                self.repairs.insert(rule.to_owned(), repairs);
             }
             let record = format!("{REPAIR}{rule}");
             if let Some(why) = registry.unreadable.get(&record) {

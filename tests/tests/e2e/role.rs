@@ -20,7 +20,11 @@ const SURROUNDINGS: [&str; 9] = [
 ];
 
 /// Only the command takes these, which people run with permissions of their own.
-const PEOPLES: [&str; 2] = ["ecr:DeleteLifecyclePolicy", "sts:GetCallerIdentity"];
+const PEOPLES: [&str; 3] = [
+    "ecr:DeleteLifecyclePolicy",
+    "s3:GetObject",
+    "sts:GetCallerIdentity",
+];
 
 /// Only the Slack notifier takes this.
 const NOTIFIERS: [&str; 1] = ["secretsmanager:GetSecretValue"];

@@ -918,7 +918,12 @@ fn a_change_of_the_registry_is_on_record_for_the_registry() {
         repairs: [(rule.to_owned(), Repairs::default().with(made(at)))].into(),
         ..Known::default()
     };
-    let known = with(NOW - 900).with_registry([rule].into_iter(), &with(NOW - 50));
+    let mut registry = with(NOW - 50);
+    registry.repairs.get_mut(rule).unwrap().history[0].result = Result::Begun;
+    let known = with(NOW - 900).with_registry([rule].into_iter(), &registry);
+    let begun = known.repairs[rule].recent(&action, NOW);
+    assert_eq!(begun.len(), 1, "it may have been made");
+    assert!(known.just_repaired(rule, NOW - 49));
     let me = lease("me");
     let claims_of = |decision: Decision, cause: &'static str| {
         let plan = Plan {
