@@ -206,8 +206,11 @@ fn recorded_call(event: &Value, own_role: Option<&str>) -> Decoded {
             "/detail/requestParameters/registryId",
         ],
     );
+    // A caller in another account has a record of the call, too.
+    let by_resource = resource(event).map(|id| id.account);
+    let owner = owner.map(str::to_owned).or(by_resource);
     if let Some(owner) = owner.filter(|owner| *owner != repository.account) {
-        let reason = format!("the repository is account {}'s", one_line(owner, 40));
+        let reason = format!("the repository is account {}'s", one_line(&owner, 40));
         return ignored(None, reason);
     }
     let pushed = (cause == Cause::PutImage).then(|| Push {
@@ -221,7 +224,8 @@ fn recorded_call(event: &Value, own_role: Option<&str>) -> Decoded {
                 "/detail/responseElements/image/imageId/imageTag",
                 "/detail/requestParameters/imageTag",
             ],
-        ),
+        )
+        .or_else(|| tag_of_refusal(event)),
         refused,
     });
     Decoded::Trigger(Trigger {
@@ -233,6 +237,13 @@ fn recorded_call(event: &Value, own_role: Option<&str>) -> Decoded {
     })
 }
 
+/// The tag that ECR's message names, where CloudTrail omits the request: `The image tag 'v1' already exists in the …`.
+fn tag_of_refusal(event: &Value) -> Option<String> {
+    let message = text(event, "/detail/errorMessage")?;
+    let (tag, _) = message.strip_prefix("The image tag '")?.split_once('\'')?;
+    (!tag.is_empty()).then(|| one_line(tag, LONGEST))
+}
+
 /// ECR's own event of an image that has come into a repository (ECR User Guide, "Amazon ECR events and EventBridge").
 struct Native {
     /// What `detail.action-type` says; `None`: there is no such field.
@@ -241,6 +252,13 @@ struct Native {
     result: &'static str,
     /// Who brings it, where the event says so: the service principal that AWS acts as.
     actor: Option<&'static str>,
+}
+
+impl Native {
+    /// Whether a client has pushed the image.
+    fn by_client(&self) -> bool {
+        self.actor.is_none()
+    }
 }
 
 const PUSH: Native = Native {
@@ -282,9 +300,10 @@ fn image_action(event: &Value, native: &Native) -> Decoded {
             repository,
             actor: native.actor.map(str::to_owned),
             occurred_at: outside(event, &["/time"]).unwrap_or_default(),
+            // The tag of what AWS brings was chosen elsewhere, so no rule evaluates it.
             pushed: Some(Push {
-                digest: outside(event, &["/detail/image-digest"]),
-                tag: outside(event, &["/detail/image-tag"]),
+                digest: outside(event, &["/detail/image-digest"]).filter(|_| native.by_client()),
+                tag: outside(event, &["/detail/image-tag"]).filter(|_| native.by_client()),
                 refused: false,
             }),
         }),
@@ -330,11 +349,7 @@ fn resource(event: &Value) -> Option<RepositoryId> {
     resources
         .iter()
         .take(MOST_RESOURCES)
-        .filter_map(|resource| RepositoryId::from_arn(text(resource, "/ARN")?))
-        .find(|id| {
-            text(event, "/account") == Some(&id.account)
-                && text(event, "/region") == Some(&id.region)
-        })
+        .find_map(|resource| RepositoryId::from_arn(text(resource, "/ARN")?))
 }
 
 /// Who called: the ARN, or the service that called for itself.

@@ -1,6 +1,8 @@
 //! Repairs that are as careful as a person would be: they do not fight, they wait, they can be put back.
 
+use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use aws_sdk_ecr::types::{EncryptionType, ImageTagMutability, ScanType, Tag};
@@ -22,11 +24,31 @@ fn by(operation: &str, repository: &str, actor: &str) -> Value {
     event
 }
 
+/// The command, built with what the tests of the workspace are built with: with its own package alone cargo would choose other features of
+/// the libraries, and compile them all again.
+static COMMAND: LazyLock<PathBuf> = LazyLock::new(|| {
+    let build = ["test", "--workspace", "--test", "offline", "--no-run"];
+    let output = Command::new(env!("CARGO"))
+        .current_dir(root())
+        .args(build)
+        .args(["--quiet", "--message-format", "json"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let messages = String::from_utf8(output.stdout).unwrap();
+    let built = messages.lines().find_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        let is_it = message["target"]["name"] == "ecr-warden";
+        let executable = message["executable"].as_str().filter(|_| is_it)?;
+        Some(PathBuf::from(executable))
+    });
+    built.expect("cargo names the command that it has built")
+});
+
 /// The command as people run it.
 pub(crate) fn ecr_warden(world: &World, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO"))
+    Command::new(&*COMMAND)
         .current_dir(root())
-        .args(["run", "--quiet", "--package", "ecr-warden-cli", "--"])
         .args(arguments)
         .env("AWS_ENDPOINT_URL", &world.local.endpoint)
         .env("AWS_REGION", REGION)

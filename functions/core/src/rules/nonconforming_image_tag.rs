@@ -45,7 +45,7 @@ impl Settings for NonconformingImageTag {
         summary: "An image was pushed under a tag outside the convention",
         explanation: "\
 A tag that says version and commit leads from what runs to what it was built from. Signatures (`sha256-*`), caches and moving \
-tags can be allowed.
+tags can be allowed. An image that replication or a pull-through cache brings is not evaluated: its tag was chosen elsewhere.
 
 An image that is there may be in use, so there is no repair: people push it again under the right tag.",
         example: r#"nonconforming-image-tag:
@@ -70,10 +70,11 @@ impl Rule for NonconformingImageTag {
         let push = repository.pushed.as_ref().filter(|push| !push.refused)?;
         let detail = match &push.tag {
             None if self.allow_untagged => return None,
-            None => format!(
-                "an image was pushed without a tag ({})",
-                push.digest.as_deref().unwrap_or("digest unknown")
-            ),
+            None => {
+                // An event that has no digest does not say the tag either.
+                let digest = push.digest.as_deref()?;
+                format!("an image was pushed without a tag ({digest})")
+            }
             Some(tag) => {
                 let conforms = whole(&self.pattern).is_ok_and(|pattern| pattern.is_match(tag))
                     || self
@@ -125,7 +126,7 @@ mod tests {
         let mut repository = repository();
         repository.pushed = Some(Push {
             tag: tag.map(str::to_owned),
-            digest: None,
+            digest: Some("sha256:0".to_owned()),
             refused: false,
         });
         rule.check(&repository).is_some()
@@ -162,6 +163,22 @@ mod tests {
             ..NonconformingImageTag::default()
         };
         assert!(found(&strict, None));
+    }
+
+    /// A record whose parameters CloudTrail omits; replication; a pull-through cache.
+    #[test]
+    fn an_image_of_unknown_tag_is_not_taken_for_untagged() {
+        let rule = NonconformingImageTag {
+            allow_untagged: false,
+            ..NonconformingImageTag::default()
+        };
+        let mut repository = repository();
+        repository.pushed = Some(Push {
+            tag: None,
+            digest: None,
+            refused: false,
+        });
+        assert_eq!(rule.check(&repository), None);
     }
 
     #[test]
