@@ -49,6 +49,9 @@ const TURN: Duration = Duration::from_secs(3);
 /// ECR shows what was changed within this time.
 const SHOWN_WITHIN: Duration = Duration::from_secs(2);
 
+/// So often a change of the registry is waited for. Whoever has begun it may be dead: then it is made.
+const WAITS: u32 = 2;
+
 /// Why a repository is ignored that is not there.
 pub(crate) const GONE: &str = "the repository is gone";
 
@@ -70,6 +73,8 @@ pub(crate) struct Work<'p> {
     gave_up: Option<String>,
     /// It looked again, because what it saw may have been older than the records.
     looked_again: bool,
+    /// How often it waited for a change of the registry that another one has begun.
+    waited_for_registry: u32,
     /// It has its turn among the repository's events.
     entered: bool,
     /// Where news goes instead of being told at once.
@@ -95,6 +100,7 @@ impl<'p> Work<'p> {
             delivery: delivery(&occurrence.request_id, nonce()),
             gave_up: None,
             looked_again: false,
+            waited_for_registry: 0,
             entered: false,
             quietly,
         }
@@ -274,6 +280,17 @@ impl<'p> Work<'p> {
                 .as_ref()
                 .is_ok_and(|known| known.just_repaired(step.finding.rule, now))
         };
+        // Another one may be changing the registry at this moment: that is waited for, and not made twice.
+        let under_way = |step: &Step| {
+            known
+                .as_ref()
+                .is_ok_and(|known| known.may_change_registry(step.finding.rule, now))
+        };
+        if self.waited_for_registry < WAITS && plan.steps.iter().any(under_way) {
+            self.waited_for_registry = self.waited_for_registry.saturating_add(1);
+            tokio::time::sleep(SHOWN_WITHIN).await;
+            return Ok(Round::Again);
+        }
         if !self.looked_again && plan.steps.iter().any(just_repaired) {
             self.looked_again = true;
             return Ok(Round::Again);

@@ -69,8 +69,7 @@ pub struct Look {
 
 impl Known {
     /// With the registry's record of what these rules repair, in place of the repository's: one record for all repositories, so that
-    /// together they make a change of the registry no more often than `repair-limit` lets one of them. What another one has begun
-    /// counts as made: a sweep records results at its end.
+    /// together they make a change of the registry no more often than `repair-limit` lets one of them.
     #[must_use]
     pub fn with_registry(
         mut self,
@@ -80,13 +79,7 @@ impl Known {
         for rule in rules {
             self.repairs.remove(rule);
             if let Some(repairs) = registry.repairs.get(rule) {
-                let mut repairs = repairs.clone();
-                for repair in &mut repairs.history {
-                    if repair.result == Result::Begun {
-                        repair.result = Result::Done;
-                    }
-                }
-                self.repairs.insert(rule.to_owned(), repairs);
+                self.repairs.insert(rule.to_owned(), repairs.clone());
             }
             let record = format!("{REPAIR}{rule}");
             if let Some(why) = registry.unreadable.get(&record) {
@@ -141,6 +134,16 @@ impl Known {
     pub fn just_repaired(&self, rule: &str, now: i64) -> bool {
         let last = self.repairs.get(rule).and_then(|it| it.history.first());
         last.is_some_and(|last| last.result == Result::Done && now.saturating_sub(last.at) < JUST)
+    }
+
+    /// Whether a change of the registry was begun a moment ago: a sweep records results at its end, so it may have been made and not
+    /// be seen yet.
+    #[must_use]
+    pub fn may_change_registry(&self, rule: &str, now: i64) -> bool {
+        let newest = self.repairs.get(rule).and_then(|it| it.history.first());
+        self.of_registry.contains(rule)
+            && newest
+                .is_some_and(|it| it.result == Result::Begun && now.saturating_sub(it.at) < JUST)
     }
 
     /// Why the records of a rule can't be read; `None`: they can.

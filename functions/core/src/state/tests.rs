@@ -918,12 +918,20 @@ fn a_change_of_the_registry_is_on_record_for_the_registry() {
         repairs: [(rule.to_owned(), Repairs::default().with(made(at)))].into(),
         ..Known::default()
     };
+    let of = |registry: &Known| with(NOW - 900).with_registry([rule].into_iter(), registry);
+    let known = of(&with(NOW - 50));
     let mut registry = with(NOW - 50);
     registry.repairs.get_mut(rule).unwrap().history[0].result = Result::Begun;
-    let known = with(NOW - 900).with_registry([rule].into_iter(), &registry);
-    let begun = known.repairs[rule].recent(&action, NOW);
-    assert_eq!(begun.len(), 1, "it may have been made");
-    assert!(known.just_repaired(rule, NOW - 49));
+    let begun = of(&registry);
+    assert!(begun.may_change_registry(rule, NOW - 49));
+    assert!(!begun.may_change_registry(rule, NOW + 900));
+    assert!(
+        !registry.may_change_registry(rule, NOW - 49),
+        "not the registry's"
+    );
+    assert!(!known.may_change_registry(rule, NOW - 49), "it was made");
+    // What was cut short before it was made is made by the retry, whatever the limit is.
+    assert!(begun.repairs[rule].recent(&action, NOW).is_empty());
     let me = lease("me");
     let claims_of = |decision: Decision, cause: &'static str| {
         let plan = Plan {
