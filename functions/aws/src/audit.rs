@@ -64,6 +64,14 @@ pub struct Home {
     pub region: String,
 }
 
+impl Home {
+    /// What is on record about its registry has this id.
+    #[must_use]
+    pub fn registry(&self) -> RepositoryId {
+        RepositoryId::of_registry(&self.account, &self.region)
+    }
+}
+
 /// Audits everything that is asked for, and hands over each repository once. `Some`: it stopped at the deadline, or because it
 /// was `enough`, there.
 ///

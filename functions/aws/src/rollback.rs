@@ -87,7 +87,7 @@ pub async fn roll_back(
         )));
     }
     // First: what is put back would be repaired at once.
-    let subject = subject_of(id, &known, rule);
+    let subject = id.subject(known.of_registry.contains(rule));
     let held = record.with_held(Some(Held {
         why: format!(
             "rolled back by {who}: it is not repaired until somebody says `ecr-warden resume`"
@@ -140,11 +140,7 @@ pub async fn repair(
     who: &str,
     now: i64,
 ) -> Result<(), NotRolledBack> {
-    let subject = if action.is_of_registry() {
-        id.registry()
-    } else {
-        id.clone()
-    };
+    let subject = id.subject(action.is_of_registry());
     let mut known = state.load(&subject).await.map_err(aws)?;
     let record = known.repairs.remove(rule).unwrap_or_default();
     let begun = record.with(Repair {
@@ -181,28 +177,13 @@ pub async fn resume(
     let known = changes(state, id).await?;
     match known.repairs.get(rule) {
         Some(record) if record.held.is_some() => {
-            write(
-                state,
-                &subject_of(id, &known, rule),
-                rule,
-                &record.resumed(now),
-                now,
-            )
-            .await
+            let subject = id.subject(known.of_registry.contains(rule));
+            write(state, &subject, rule, &record.resumed(now), now).await
         }
         _ => Err(NotRolledBack::Refused(format!(
             "`{rule}` is not held back for {}",
             id.name
         ))),
-    }
-}
-
-/// Whose record of this rule's repairs it is: the registry's, or the repository's.
-fn subject_of(id: &RepositoryId, known: &Known, rule: &str) -> RepositoryId {
-    if known.of_registry.contains(rule) {
-        id.registry()
-    } else {
-        id.clone()
     }
 }
 

@@ -33,7 +33,7 @@ impl Pipeline {
         start: Start,
         left: Duration,
     ) -> Entered {
-        match self.enter(&registry(home), me, start, left).await {
+        match self.enter(&home.registry(), me, start, left).await {
             Ok(entered) => entered,
             Err(why) => {
                 tracing::warn!(%why, "whether another sweep runs is unknown");
@@ -71,7 +71,7 @@ impl Pipeline {
 
     /// Gives the place back. Where that fails it is free after its time.
     pub async fn leave_sweep(&self, home: &Home, me: &str) {
-        let registry = registry(home);
+        let registry = home.registry();
         let given_back = async {
             for _ in 0..TRIES {
                 let (flight, version) = self.state.flight(&registry).await?;
@@ -89,15 +89,7 @@ impl Pipeline {
             Ok::<(), Failure>(())
         };
         if let Err(why) = given_back.await {
-            tracing::warn!(%why, "the next sweep may wait for one that has ended");
+            tracing::warn!(%why, "the place among sweeps is not given back; the next sweep waits until its time is over");
         }
-    }
-}
-
-fn registry(home: &Home) -> RepositoryId {
-    RepositoryId {
-        account: home.account.clone(),
-        region: home.region.clone(),
-        name: String::new(),
     }
 }

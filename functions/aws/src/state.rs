@@ -132,7 +132,7 @@ impl State {
             let before = claim.before.as_ref().map(|said| said.version);
             writes.push(self.put_said(id, &claim.rule, &claim.said, before, now)?);
             if let Some(record) = &claim.record {
-                let subject = subject(id, claim);
+                let subject = id.subject(claim.of_registry);
                 writes.push(self.put_repairs(&subject, &claim.rule, record, now)?);
             }
         }
@@ -163,7 +163,7 @@ impl State {
             }
         }];
         if let Some(record) = record {
-            let subject = subject(id, claim);
+            let subject = id.subject(claim.of_registry);
             writes.push(self.put_repairs(&subject, &claim.rule, record, now)?);
         }
         self.transact(writes).await.map(|_| ())
@@ -194,19 +194,31 @@ impl State {
             .map_err(|error| Failure::of("dynamodb:PutItem", &error))
     }
 
-    /// What people have been told is wrong with the policy; `None`: nothing is.
-    pub(crate) async fn told_of_policy(&self, parameter: &str) -> Result<Option<String>, Failure> {
+    /// The item of these keys. By a query, because the roles hold that permission already.
+    async fn one(
+        &self,
+        partition: impl Into<String>,
+        kind: impl Into<String>,
+    ) -> Result<Option<Item>, Failure> {
         let page = self
             .client
             .query()
             .table_name(&self.table)
             .consistent_read(true)
-            .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", text(format!("{POLICY}{parameter}")))
+            .key_condition_expression("pk = :pk AND sk = :sk")
+            .expression_attribute_values(":pk", text(partition))
+            .expression_attribute_values(":sk", text(kind))
             .send()
             .await
             .map_err(|error| Failure::of("dynamodb:Query", &error))?;
-        let told = page.items().first().and_then(|item| item.get("body"));
+        Ok(page.items.and_then(|items| items.into_iter().next()))
+    }
+
+    /// What people have been told is wrong with the policy; `None`: nothing is.
+    pub(crate) async fn told_of_policy(&self, parameter: &str) -> Result<Option<String>, Failure> {
+        let kind = format!("{FINDING}{INVALID_POLICY}");
+        let item = self.one(format!("{POLICY}{parameter}"), kind).await?;
+        let told = item.as_ref().and_then(|item| item.get("body"));
         Ok(told.and_then(|told| told.as_s().ok()).cloned())
     }
 
@@ -247,18 +259,7 @@ impl State {
 
     /// Which sweeps of a registry run and wait, and the version of that record.
     pub(crate) async fn flight(&self, registry: &RepositoryId) -> Result<(Flight, u64), Failure> {
-        let page = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key_condition_expression("pk = :pk AND sk = :sk")
-            .expression_attribute_values(":pk", text(partition(registry)))
-            .expression_attribute_values(":sk", text(SWEEP))
-            .send()
-            .await
-            .map_err(|error| Failure::of("dynamodb:Query", &error))?;
-        let Some(item) = page.items().first() else {
+        let Some(item) = self.one(partition(registry), SWEEP).await? else {
             return Ok((Flight::default(), 0));
         };
         let body = item.get("body").and_then(|body| body.as_s().ok());
@@ -292,17 +293,8 @@ impl State {
 
     /// When a sweep sent a message last, in seconds since the epoch; `None`: it is not recorded.
     pub(crate) async fn last_sign_of_life(&self) -> Result<Option<i64>, Failure> {
-        let page = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", text(SIGN_OF_LIFE))
-            .send()
-            .await
-            .map_err(|error| Failure::of("dynamodb:Query", &error))?;
-        let at = page.items().first().and_then(|item| item.get("at"));
+        let item = self.one(SIGN_OF_LIFE, SIGN_OF_LIFE).await?;
+        let at = item.as_ref().and_then(|item| item.get("at"));
         Ok(at.and_then(|at| at.as_n().ok()?.parse().ok()))
     }
 
@@ -607,15 +599,6 @@ fn won(result: Result<(), Failure>) -> Result<bool, Failure> {
         Ok(()) => Ok(true),
         Err(failure) if failure.is("ConditionalCheckFailedException") => Ok(false),
         Err(failure) => Err(failure),
-    }
-}
-
-/// Whose record of repairs a claim writes.
-fn subject(id: &RepositoryId, claim: &Claim) -> RepositoryId {
-    if claim.of_registry {
-        id.registry()
-    } else {
-        id.clone()
     }
 }
 

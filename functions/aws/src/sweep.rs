@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::audit::{AuditError, Home, Judged, Seen, audit};
 use crate::clients::ConfigError;
+use crate::failure::Failure;
 use crate::pipeline::{News, Occurrence, Pipeline};
 use crate::reports::Reports;
 use crate::security_hub::SecurityHub;
@@ -144,18 +145,11 @@ impl Pipeline {
             event: serde_json::Value::Null,
             deferred: None,
         };
-        let home = RepositoryId {
-            account: sweep.home.account.clone(),
-            region: sweep.home.region.clone(),
-            name: String::new(),
-        };
         let policy = self
-            .policy(&occurrence(home))
+            .policy(&occurrence(sweep.home.registry()))
             .await
             .map_err(AuditError::Aws)?;
-        let on_record = self.state.on_record().await.map_err(|failure| {
-            AuditError::Aws(format!("the state table can't be read: {failure}"))
-        })?;
+        let on_record = self.state.on_record().await.map_err(|why| unread(&why))?;
         let of_arns = |arns: &mut dyn Iterator<Item = &String>| -> Vec<RepositoryId> {
             arns.filter_map(|arn| RepositoryId::from_arn(arn))
                 .filter(|id| sweep.request.covers(id))
@@ -255,14 +249,9 @@ impl Pipeline {
         };
         let mut registries = Registries::new();
         for region in regions {
-            let registry = RepositoryId {
-                account: sweep.home.account.clone(),
-                region: region.clone(),
-                name: String::new(),
-            };
-            let known = self.state.load(&registry).await.map_err(|failure| {
-                AuditError::Aws(format!("the state table cannot be read: {failure}"))
-            })?;
+            let registry = RepositoryId::of_registry(&sweep.home.account, region);
+            let known = self.state.load(&registry).await;
+            let known = known.map_err(|why| unread(&why))?;
             registries.insert(registry, known);
         }
         Ok(registries)
@@ -453,6 +442,11 @@ impl Pipeline {
         self.is_heard_now().await;
         Ok(())
     }
+}
+
+/// Without what is on record nothing is swept.
+fn unread(failure: &Failure) -> AuditError {
+    AuditError::Aws(format!("the state table can't be read: {failure}"))
 }
 
 /// What there is to say of a repository about which there is nothing to do: `None`, there is.

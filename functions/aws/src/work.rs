@@ -7,7 +7,7 @@ use ecr_warden_core::action::{Action, Part};
 use ecr_warden_core::alert::{Alert, Occasion};
 use ecr_warden_core::defer::{Deferred, Turn};
 use ecr_warden_core::evaluate::evaluate;
-use ecr_warden_core::finding::{Finding, Severity};
+use ecr_warden_core::finding::Finding;
 use ecr_warden_core::outcome::{Outcome, Results, Verdict, verdicts};
 use ecr_warden_core::plan::{self, Decision, Plan, Step};
 use ecr_warden_core::policy::{Policy, Resolved};
@@ -202,7 +202,7 @@ impl<'p> Work<'p> {
                             "fix the error below; the next event or sweep then finishes a recreation that may have been cut short: {why}"
                         );
                         let detail = "the repository is gone, and its record, which may hold all its settings, cannot be read";
-                        self.announce(&critical("unreadable-record", detail, what), now)
+                        self.announce(&Plan::critical("unreadable-record", detail, what), now)
                             .await?;
                         Err(format!(
                             "the repository is gone, and its record cannot be read: {why}"
@@ -354,7 +354,12 @@ impl<'p> Work<'p> {
 
     /// What the state table says; the inner error: it can't be told.
     async fn known(&self) -> Result<Result<Known, String>, String> {
-        match self.pipeline.state.load(self.id()).await {
+        self.on_record(self.id()).await
+    }
+
+    /// The same of another subject.
+    async fn on_record(&self, id: &RepositoryId) -> Result<Result<Known, String>, String> {
+        match self.pipeline.state.load(id).await {
             Ok(known) => Ok(Ok(known)),
             Err(Failure::Unavailable(why)) => Err(why),
             Err(other) => Ok(Err(other.to_string())),
@@ -375,12 +380,8 @@ impl<'p> Work<'p> {
         if rules.is_empty() {
             return Ok(Ok(known));
         }
-        let registry = self.pipeline.state.load(&self.id().registry()).await;
-        match registry {
-            Ok(registry) => Ok(Ok(known.with_registry(rules.into_iter(), &registry))),
-            Err(Failure::Unavailable(why)) => Err(why),
-            Err(other) => Ok(Err(other.to_string())),
-        }
+        let registry = self.on_record(&self.id().registry()).await?;
+        Ok(registry.map(|registry| known.with_registry(rules.into_iter(), &registry)))
     }
 
     /// Judges the push and not the repository, where that was just found conforming. `None`: it must be looked at.
@@ -608,7 +609,7 @@ impl<'p> Work<'p> {
                 "it is restored without {}; set them again, and deploy the newer version",
                 settings.join(", ")
             );
-            self.announce(&critical("unknown-settings", detail, what), now)
+            self.announce(&Plan::critical("unknown-settings", detail, what), now)
                 .await?;
         }
         let attempt = Attempt {
@@ -641,7 +642,7 @@ impl<'p> Work<'p> {
                     begun.outline()
                 );
                 let detail = "somebody created it again while it was being recreated";
-                self.announce(&critical("superseded-recreation", detail, what), now)
+                self.announce(&Plan::critical("superseded-recreation", detail, what), now)
                     .await?;
                 // Last: with it goes the record of what was there.
                 let forgotten = self.pipeline.state.finish(&begun, &mine, None, None, now);
@@ -667,7 +668,7 @@ impl<'p> Work<'p> {
             End::Interrupted(Interruption::Transient(why) | Interruption::Stuck(why)) => {
                 tracing::error!(repository = %self.id(), rule, repair_failed = true, why, "recreation is stuck");
                 let detail = "a recreation can't be finished";
-                let plan = critical("interrupted-recreation", detail, why.clone());
+                let plan = Plan::critical("interrupted-recreation", detail, why.clone());
                 let known = known.ok_or(&why);
                 self.tell(&Resolved::nothing(), plan, known, None, now)
                     .await?;
@@ -896,12 +897,4 @@ impl<'p> Work<'p> {
 fn nonce() -> u64 {
     use std::hash::{BuildHasher, Hasher, RandomState};
     RandomState::new().build_hasher().finish()
-}
-
-fn critical(rule: &'static str, detail: &str, what: String) -> Plan {
-    let mut plan = Plan::for_people(rule, detail, what);
-    for step in &mut plan.steps {
-        step.finding.severity = Severity::Critical;
-    }
-    plan
 }

@@ -9,6 +9,7 @@ use crate::finding::Status;
 use crate::outcome::Verdict;
 use crate::repository::RepositoryId;
 use crate::state::{Known, Repair};
+use crate::text::counted;
 
 /// The cause of a repair that was a rollback.
 pub const ROLLBACK: &str = "rollback";
@@ -54,11 +55,7 @@ impl Ledger {
     #[must_use]
     pub fn line(&self) -> String {
         let Self { location, changes } = self;
-        let changes = if *changes == 1 {
-            "1 change is".to_owned()
-        } else {
-            format!("{changes} changes are")
-        };
+        let changes = counted(*changes, "change is", "changes are");
         format!(
             "{changes} listed in {location}; `ecr-warden rollback --sweep {location}` shows and reverts them"
         )

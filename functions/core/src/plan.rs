@@ -89,6 +89,16 @@ impl Plan {
         }
     }
 
+    /// The same, and it is critical.
+    #[must_use]
+    pub fn critical(rule: &'static str, detail: &str, what: String) -> Self {
+        let mut plan = Self::for_people(rule, detail, what);
+        for step in &mut plan.steps {
+            step.finding.severity = Severity::Critical;
+        }
+        plan
+    }
+
     /// Turns a repair into one that people have to make.
     pub fn give_up(&mut self, rule: &str, why: &str) {
         for step in &mut self.steps {
@@ -304,15 +314,8 @@ fn blinded(repository: &Repository) -> Option<Finding> {
 #[must_use]
 pub fn blinded_entirely(why: &str) -> Plan {
     let violation = blinded_by(why.strip_prefix(DENIED_BY_POLICY).unwrap_or(why));
-    let mut plan = Plan::for_people(
-        BLINDED,
-        &violation.detail,
-        violation.for_people().to_owned(),
-    );
-    for step in &mut plan.steps {
-        step.finding.severity = Severity::Critical;
-    }
-    plan
+    let what = violation.for_people().to_owned();
+    Plan::critical(BLINDED, &violation.detail, what)
 }
 
 /// The violation for these denied reads.

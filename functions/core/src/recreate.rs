@@ -72,6 +72,9 @@ impl Intent {
         let mut intent: Self =
             serde_ignored::deserialize(&mut reader, |place| places.push(place.to_string()))?;
         reader.end()?;
+        if places.is_empty() {
+            return Ok(intent);
+        }
         let whole: Value = serde_json::from_str(record)?;
         for place in places.into_iter().take(UNKNOWN_SETTINGS) {
             let value = whole.pointer(&format!("/{}", place.replace('.', "/")));

@@ -44,9 +44,26 @@ impl RepositoryId {
     /// What is on record about the registry that the repository is in has this id: no repository is without a name.
     #[must_use]
     pub fn registry(&self) -> Self {
+        Self::of_registry(&self.account, &self.region)
+    }
+
+    /// The same by account and region.
+    #[must_use]
+    pub fn of_registry(account: &str, region: &str) -> Self {
         Self {
+            account: account.to_owned(),
+            region: region.to_owned(),
             name: String::new(),
-            ..self.clone()
+        }
+    }
+
+    /// Whose record of repairs it is: the registry's, or the repository's own.
+    #[must_use]
+    pub fn subject(&self, of_registry: bool) -> Self {
+        if of_registry {
+            self.registry()
+        } else {
+            self.clone()
         }
     }
 

@@ -1,5 +1,7 @@
 //! Text for messages: what came from outside, cut to a size that everything downstream can carry, and times.
 
+use std::fmt;
+
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -24,6 +26,16 @@ pub fn one_line(text: &str, longest: usize) -> String {
 pub(crate) fn in_line(c: char) -> bool {
     !c.is_control()
         && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// `1 change`, `2 changes`.
+pub(crate) fn counted<N: fmt::Display + From<u8> + PartialEq>(
+    count: N,
+    one: &str,
+    many: &str,
+) -> String {
+    let name = if count == N::from(1) { one } else { many };
+    format!("{count} {name}")
 }
 
 /// Seconds since the epoch as RFC 3339; `None` where no calendar has them.

@@ -332,8 +332,7 @@ fn repository(event: &Value) -> Result<RepositoryId, String> {
     let of_arn =
         text(event, "/detail/requestParameters/resourceArn").and_then(RepositoryId::from_arn);
     // CloudTrail omits parameters above 100 KB (user guide, "CloudTrail record contents"): a manifest may be larger.
-    let of_resource = || resource(event);
-    let of_arn = of_arn.or_else(|| name.is_none().then(of_resource).flatten());
+    let of_arn = of_arn.or_else(|| resource(event));
     let Some(name) = name.or(of_arn.as_ref().map(|id| id.name.as_str())) else {
         return Err("no repository is named".to_owned());
     };

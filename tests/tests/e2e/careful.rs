@@ -533,14 +533,7 @@ async fn a_fight_over_the_registry() {
     );
 
     // By the name of any repository.
-    let state_table = world.stack.state_table.clone();
-    let list = said(
-        &ecr_warden(
-            &world,
-            &["rollback", &names[7], "--state-table", &state_table],
-        ),
-        0,
-    );
+    let list = said(&ecr_warden(&world, &["rollback", &names[7]]), 0);
     assert!(list.contains("no-scan-on-push: done"), "{list}");
 
     // A change of our own starts no sweep; one of anybody else does.

@@ -20,6 +20,12 @@ async fn publish(world: &World, name: &str, text: &str) {
         .unwrap();
 }
 
+/// The outcome of the event that a repository policy was set.
+async fn policy_set(world: &World, name: &str) -> Value {
+    let event = call("SetRepositoryPolicy", name);
+    world.invoke(&event).await.unwrap()
+}
+
 async fn policy_of(world: &World, name: &str) -> Option<String> {
     let get = world.clients.ecr.get_repository_policy();
     let answer = get.repository_name(name).send().await.ok()?;
@@ -41,19 +47,13 @@ async fn a_repair_that_is_reverted_again_and_again_backs_off_and_is_critical() {
     world.create(name).await;
     for _ in 0..3 {
         publish(&world, name, PUBLIC).await;
-        let outcome = world
-            .invoke(&call("SetRepositoryPolicy", name))
-            .await
-            .unwrap();
+        let outcome = policy_set(&world, name).await;
         assert_eq!(status(&outcome, "public-access"), Some("fixed"));
         assert_eq!(policy_of(&world, name).await, None);
     }
     publish(&world, name, PUBLIC).await;
     for _ in 0..2 {
-        let outcome = world
-            .invoke(&call("SetRepositoryPolicy", name))
-            .await
-            .unwrap();
+        let outcome = policy_set(&world, name).await;
         assert_eq!(status(&outcome, "public-access"), Some("withheld"));
         assert_eq!(severity(&outcome, "public-access"), Some("critical"));
         assert!(
@@ -66,10 +66,7 @@ async fn a_repair_that_is_reverted_again_and_again_backs_off_and_is_critical() {
     let alerts = inbox.alerts_of(name).await.unwrap();
     assert_eq!(alerts.len(), 4, "{alerts:?}");
     world.repaired_earlier(name, "public-access", 60 * 60).await;
-    let outcome = world
-        .invoke(&call("SetRepositoryPolicy", name))
-        .await
-        .unwrap();
+    let outcome = policy_set(&world, name).await;
     assert_eq!(
         status(&outcome, "public-access"),
         Some("fixed"),
@@ -96,10 +93,7 @@ async fn a_repository_policy_that_denies_ecr_warden_is_critical() {
         ] });
         world.create(name).await;
         publish(&world, name, &text.to_string()).await;
-        let outcome = world
-            .invoke(&call("SetRepositoryPolicy", name))
-            .await
-            .unwrap();
+        let outcome = policy_set(&world, name).await;
         assert_eq!(status(&outcome, "blinded"), Some("open"), "{outcome}");
         assert_eq!(severity(&outcome, "blinded"), Some("critical"));
         let alerts = inbox.alerts_of(name).await.unwrap();
@@ -119,10 +113,7 @@ async fn a_marker_without_a_record_does_not_shield_a_public_repository() {
     let tagged = world.clients.ecr.tag_resource().resource_arn(arn(name));
     tagged.tags(tag).send().await.unwrap();
     publish(&world, name, PUBLIC).await;
-    let outcome = world
-        .invoke(&call("SetRepositoryPolicy", name))
-        .await
-        .unwrap();
+    let outcome = policy_set(&world, name).await;
     assert_eq!(
         status(&outcome, "public-access"),
         Some("fixed"),
@@ -168,10 +159,7 @@ async fn conditions_and_companions_do_not_shield_a_public_statement() {
         world.create(name).await;
         let text = json!({ "Version": "2012-10-17", "Statement": statements });
         publish(&world, name, &text.to_string()).await;
-        let outcome = world
-            .invoke(&call("SetRepositoryPolicy", name))
-            .await
-            .unwrap();
+        let outcome = policy_set(&world, name).await;
         assert_eq!(status(&outcome, "public-access"), Some(found), "{outcome}");
         let now = policy_of(&world, name).await;
         match (now, left) {
@@ -202,10 +190,7 @@ async fn a_new_repository_that_settles_is_closed_at_once() {
     assert!(outcome["ignored"].is_string(), "{outcome}");
     publish(&world, name, PUBLIC).await;
     let before = world.count("SendMessage", "");
-    let outcome = world
-        .invoke(&call("SetRepositoryPolicy", name))
-        .await
-        .unwrap();
+    let outcome = policy_set(&world, name).await;
     assert_eq!(
         status(&outcome, "public-access"),
         Some("fixed"),

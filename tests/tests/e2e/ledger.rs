@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_ecr::types::ImageTagMutability;
-use ecr_warden_tests::local_aws::REGION;
 use serde_json::{Value, json};
 
 use crate::careful::{ecr_warden, said};
@@ -59,7 +58,7 @@ async fn all_changes_of_a_sweep_are_listed_and_rolled_back() {
     delete.repository_name(gone).send().await.unwrap();
 
     let rollback = |more: &[&str]| {
-        let arguments = ["rollback", "--sweep", location, "--region", REGION];
+        let arguments = ["rollback", "--sweep", location];
         ecr_warden(&world, &[&arguments, more].concat())
     };
     let refused = rollback(&[]);
@@ -105,10 +104,7 @@ async fn all_changes_of_a_sweep_are_listed_and_rolled_back() {
 
     // A location that lists no changes.
     let nothing = format!("{}/none.jsonl", location.rsplit_once('/').unwrap().0);
-    let missing = ecr_warden(
-        &world,
-        &["rollback", "--sweep", &nothing, "--region", REGION],
-    );
+    let missing = ecr_warden(&world, &["rollback", "--sweep", &nothing]);
     assert_eq!(missing.status.code(), Some(3));
     let list = said(&ecr_warden(&world, &["rollback", &names[0]]), 0);
     assert!(list.contains("because of rollback"), "{list}");

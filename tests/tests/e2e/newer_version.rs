@@ -24,11 +24,7 @@ async fn put(world: &World, name: &str, kind: &str, body: &serde_json::Value) {
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into();
-    let put = world.clients.dynamodb.put_item();
-    let put = put
-        .table_name(&world.stack.state_table)
-        .set_item(Some(item));
-    put.send().await.unwrap();
+    world.put(item).await;
 }
 
 /// A record with an action that this version does not know: what a deployment that was rolled back finds.

@@ -53,7 +53,7 @@ impl World {
         }
     }
 
-    /// A local AWS of the test's own, for one that changes the deployment. It ends with the test.
+    /// Starts a local AWS for this test alone, which may change the deployment, and stops it when the test ends.
     pub(crate) fn own() -> Self {
         Self::own_with("", |_| {})
     }
@@ -358,7 +358,7 @@ impl World {
         }
     }
 
-    async fn put(&self, item: Item) {
+    pub(crate) async fn put(&self, item: Item) {
         self.clients
             .dynamodb
             .put_item()

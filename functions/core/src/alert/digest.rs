@@ -9,7 +9,7 @@ use super::{Alert, AlertAction, AlertFinding, Occasion, SHORTER, essence, findin
 use crate::finding::{Severity, Status};
 use crate::outcome::Verdict;
 use crate::repository::{RepositoryId, partition};
-use crate::text::one_line;
+use crate::text::{counted, one_line};
 
 /// As many findings as are listed one by one.
 const LISTED: usize = 20;
@@ -280,10 +280,6 @@ fn first_of<'t>(texts: impl Iterator<Item = &'t str>) -> String {
             format!("{}{others}", one_line(first, room))
         }
     }
-}
-
-fn counted(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 #[cfg(test)]

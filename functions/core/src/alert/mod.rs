@@ -14,7 +14,7 @@ use crate::ledger::Ledger;
 use crate::outcome::Verdict;
 use crate::repository::{RepositoryId, partition};
 use crate::rules::Advice;
-use crate::text::{one_line, rfc3339};
+use crate::text::{counted, one_line, rfc3339};
 
 pub(crate) use digest::REST;
 
@@ -335,14 +335,9 @@ impl Alert {
 
     /// One line about the dead-letter queue; `None`: it is empty.
     fn letters(&self) -> Option<String> {
-        let count = self.dead_letters?;
-        let messages = if count == 1 {
-            "message is"
-        } else {
-            "messages are"
-        };
+        let messages = counted(self.dead_letters?, "message is", "messages are");
         Some(format!(
-            "{count} {messages} in the dead-letter queue: what was given up; docs/operations.md says how to read it"
+            "{messages} in the dead-letter queue: what was given up; docs/operations.md says how to read it"
         ))
     }
 

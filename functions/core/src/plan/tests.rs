@@ -24,7 +24,13 @@ fn mutable() -> Repository {
     }
 }
 
-fn decisions(policy: &Policy, repository: &Repository, known: &Known) -> Vec<(String, Decision)> {
+/// What an event of this cause and actor leads to.
+fn planned(
+    policy: &Policy,
+    repository: &Repository,
+    known: &Known,
+    (cause, actor): (&str, Option<&str>),
+) -> Plan {
     let me = Lease {
         owner: "me".to_owned(),
         until: NOW,
@@ -32,8 +38,8 @@ fn decisions(policy: &Policy, repository: &Repository, known: &Known) -> Vec<(St
     let context = Context {
         me: &me,
         now: NOW,
-        cause: "PutImageTagMutability",
-        actor: Some("terraform"),
+        cause,
+        actor,
         created_at: repository.created_at,
     };
     let policy = policy
@@ -41,6 +47,11 @@ fn decisions(policy: &Policy, repository: &Repository, known: &Known) -> Vec<(St
         .unwrap();
     let findings = evaluate(&policy, repository);
     plan(&policy, repository, findings, Ok(known), &context)
+}
+
+fn decisions(policy: &Policy, repository: &Repository, known: &Known) -> Vec<(String, Decision)> {
+    let event = ("PutImageTagMutability", Some("terraform"));
+    planned(policy, repository, known, event)
         .steps
         .into_iter()
         .map(|step| (step.finding.rule.to_owned(), step.decision))
@@ -354,22 +365,7 @@ fn a_refused_recreation_is_withheld_for_a_day() {
         (recreated(fell_back(), 1, 0), Severity::Critical),
         (recreated(not_deleted(), 1, 0), Severity::Medium),
     ] {
-        let me = Lease {
-            owner: "me".to_owned(),
-            until: NOW,
-        };
-        let context = Context {
-            me: &me,
-            now: NOW,
-            cause: "sweep",
-            actor: None,
-            created_at: repository.created_at,
-        };
-        let resolved = policy
-            .for_repository(&repository.id, &repository.tags)
-            .unwrap();
-        let findings = evaluate(&resolved, &repository);
-        let plan = plan(&resolved, &repository, findings, Ok(&known), &context);
+        let plan = planned(&policy, &repository, &known, ("sweep", None));
         assert_eq!(plan.steps[0].finding.severity, severity);
     }
 }
@@ -476,22 +472,7 @@ fn lifecycle_decision(
     let mut repository = repository();
     repository.has_images = has_images;
     repository.images = images.clone();
-    let policy = policy
-        .for_repository(&repository.id, &repository.tags)
-        .unwrap();
-    let me = Lease {
-        owner: "me".to_owned(),
-        until: NOW,
-    };
-    let context = Context {
-        me: &me,
-        now: NOW,
-        cause,
-        actor: None,
-        created_at: repository.created_at,
-    };
-    let findings = evaluate(&policy, &repository);
-    let mut plan = plan(&policy, &repository, findings, Ok(known), &context);
+    let mut plan = planned(&policy, &repository, known, (cause, None));
     assert_eq!(plan.steps.len(), 1);
     plan.steps.remove(0).decision
 }

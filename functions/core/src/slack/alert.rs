@@ -8,6 +8,7 @@ use crate::alert::{INVALID_POLICY, REST};
 use crate::finding::Severity;
 use crate::ledger::Ledger;
 use crate::repository::{RepositoryId, partition};
+use crate::text::counted;
 
 /// A name longer than this is cut in a headline.
 const LONG_NAME: usize = 100;
@@ -256,10 +257,6 @@ fn tally(alert: &Value) -> String {
 
 fn number(value: &Value, key: &str) -> u64 {
     value.get(key).and_then(Value::as_u64).unwrap_or_default()
-}
-
-fn counted(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// Of the repository, or of the policy's parameter.
