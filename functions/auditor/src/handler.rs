@@ -101,7 +101,8 @@ impl Auditor {
             return Ok(Audit::ignored(why));
         }
         let began = OffsetDateTime::now_utc();
-        let mut audit = self.run(&request, left, &request_id).await?;
+        let time = request.time(left)?;
+        let mut audit = self.run(&request, time, &request_id).await?;
         if request.mode == Some(Mode::Enforce) {
             let completed = audit.next.is_none() && request.covers_all();
             self.measure(&audit, completed);

@@ -1,6 +1,6 @@
 //! Reads and judges many repositories with few calls, as fast as ECR lets it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,19 +10,24 @@ use ecr_warden_core::evaluate::evaluate;
 use ecr_warden_core::finding::Finding;
 use ecr_warden_core::plan;
 use ecr_warden_core::policy::{Policy, Resolved};
-use ecr_warden_core::repository::{Reads, Repository, RepositoryId};
+use ecr_warden_core::repository::{Read, Reads, Repository, RepositoryId, ScanFrequency};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::Instant;
 
 use crate::clients::{Clients, Regional};
 use crate::failure::Failure;
-use crate::load::{LoadError, Surroundings, bare, calls, calls_of_details, details, load_once};
+use crate::load::{
+    LoadError, NAMES_OF_SCANNING, Surroundings, bare, calls, calls_of_details, details, load_once,
+    scan_frequencies,
+};
 use crate::progress::{Pace, Progress};
 
 /// ECR's largest page.
 const PAGE: i32 = 1000;
 /// The next page is listed while fewer than so many repositories wait.
 const AHEAD: usize = 1000;
+/// So many calls for a page's scan frequencies are made side by side.
+const AT_ONCE: usize = 8;
 /// A repository that can't be read so often is reported as such.
 const TRIES: usize = 6;
 /// After being throttled.
@@ -161,6 +166,8 @@ struct RegionAudit<'a> {
 /// A page, and what its repositories and those before have in common.
 struct Listed {
     repositories: Vec<(Repository, Reads)>,
+    /// The name of the page's last repository, asked for or not.
+    last: Option<String>,
     next: Option<String>,
     around: Arc<Surroundings>,
 }
@@ -194,7 +201,11 @@ impl RegionAudit<'_> {
                 && waiting.len() < AHEAD
                 && !over
             {
-                listing.push(self.list(token.clone(), Arc::clone(&around)));
+                listing.push(self.list(
+                    token.clone(),
+                    progress.last().cloned(),
+                    Arc::clone(&around),
+                ));
             }
             while running.len() < pace.at_once && !over {
                 let Some(one) = waiting.pop_front() else {
@@ -211,10 +222,10 @@ impl RegionAudit<'_> {
             let (mut one, seen) = tokio::select! {
                 Some(judged) = running.next() => judged,
                 Some(listed) = listing.next(), if !over => {
-                    let Listed { repositories, next, around: known } = listed?;
+                    let Listed { repositories, last, next, around: known } = listed?;
                     around = known;
                     let names = repositories.iter().map(|(described, _)| described.id.name.clone());
-                    let left = progress.listed(names, next);
+                    let left = progress.listed(names, last, next);
                     for (described, reads) in repositories {
                         if left.contains(&described.id.name) {
                             let around = Arc::clone(&around);
@@ -264,9 +275,17 @@ impl RegionAudit<'_> {
     async fn list(
         &self,
         token: Option<String>,
+        after: Option<String>,
         around: Arc<Surroundings>,
     ) -> Result<Listed, AuditError> {
-        let answer = self.describe(token).await?;
+        let answer = self.page(token, after).await.map_err(|failure| {
+            AuditError::Aws(format!(
+                "the repositories in {} can't be listed: {failure}",
+                self.region
+            ))
+        })?;
+        let last = answer.repositories().last();
+        let last = last.and_then(|last| last.repository_name().map(str::to_owned));
         let mut repositories = Vec::new();
         let mut common = Reads::default();
         for repository in answer.repositories() {
@@ -285,21 +304,90 @@ impl RegionAudit<'_> {
             }
         }
         let mut around = Arc::unwrap_or_clone(around);
-        around
-            .add(&self.aws, &common)
-            .await
-            .map_err(|error| AuditError::Aws(format!("in {}: {error}", self.region)))?;
+        let (added, frequencies) = tokio::join!(
+            around.add(&self.aws, &common),
+            self.scan_frequencies(&repositories),
+        );
+        added.map_err(|error| AuditError::Aws(format!("in {}: {error}", self.region)))?;
+        for (repository, _) in &mut repositories {
+            if let Some(frequency) = frequencies.get(&repository.id.name) {
+                repository.scan_frequency = frequency.clone();
+            }
+        }
         Ok(Listed {
             repositories,
+            last,
             next: answer.next_token,
             around: Arc::new(around),
         })
     }
 
-    async fn describe(
+    /// When ECR scans the repositories of a page of which that is asked, many with each call.
+    async fn scan_frequencies(
+        &self,
+        repositories: &[(Repository, Reads)],
+    ) -> BTreeMap<String, Read<ScanFrequency>> {
+        let asked = repositories.iter().filter(|(_, reads)| reads.scanning);
+        let names: Vec<String> = asked.map(|(of, _)| of.id.name.clone()).collect();
+        let calls = names.chunks(NAMES_OF_SCANNING).map(|names| async {
+            let mut tries = 0;
+            loop {
+                let _ = self.aws.turns.take(1, None).await;
+                match scan_frequencies(&self.aws, names).await {
+                    Ok(known) => break known,
+                    Err(_) if tries < TRIES => {
+                        tries = tries.saturating_add(1);
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                    Err(why) => {
+                        let unreadable =
+                            |name: &String| (name.clone(), Read::Unreadable(why.clone()));
+                        break names.iter().map(unreadable).collect();
+                    }
+                }
+            }
+        });
+        let pages: Vec<BTreeMap<_, _>> = futures_util::stream::iter(calls)
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        pages.into_iter().flatten().collect()
+    }
+
+    /// The page of a token. ECR documents no lifetime for tokens: where one that an earlier part was given is refused, the
+    /// region is listed again up to the page's beginning, which is known by the repository before it. Where that is gone, all of
+    /// the region is looked at again.
+    async fn page(
         &self,
         token: Option<String>,
-    ) -> Result<DescribeRepositoriesOutput, AuditError> {
+        after: Option<String>,
+    ) -> Result<DescribeRepositoriesOutput, Failure> {
+        let resumed = token.is_some();
+        match self.describe(token).await {
+            Err(failure) if resumed && failure.is("InvalidParameterException") => {
+                tracing::warn!(%failure, region = self.region, "ECR takes the token no longer: listing the region again");
+            }
+            answer => return answer,
+        }
+        let first = self.describe(None).await?;
+        let mut page = first.clone();
+        loop {
+            let mut repositories = page.repositories.unwrap_or_default();
+            let position = repositories
+                .iter()
+                .position(|repository| repository.repository_name() == after.as_deref());
+            if let Some(position) = position {
+                page.repositories = Some(repositories.split_off(position.saturating_add(1)));
+                return Ok(page);
+            }
+            match page.next_token {
+                Some(token) => page = self.describe(Some(token)).await?,
+                None => return Ok(first),
+            }
+        }
+    }
+
+    async fn describe(&self, token: Option<String>) -> Result<DescribeRepositoriesOutput, Failure> {
         let mut tries = 0;
         loop {
             // It waits for as long as it takes.
@@ -319,12 +407,7 @@ impl RegionAudit<'_> {
                     tries = tries.saturating_add(1);
                     tokio::time::sleep(PAUSE).await;
                 }
-                Err(failure) => {
-                    return Err(AuditError::Aws(format!(
-                        "the repositories in {} can't be listed: {failure}",
-                        self.region
-                    )));
-                }
+                Err(failure) => return Err(failure),
             }
         }
     }

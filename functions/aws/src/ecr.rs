@@ -109,6 +109,15 @@ pub(crate) fn encryption_request(
         .build()
 }
 
+pub(crate) fn scan_frequency(frequency: &EcrFrequency) -> ScanFrequency {
+    match frequency {
+        EcrFrequency::ScanOnPush => ScanFrequency::ScanOnPush,
+        EcrFrequency::ContinuousScan => ScanFrequency::ContinuousScan,
+        EcrFrequency::Manual => ScanFrequency::Manual,
+        other => ScanFrequency::Unknown(other.as_str().to_owned()),
+    }
+}
+
 /// The registry's scanning configuration; without one, basic scanning by hand.
 pub(crate) fn scanning(configuration: Option<&RegistryScanningConfiguration>) -> RegistryScanning {
     let Some(configuration) = configuration else {
@@ -118,12 +127,7 @@ pub(crate) fn scanning(configuration: Option<&RegistryScanningConfiguration>) ->
         .rules()
         .iter()
         .map(|rule| ScanRule {
-            frequency: match rule.scan_frequency() {
-                EcrFrequency::ScanOnPush => ScanFrequency::ScanOnPush,
-                EcrFrequency::ContinuousScan => ScanFrequency::ContinuousScan,
-                EcrFrequency::Manual => ScanFrequency::Manual,
-                other => ScanFrequency::Unknown(other.as_str().to_owned()),
-            },
+            frequency: scan_frequency(rule.scan_frequency()),
             filters: rule
                 .repository_filters()
                 .iter()

@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_sdk_ecr::types::{DescribeImagesFilter, ImageStatusFilter, TagStatus};
 use aws_sdk_kms::types::{KeySpec, KeyState, KeyUsageType};
 use ecr_warden_core::repository::{
-    Key, Read, Reads, RegistryScanning, Repository, RepositoryId, TagMutability,
+    Key, Read, Reads, RegistryScanning, Repository, RepositoryId, ScanFrequency, TagMutability,
 };
 use ecr_warden_core::storage::Image;
 use futures_util::future::{BoxFuture, join_all};
@@ -55,7 +55,8 @@ pub(crate) fn calls(reads: &Reads) -> u32 {
 
 /// The same of [`rest`].
 pub(crate) fn calls_of_rest(reads: &Reads) -> u32 {
-    calls_of_details(reads) + u32::from(reads.scanning) + u32::from(reads.pull_through)
+    // The registry's scanning configuration, and the repository's.
+    calls_of_details(reads) + 2 * u32::from(reads.scanning) + u32::from(reads.pull_through)
 }
 
 /// The same of [`details`].
@@ -112,12 +113,14 @@ async fn read_once(
     reads: &Reads,
     objects: &Objects<'_>,
 ) -> Result<Repository, LoadError> {
-    let (bare, surroundings, details) = tokio::join!(
+    let (bare, frequency, surroundings, details) = tokio::join!(
         Box::pin(described(aws, id)),
+        scan_frequency(aws, id, reads),
         Box::pin(surroundings(aws, reads)),
         details(aws, id, reads),
     );
-    let bare = bare?;
+    let mut bare = bare?;
+    bare.scan_frequency = frequency?;
     let all_tags = objects(&bare);
     details.snapshot(aws, bare, &surroundings?, all_tags).await
 }
@@ -135,14 +138,16 @@ pub(crate) async fn described(aws: &Regional, id: &RepositoryId) -> Result<Repos
 /// Reads the rest of a repository that is described.
 pub(crate) async fn rest(
     aws: &Regional,
-    bare: Repository,
+    mut bare: Repository,
     reads: &Reads,
     objects: &Objects<'_>,
 ) -> Result<Repository, LoadError> {
-    let (surroundings, details) = tokio::join!(
+    let (frequency, surroundings, details) = tokio::join!(
+        scan_frequency(aws, &bare.id, reads),
         Box::pin(surroundings(aws, reads)),
         details(aws, &bare.id, reads),
     );
+    bare.scan_frequency = frequency?;
     let all_tags = objects(&bare);
     details.snapshot(aws, bare, &surroundings?, all_tags).await
 }
@@ -166,12 +171,68 @@ pub(crate) fn bare(id: &RepositoryId, described: &aws_sdk_ecr::types::Repository
         has_images: Read::NotAsked,
         recent_tags: Read::NotAsked,
         scanning: Read::NotAsked,
+        scan_frequency: Read::NotAsked,
         pull_through: Read::NotAsked,
         root_cache: false,
         images: Read::NotAsked,
         pushed: None,
         keys: BTreeMap::new(),
     }
+}
+
+/// API reference, BatchGetRepositoryScanningConfiguration.
+pub(crate) const NAMES_OF_SCANNING: usize = 25;
+
+/// When ECR scans the repositories of these names, at most [`NAMES_OF_SCANNING`]. What ECR does not say is left out: it follows from
+/// the configurations.
+///
+/// # Errors
+/// Later it may work.
+pub(crate) async fn scan_frequencies(
+    aws: &Regional,
+    names: &[String],
+) -> Result<BTreeMap<String, Read<ScanFrequency>>, String> {
+    let answer = aws
+        .ecr
+        .batch_get_repository_scanning_configuration()
+        .set_repository_names(Some(names.to_vec()))
+        .send()
+        .await
+        .map_err(|error| Failure::of("ecr:BatchGetRepositoryScanningConfiguration", &error));
+    match answer {
+        Ok(answer) => {
+            let configurations = answer.scanning_configurations.unwrap_or_default();
+            let known = configurations.into_iter().filter_map(|of| {
+                let frequency = ecr::scan_frequency(&of.scan_frequency?);
+                Some((of.repository_name?, Read::Known(frequency)))
+            });
+            Ok(known.collect())
+        }
+        Err(Failure::Unavailable(why)) => Err(why),
+        Err(denied @ Failure::Denied { .. }) => {
+            let unreadable = |name: &String| (name.clone(), Read::Unreadable(denied.to_string()));
+            Ok(names.iter().map(unreadable).collect())
+        }
+        Err(failure) => {
+            tracing::warn!(%failure, "ECR does not say when it scans repositories");
+            Ok(BTreeMap::new())
+        }
+    }
+}
+
+/// The same of one repository, where it is asked for.
+async fn scan_frequency(
+    aws: &Regional,
+    id: &RepositoryId,
+    reads: &Reads,
+) -> Result<Read<ScanFrequency>, LoadError> {
+    if !reads.scanning {
+        return Ok(Read::NotAsked);
+    }
+    let names = [id.name.clone()];
+    let answer = Box::pin(scan_frequencies(aws, &names)).await;
+    let mut known = answer.map_err(LoadError::Unavailable)?;
+    Ok(known.remove(&id.name).unwrap_or_default())
 }
 
 /// What is the same for all repositories of an account and region.

@@ -323,6 +323,7 @@ async fn a_recreation_creates_with_everything_that_creation_can_carry() {
         has_images: Read::Known(false),
         recent_tags: Read::NotAsked,
         scanning: Read::NotAsked,
+        scan_frequency: Read::NotAsked,
         pull_through: Read::NotAsked,
         root_cache: false,
         images: Read::NotAsked,

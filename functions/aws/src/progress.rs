@@ -54,6 +54,8 @@ pub(crate) struct Progress {
     open: VecDeque<Page>,
     /// The token of the page after these; the outer `None`: there is none.
     unlisted: Option<Option<String>>,
+    /// The last repository before that page.
+    last: Option<String>,
     /// What an earlier part has done of pages that are not listed yet.
     before: BTreeSet<String>,
 }
@@ -61,6 +63,8 @@ pub(crate) struct Progress {
 #[derive(Debug)]
 struct Page {
     token: Option<String>,
+    /// The last repository before it.
+    after: Option<String>,
     /// Names.
     left: BTreeSet<String>,
     done: BTreeSet<String>,
@@ -71,6 +75,7 @@ impl Progress {
         Self {
             open: VecDeque::new(),
             unlisted: Some(start.page),
+            last: start.after,
             before: start.done.into_iter().collect(),
         }
     }
@@ -80,18 +85,27 @@ impl Progress {
         self.unlisted.as_ref()
     }
 
-    /// The next page was listed. Answers which of its names are still to be done.
+    /// The last repository before that page.
+    pub(crate) fn last(&self) -> Option<&String> {
+        self.last.as_ref()
+    }
+
+    /// The next page was listed, whose last repository is this one. Answers which of its names are still to be done.
     pub(crate) fn listed(
         &mut self,
         names: impl Iterator<Item = String>,
+        last: Option<String>,
         next: Option<String>,
     ) -> BTreeSet<String> {
         let token = self.unlisted.take().flatten();
+        let after = self.last.clone();
+        self.last = last.or(after.clone());
         self.unlisted = next.map(Some);
         let (done, left): (BTreeSet<String>, BTreeSet<String>) =
             names.partition(|name| self.before.remove(name));
         self.open.push_back(Page {
             token,
+            after,
             left: left.clone(),
             done,
         });
@@ -117,14 +131,15 @@ impl Progress {
 
     /// Where another part can go on; `None`: everything is done.
     pub(crate) fn position(self, region: &str) -> Option<Position> {
-        let page = match self.open.front() {
-            Some(page) => page.token.clone(),
-            None => self.unlisted?,
+        let (page, after) = match self.open.front() {
+            Some(page) => (page.token.clone(), page.after.clone()),
+            None => (self.unlisted?, self.last),
         };
         let done = self.open.into_iter().flat_map(|page| page.done);
         Some(Position {
             region: region.to_owned(),
             page,
+            after,
             done: done.chain(self.before).collect(),
             ..Position::default()
         })
@@ -147,8 +162,8 @@ mod tests {
     fn it_goes_on_at_the_oldest_page_that_is_not_done() {
         let mut progress = Progress::from(Position::default());
         assert_eq!(progress.unlisted(), Some(&None));
-        progress.listed(names("a b"), token("2"));
-        progress.listed(names("c d"), token("3"));
+        progress.listed(names("a b"), token("b"), token("2"));
+        progress.listed(names("c d"), token("d"), token("3"));
         progress.did("a");
         progress.did("d");
         let stopped = progress.position("eu-central-1").unwrap();
@@ -159,18 +174,19 @@ mod tests {
 
         let mut progress = Progress::from(stopped);
         assert_eq!(
-            progress.listed(names("a b"), token("2")),
+            progress.listed(names("a b"), token("b"), token("2")),
             names("b").collect()
         );
         progress.did("b");
         assert_eq!(progress.unlisted(), Some(&token("2")));
         assert_eq!(
-            progress.listed(names("c d"), token("3")),
+            progress.listed(names("c d"), token("d"), token("3")),
             names("c").collect()
         );
         progress.did("c");
         let stopped = progress.position("eu-central-1").unwrap();
         assert_eq!((stopped.page, stopped.done), (token("3"), Vec::new()));
+        assert_eq!(stopped.after, token("d"), "whatever was done of the page");
     }
 
     #[test]
@@ -180,7 +196,7 @@ mod tests {
             ..Position::default()
         };
         let mut progress = Progress::from(start);
-        progress.listed(names("a b"), token("2"));
+        progress.listed(names("a b"), token("b"), token("2"));
         let stopped = progress.position("eu-central-1").unwrap();
         assert_eq!((stopped.page, &*stopped.done.join(" ")), (None, "a d"));
     }
@@ -188,8 +204,8 @@ mod tests {
     #[test]
     fn after_the_last_page_there_is_nothing_to_go_on_with() {
         let mut progress = Progress::from(Position::default());
-        progress.listed(names("a"), token("2"));
-        progress.listed(std::iter::empty(), None);
+        progress.listed(names("a"), token("a"), token("2"));
+        progress.listed(std::iter::empty(), None, None);
         progress.did("a");
         assert_eq!(progress.unlisted(), None);
         assert_eq!(progress.position("eu-central-1"), None);

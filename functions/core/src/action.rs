@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::document;
 use crate::quarantine;
 use crate::repository::{
-    Encryption, Key, Read, Reads, RegistryScanning, Repository, TagMutability,
+    Encryption, Key, Read, Reads, RegistryScanning, Repository, ScanFrequency, TagMutability,
 };
 use crate::text::one_line;
 
@@ -266,8 +266,15 @@ impl Action {
     pub fn apply_to(&self, repository: &mut Repository) {
         match self {
             Self::SetTagMutability { to, .. } => repository.mutability = to.clone(),
-            Self::SetScanOnPush { to, .. } => repository.scan_on_push = *to,
-            Self::SetRegistryScanning { to, .. } => repository.scanning = Read::Known(to.clone()),
+            Self::SetScanOnPush { to, .. } => {
+                repository.scan_on_push = *to;
+                is_scanned_on_push(repository, *to);
+            }
+            Self::SetRegistryScanning { to, .. } => {
+                repository.scanning = Read::Known(to.clone());
+                let covered = to.covers(&repository.id.name);
+                is_scanned_on_push(repository, covered);
+            }
             Self::SetLifecyclePolicy { to, .. } => repository.lifecycle = Read::Known(to.clone()),
             Self::SetTags { to, .. } => {
                 if let Read::Known(tags) = &mut repository.tags {
@@ -282,6 +289,17 @@ impl Action {
             Self::SetRepositoryPolicy { to, .. } => repository.policy = Read::Known(to.clone()),
             Self::Recreate { to, .. } => repository.encryption = as_ecr_answers(to, repository),
         }
+    }
+}
+
+/// What ECR should answer from now on, where it was asked.
+fn is_scanned_on_push(repository: &mut Repository, on_push: bool) {
+    if let Read::Known(frequency) = &mut repository.scan_frequency {
+        *frequency = if on_push {
+            ScanFrequency::ScanOnPush
+        } else {
+            ScanFrequency::Manual
+        };
     }
 }
 

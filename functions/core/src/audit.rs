@@ -1,6 +1,7 @@
 //! An audit of many repositories: what is asked for, and what is answered (`ecr-warden.audit/1`).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -35,13 +36,19 @@ pub struct Request {
     pub next: Option<String>,
     /// Where it stops before its end, it goes on by itself instead of giving out `next`: for schedules, which follow nothing.
     pub r#continue: bool,
+    /// Answer after about so many seconds with what was audited by then, and `next`: for callers behind a network that drops silent
+    /// connections. At least [`FEWEST_SECONDS`]; absent: as long as the function may run.
+    pub seconds: Option<u32>,
     /// Publish all open findings again in one message, for a new subscriber, whatever was reported before.
     pub repeat: bool,
 }
 
 /// The request as messages show it.
 pub const REQUEST: &str = "{\"repositories\": [glob], \"accounts\": [], \"regions\": [], \"cost\": false, \
-    \"mode\": \"monitor\" | \"enforce\", \"repeat\": false}";
+    \"mode\": \"monitor\" | \"enforce\", \"repeat\": false, \"seconds\": 240}";
+
+/// Enough to list and judge some repositories, so that following `next` comes to an end.
+pub const FEWEST_SECONDS: u32 = 10;
 
 impl Request {
     /// Whether it is about every repository of the function's own account and region.
@@ -56,6 +63,20 @@ impl Request {
         self.covers_all() && self.r#continue && self.mode == Some(Mode::Enforce) && !self.repeat
     }
 
+    /// How long the answer may take, where the function may run for so long.
+    ///
+    /// # Errors
+    /// One line: it asks for too few seconds.
+    pub fn time(&self, left: Duration) -> Result<Duration, String> {
+        match self.seconds {
+            Some(seconds) if seconds < FEWEST_SECONDS => Err(format!(
+                "`seconds` is {seconds}: ask for at least {FEWEST_SECONDS}"
+            )),
+            Some(seconds) => Ok(left.min(Duration::from_secs(seconds.into()))),
+            None => Ok(left),
+        }
+    }
+
     #[must_use]
     pub fn covers(&self, id: &RepositoryId) -> bool {
         self.repositories.is_empty() || self.repositories.iter().any(|glob| glob.matches(&id.name))
@@ -68,6 +89,9 @@ pub struct Position {
     pub region: String,
     /// ECR's token of the page; `None`: the first.
     pub page: Option<String>,
+    /// The last repository of the page before: where to go on if ECR takes the token no longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
     /// What of that page was audited already.
     pub done: Vec<String>,
     /// ARNs of what was looked at and is still to be acted on.

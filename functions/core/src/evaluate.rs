@@ -51,6 +51,7 @@ pub(crate) mod tests {
             has_images: Read::Known(false),
             recent_tags: Read::Known([].into()),
             scanning: Read::Known(RegistryScanning::default()),
+            scan_frequency: Read::NotAsked,
             pull_through: Read::Known(false),
             root_cache: false,
             images: Read::Known([].into()),

@@ -223,7 +223,7 @@ pub struct Reads {
     pub images: bool,
     /// The tags of the images that were pushed last.
     pub recent_tags: bool,
-    /// The registry's scanning configuration.
+    /// The registry's scanning configuration, and when ECR scans the repository by it.
     pub scanning: bool,
     /// Whether a pull-through cache fills it.
     pub pull_through: bool,
@@ -306,6 +306,9 @@ pub struct Repository {
     /// How the registry scans.
     #[serde(default)]
     pub scanning: Read<RegistryScanning>,
+    /// When ECR says that it scans the repository's images (API reference, BatchGetRepositoryScanningConfiguration).
+    #[serde(default)]
+    pub scan_frequency: Read<ScanFrequency>,
     /// Whether a pull-through cache fills it from another registry.
     #[serde(default)]
     pub pull_through: Read<bool>,
@@ -358,6 +361,7 @@ impl Repository {
             has_images: Read::NotAsked,
             recent_tags: Read::NotAsked,
             scanning: Read::NotAsked,
+            scan_frequency: Read::NotAsked,
             pull_through: Read::NotAsked,
             root_cache: false,
             images: Read::NotAsked,

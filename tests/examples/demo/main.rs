@@ -17,7 +17,6 @@ use std::time::Instant;
 use ecr_warden_tests::Problem;
 use ecr_warden_tests::inbox::Inbox;
 use ecr_warden_tests::local_aws::{LocalAws, REGION, Stack};
-use ecr_warden_tests::moto::Moto;
 
 use scenes::Stage;
 use screen::Screen;
@@ -43,10 +42,6 @@ async fn demo(screen: &Screen) -> Result<(), Problem> {
     let began = Instant::now();
     let local = LocalAws::start()?;
     screen.timed(began, &format!("a local AWS runs at {}", local.endpoint));
-    let moto = Moto::start()?;
-    local
-        .proxy
-        .route("GetRegistryScanningConfiguration", moto.port);
     let value = ["--type", "String", "--value", POLICY];
     local.cli(&[&["ssm", "put-parameter", "--name", PARAMETER][..], &value].concat())?;
     let stack = local.deploy("ecr-warden", &format!("PolicyParameterName={PARAMETER}"))?;

@@ -15,6 +15,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use real_aws::Page;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
@@ -22,8 +23,8 @@ use crate::Problem;
 use crate::caller::{Answer, Ask, Caller};
 use crate::processes::kill_owner_of;
 pub use real_aws::{
-    CloudFormation, MessageAttributes, PullThroughCaches, RealAws, Recursion, Reply, Subscriptions,
-    Visibility,
+    CloudFormation, ExclusionFilters, MessageAttributes, Pages, PullThroughCaches, RealAws,
+    Recursion, RegistryScanning, Reply, Subscriptions, Visibility,
 };
 
 /// What happens to a call.
@@ -273,6 +274,17 @@ impl Proxy {
         self.real_aws(|aws| aws.pull_through_caches.prefixes = prefixes);
     }
 
+    /// The filters of the registry's scanning configuration.
+    #[must_use]
+    pub fn registry_filters(&self) -> Vec<String> {
+        self.lock().real_aws.registry_scanning.filters()
+    }
+
+    /// Basic scanning without a filter, as every registry begins.
+    pub fn reset_registry_scanning(&self) {
+        self.real_aws(|aws| aws.registry_scanning = RegistryScanning::default());
+    }
+
     /// Sets what the imitated AWS does.
     pub fn real_aws(&self, set: impl FnOnce(&mut RealAws)) {
         set(&mut self.lock().real_aws);
@@ -393,11 +405,11 @@ async fn handle(
         Some(Fault::DropAnswer | Fault::Kill | Fault::Late | Fault::Hold | Fault::DoneBut(_))
         | None => {}
     }
-    let (instead, supplied, body) = {
+    let (instead, lacked, body) = {
         let mut locked = shared.lock().unwrap_or_else(PoisonError::into_inner);
         let instead = locked.real_aws.instead(&call);
-        let supplied = locked.real_aws.supplied(&call);
-        (instead, supplied, locked.real_aws.request(&call, body))
+        let lacked = locked.real_aws.supplies(&call) && elsewhere.is_none();
+        (instead, lacked, locked.real_aws.request(&call, body))
     };
     // A behaviour may have changed the body: the client counts it again.
     head.headers.remove("content-length");
@@ -417,7 +429,7 @@ async fn handle(
         .map_or("/", |path| path.as_str())
         .to_owned();
     // Whom the local AWS refuses is refused, although another one would answer. What it lacks it says after that.
-    if supplied.is_some() || (elsewhere.is_some() && head.headers.contains_key("x-amz-target")) {
+    if lacked || (elsewhere.is_some() && head.headers.contains_key("x-amz-target")) {
         head.uri = format!("http://127.0.0.1:{here}{path}").parse()?;
         let asked = Request::from_parts(head.clone(), Full::new(body.clone()));
         let (refused, text) = client.request(asked).await?.into_parts();
@@ -430,8 +442,22 @@ async fn handle(
             return Ok(Response::from_parts(refused, Full::new(text)));
         }
     }
-    if let Some(reply) = supplied {
-        return hop.answer(fault, respond(&reply)).await;
+    if lacked {
+        let mut repositories = None;
+        if RegistryScanning::needs_repositories(&call) {
+            let all = client.request(everything(here)?).await?;
+            repositories = Some(all.into_body().collect().await?.to_bytes());
+        }
+        let reply = {
+            let mut locked = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(repositories) = repositories {
+                locked.real_aws.registry_scanning.know(&repositories);
+            }
+            locked.real_aws.supplied(&call)
+        };
+        if let Some(reply) = reply {
+            return hop.answer(fault, respond(&reply)).await;
+        }
     }
     head.uri = format!("http://127.0.0.1:{upstream}{path}").parse()?;
     // A task of its own: what has reached AWS is acted on, though its caller dies meanwhile.
@@ -588,55 +614,6 @@ async fn refusal(upstream: u16, needed: &Needed) -> Result<Option<Response<Full<
     let kind = hyper::header::HeaderValue::from_static("AccessDeniedException");
     response.headers_mut().insert("x-amzn-errortype", kind);
     Ok(Some(response))
-}
-
-/// A page of DescribeRepositories, as ECR pages and ministack does not: by name, so that what is created or deleted
-/// meanwhile shifts nothing.
-struct Page {
-    after: String,
-    size: usize,
-}
-
-impl Page {
-    fn asked_for(call: &Call) -> Option<Self> {
-        let body: Value = serde_json::from_str(&call.body).ok()?;
-        let one_by_name = body.get("repositoryNames").is_some();
-        if call.operation != "DescribeRepositories" || one_by_name {
-            return None;
-        }
-        let after = body.get("nextToken").and_then(Value::as_str);
-        let size = body.get("maxResults").and_then(Value::as_u64);
-        Some(Self {
-            after: after.unwrap_or_default().to_owned(),
-            size: usize::try_from(size.unwrap_or(100)).ok()?,
-        })
-    }
-
-    fn of(&self, all: &[u8]) -> Result<Bytes, Problem> {
-        let mut answer: Value = serde_json::from_slice(all)?;
-        let name = |repository: &Value| -> String {
-            let name = repository.get("repositoryName").and_then(Value::as_str);
-            name.unwrap_or_default().to_owned()
-        };
-        let mut repositories: Vec<Value> = answer
-            .get("repositories")
-            .and_then(Value::as_array)
-            .cloned()
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|repository| name(repository) > self.after)
-            .collect();
-        repositories.sort_by_key(|repository| name(repository));
-        let more = repositories.len() > self.size;
-        repositories.truncate(self.size);
-        if let Some(fields) = answer.as_object_mut() {
-            if let (true, Some(last)) = (more, repositories.last()) {
-                fields.insert("nextToken".to_owned(), Value::String(name(last)));
-            }
-            fields.insert("repositories".to_owned(), Value::Array(repositories));
-        }
-        Ok(Bytes::from(answer.to_string()))
-    }
 }
 
 fn is_ecr(head: &hyper::http::request::Parts) -> bool {

@@ -9,7 +9,6 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use ecr_warden_core::defer::MOST_PARTS;
 use ecr_warden_tests::eventually;
 use ecr_warden_tests::local_aws::root;
-use ecr_warden_tests::moto::Moto;
 use ecr_warden_tests::proxy::Call;
 use ecr_warden_tests::relay::Relay;
 use futures_util::future::join_all;
@@ -135,7 +134,9 @@ async fn all_repositories_are_audited_as_an_independent_program_does() {
         expected
     );
 
-    // Part by part, while others are created and deleted: nothing that was there all the time is missed or doubled.
+    // Part by part, while others are created and deleted, and AWS takes no token of an earlier part: nothing that was there all the
+    // time is missed or doubled.
+    let proxy = &world.local.proxy;
     let mut parts: BTreeSet<(String, String)> = BTreeSet::new();
     let mut repositories = 0;
     let mut next = Value::Null;
@@ -163,12 +164,16 @@ async fn all_repositories_are_audited_as_an_independent_program_does() {
         if next.is_null() {
             break;
         }
+        proxy.real_aws(|aws| aws.pages.expire());
         // Sorted before and after where it stands.
         world.create(&format!("aa/new{rounds}")).await;
         world.create(&format!("zz/new{rounds}")).await;
         assert!(rounds < 200, "it does not end");
     }
     assert!(rounds > 1, "`next` was not needed");
+    let mut refused = 0;
+    proxy.real_aws(|aws| refused = aws.pages.refused);
+    assert!(refused > 0, "each token was taken");
     let expected: BTreeSet<(String, String)> = expected
         .into_iter()
         .filter(|(name, _)| !name.starts_with("payments/"))
@@ -349,9 +354,6 @@ async fn a_sweep_repairs_and_tells_once() {
 #[tokio::test]
 async fn a_change_of_the_registrys_scanning_is_seen() {
     let world = World::own();
-    let moto = Moto::start().unwrap();
-    let registry = "GetRegistryScanningConfiguration";
-    world.local.proxy.route(registry, moto.port);
     world
         .set_policy("version: 1\nmode: enforce\nrules: { no-scan-on-push: {} }\n")
         .await;
@@ -536,7 +538,7 @@ async fn make_audit_asks_the_deployed_auditor() {
             .current_dir(root())
             .args(["--no-print-directory", "audit"])
             .arg(format!("REQUEST={request}"))
-            .env("AWS_ENDPOINT_URL", &world.local.endpoint)
+            .env("AWS_ENDPOINT_URL", world.local.proxy.endpoint())
             .env_remove("MAKEFLAGS")
             .env_remove("MAKELEVEL")
             .output()
@@ -548,6 +550,12 @@ async fn make_audit_asks_the_deployed_auditor() {
     assert!(succeeded, "{text}");
     let answer: Value = serde_json::from_str(text.trim()).unwrap();
     assert_eq!(answer["summary"]["repositories"], 2);
+    // No connection is silent for longer than NAT gateways keep one.
+    let asked = world.local.proxy.calls("shop/**");
+    let asks_for_parts = |call: &Call| call.body.contains("\"seconds\": 240");
+    assert!(asked.iter().any(asks_for_parts), "{asked:?}");
+    let (succeeded, text) = audit(r#"{"seconds": 3}"#);
+    assert!(!succeeded && text.contains("ask for at least 10"), "{text}");
     let (succeeded, text) = audit(r#"{"repositorys": []}"#);
     assert!(
         !succeeded && text.contains("unknown field `repositorys`"),

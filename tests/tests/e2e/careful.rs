@@ -5,10 +5,9 @@ use std::process::{Command, Output};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use aws_sdk_ecr::types::{EncryptionType, ImageTagMutability, ScanType, Tag};
+use aws_sdk_ecr::types::{EncryptionType, ImageTagMutability, Tag};
 use ecr_warden_core::repository::MARKER_TAG;
 use ecr_warden_tests::local_aws::{ACCOUNT, REGION, root};
-use ecr_warden_tests::moto::Moto;
 use ecr_warden_tests::{eventually, oci};
 use serde_json::{Value, json};
 use time::{Date, OffsetDateTime};
@@ -485,12 +484,7 @@ async fn a_quarantine_goes_when_the_policy_asks_for_none() {
 #[tokio::test]
 async fn a_fight_over_the_registry() {
     let world = World::own();
-    let moto = Moto::start().unwrap();
-    let registry = moto.clients().ecr;
     let put = "PutRegistryScanningConfiguration";
-    for operation in ["GetRegistryScanningConfiguration", put] {
-        world.local.proxy.route(operation, moto.port);
-    }
     let rule = "no-scan-on-push: { fix: registry, registry-filters: [\"*\"] }";
     world
         .set_policy(&format!(
@@ -504,9 +498,7 @@ async fn a_fight_over_the_registry() {
     }
     let puts = || world.count(put, "");
     for round in 0..3 {
-        let basic = registry.put_registry_scanning_configuration();
-        let basic = basic.scan_type(ScanType::Basic).set_rules(Some(Vec::new()));
-        basic.send().await.unwrap();
+        world.local.proxy.reset_registry_scanning();
         let request = json!({ "mode": "enforce" });
         let sweep = world.invoke_function(&world.stack.auditor, &request);
         let sweep = sweep.await.unwrap();

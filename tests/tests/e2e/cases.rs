@@ -126,12 +126,7 @@ impl Stage {
         let webhook = Webhook::start().unwrap();
         let world = World::own_after(|local| everything_on(local, &webhook));
         let moto = Moto::start().unwrap();
-        for operation in [
-            "GetRegistryScanningConfiguration",
-            "PutRegistryScanningConfiguration",
-            "/findings",
-            "/findings/import",
-        ] {
+        for operation in ["/findings", "/findings/import"] {
             world.local.proxy.route(operation, moto.port);
         }
         let key = world.cli(&["kms", "create-key"])["KeyMetadata"]["Arn"].clone();
@@ -345,22 +340,9 @@ overrides:
                 scanning.scan_on_push
             }
             Case::RegistryScans => {
-                let ecr = self.moto.clients().ecr;
-                let answer = ecr
-                    .get_registry_scanning_configuration()
-                    .send()
-                    .await
-                    .unwrap();
-                let rules = answer
-                    .scanning_configuration
-                    .unwrap()
-                    .rules
-                    .unwrap_or_default();
                 let wanted = format!("registry-{doer:?}/*").to_lowercase();
-                rules
-                    .iter()
-                    .flat_map(|rule| rule.repository_filters())
-                    .any(|filter| filter.filter() == wanted)
+                let filters = self.world.local.proxy.registry_filters();
+                filters.contains(&wanted)
             }
             Case::StrangersOut => {
                 let get = ecr.get_repository_policy().repository_name(name);

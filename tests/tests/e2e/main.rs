@@ -34,6 +34,7 @@ mod recreation_doubt;
 mod role;
 mod roles;
 mod rules;
+mod scanning;
 mod security_hub;
 mod slack;
 mod strangers;

@@ -21,7 +21,7 @@ use crate::support::{World, call};
 
 /// Each permission in each statement that the local AWS asks for, and what is not done without it. Those that need another policy
 /// than most come last.
-const ASKED_FOR: [(&str, &str, Case); 35] = [
+const ASKED_FOR: [(&str, &str, Case); 36] = [
     ("ReadRepositories", "ecr:DescribeImages", Case::Recreated),
     (
         "ReadRepositories",
@@ -80,6 +80,11 @@ const ASKED_FOR: [(&str, &str, Case); 35] = [
     (
         "ReadRegistry",
         "ecr:GetRegistryScanningConfiguration",
+        Case::ScannedOnPush,
+    ),
+    (
+        "ReadRepositoriesByAccount",
+        "ecr:BatchGetRepositoryScanningConfiguration",
         Case::ScannedOnPush,
     ),
     (

@@ -191,8 +191,6 @@ async fn immutability_breaks_nobody_and_the_registry_scans() {
         "DescribeImages",
         "PutImageTagMutability",
         "PutImageScanningConfiguration",
-        "GetRegistryScanningConfiguration",
-        "PutRegistryScanningConfiguration",
     ] {
         world.local.proxy.route(operation, moto.port);
     }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use ecr_warden_core::rules::RULES;
-use ecr_warden_tests::moto::Moto;
 use ecr_warden_tests::samples::{FLAGGED, Happens, Sample, conforming};
 use serde_json::{Value, json};
 
@@ -51,9 +50,6 @@ async fn each_rule_accepts_and_flags() {
     assert_eq!(cases, ids);
     let world = World::own();
     world.set_policy(ALL).await;
-    let moto = Moto::start().unwrap();
-    let registry = "GetRegistryScanningConfiguration";
-    world.local.proxy.route(registry, moto.port);
 
     let outcome = look_at(&world, &conforming()).await;
     assert_eq!(outcome["findings"], json!([]), "{outcome}");

@@ -688,7 +688,8 @@ async fn nobody_takes_a_role() {
 }
 
 /// Actions that AWS decides about a single repository, and the local AWS about all of them: see the decision.
-const BY_ACCOUNT: [&str; 4] = [
+const BY_ACCOUNT: [&str; 5] = [
+    "ecr:BatchGetRepositoryScanningConfiguration",
     "ecr:DescribeRepositories",
     "ecr:ListTagsForResource",
     "ecr:TagResource",

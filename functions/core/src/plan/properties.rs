@@ -151,7 +151,7 @@ fn a_repository(chance: &mut Chance) -> Repository {
         })
         .collect();
     let has_images = chance.once_in(4);
-    Repository {
+    let mut repository = Repository {
         id: RepositoryId::new(
             "123456789012",
             region,
@@ -173,6 +173,7 @@ fn a_repository(chance: &mut Chance) -> Repository {
         has_images: chance.read(has_images),
         recent_tags: chance.read(recent_tags.into_iter().collect()),
         scanning: chance.read(scanning),
+        scan_frequency: Read::NotAsked,
         pull_through: {
             let cached = chance.once_in(6);
             chance.read(cached)
@@ -190,6 +191,26 @@ fn a_repository(chance: &mut Chance) -> Repository {
         },
         pushed: chance.once_in(2).then_some(push),
         keys,
+    };
+    let frequency = a_scan_frequency(chance, &repository);
+    repository.scan_frequency = chance.read(frequency);
+    repository
+}
+
+/// What ECR may answer of a registry that is configured so.
+fn a_scan_frequency(chance: &mut Chance, repository: &Repository) -> ScanFrequency {
+    if chance.once_in(12) {
+        return ScanFrequency::Unknown("LATER".to_owned());
+    }
+    let registry = repository.scanning.known();
+    let by_registry = registry.is_some_and(|registry| registry.covers(&repository.id.name));
+    let by_itself = repository.scan_on_push
+        && registry.is_some_and(|registry| !registry.enhanced)
+        && chance.once_in(2);
+    if by_registry || by_itself {
+        ScanFrequency::ScanOnPush
+    } else {
+        ScanFrequency::Manual
     }
 }
 
@@ -567,6 +588,7 @@ fn a_recreation_is_planned_only_of_what_can_be_put_back() {
             has_images,
             recent_tags: _,
             scanning: _,
+            scan_frequency: _,
             pull_through: _,
             root_cache: _,
             images: _,
@@ -647,6 +669,7 @@ fn a_rule_judges_by_its_own_reads() {
             }
             if !reads.scanning {
                 bare.scanning = Read::NotAsked;
+                bare.scan_frequency = Read::NotAsked;
             }
             if !reads.pull_through {
                 bare.pull_through = Read::NotAsked;

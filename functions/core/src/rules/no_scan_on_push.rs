@@ -9,8 +9,10 @@ use super::{Advice, Meta, Rule, RuleMode, Settings, Subject};
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
 use crate::repository::{
-    Reads, RegistryScanning, Repository, RepositoryId, ScanFrequency, ScanRule, scan_filter_matches,
+    Read, Reads, RegistryScanning, Repository, RepositoryId, ScanFrequency, ScanRule,
+    scan_filter_matches,
 };
+use crate::text::one_line;
 
 /// API reference, PutRegistryScanningConfiguration, RegistryScanningRule and ScanningRepositoryFilter.
 const MOST_RULES: usize = 2;
@@ -53,7 +55,8 @@ impl Settings for NoScanOnPush {
         explanation: "\
 What is not scanned is deployed with whatever it contains. A repository passes where the registry's scanning \
 configuration scans it on push or continuously (a filter without `*` covers every name that contains it), and, under basic \
-scanning, where its own setting says so.
+scanning, where its own setting says so. What ECR itself answers (`BatchGetRepositoryScanningConfiguration`) decides: a \
+repository's own setting may have no effect beside filters of the registry.
 
 With `fix: repository` the repair sets the repository's own `scanOnPush`; under enhanced scanning that has no effect, so \
 there it is for people. With `fix: registry` it adds `registry-filters` to the registry's rule for scanning on push, which \
@@ -82,21 +85,22 @@ impl Rule for NoScanOnPush {
     }
 
     fn check(&self, repository: &Repository) -> Option<Violation> {
+        let unknown = |why: String| Violation {
+            detail: format!("whether pushed images are scanned is unknown: {why}"),
+            fix: Fix::Manual(
+                "look at the registry's scanning configuration, and allow what could not be read"
+                    .to_owned(),
+            ),
+        };
+        match is_scanned(repository) {
+            Ok(true) => return None,
+            Ok(false) => {}
+            Err(why) => return Some(unknown(why)),
+        }
         let registry = match repository.scanning.required() {
             Ok(registry) => registry,
-            Err(why) => {
-                return Some(Violation {
-                    detail: format!("whether pushed images are scanned can't be told: {why}"),
-                    fix: Fix::Manual(
-                        "check the registry's scanning by hand, and mend what could not be read"
-                            .to_owned(),
-                    ),
-                });
-            }
+            Err(why) => return Some(unknown(why)),
         };
-        if registry.covers(&repository.id.name) || (repository.scan_on_push && !registry.enhanced) {
-            return None;
-        }
         let by_hand = || {
             Fix::Manual(format!(
                 "add a filter that covers `{}` to the registry's scanning configuration",
@@ -104,10 +108,12 @@ impl Rule for NoScanOnPush {
             ))
         };
         let fix = match self.fix {
-            ScanFix::Repository if !registry.enhanced => Fix::Safe(Action::SetScanOnPush {
-                from: repository.scan_on_push,
-                to: true,
-            }),
+            ScanFix::Repository if !registry.enhanced && !repository.scan_on_push => {
+                Fix::Safe(Action::SetScanOnPush {
+                    from: false,
+                    to: true,
+                })
+            }
             ScanFix::Registry => match self.widened(registry, &repository.id.name) {
                 Ok(to) => Fix::Safe(Action::SetRegistryScanning {
                     from: registry.clone(),
@@ -119,6 +125,8 @@ impl Rule for NoScanOnPush {
         };
         let detail = if registry.enhanced {
             "no filter of the registry's enhanced scanning covers it"
+        } else if repository.scan_on_push {
+            "ECR does not scan pushed images: no filter of the registry's scanning covers it, and its own setting has no effect"
         } else {
             "pushed images are scanned neither by the registry's configuration nor by the repository's"
         };
@@ -141,7 +149,7 @@ impl Rule for NoScanOnPush {
                 format!(
                     "registry-filters: `{}` is not a filter of ECR's: lower-case letters, digits, `.`, `_`, `-`, `/` and `*`, \
                      at most {LONGEST_FILTER}",
-                    crate::text::one_line(filter, 80)
+                    one_line(filter, 80)
                 )
             })
             .collect();
@@ -199,6 +207,11 @@ impl NoScanOnPush {
                 filters: self.registry_filters.clone(),
             }),
         }
+        if to == *registry {
+            return Err(format!(
+                "the registry's filters cover `{name}`, and ECR does not scan it all the same: look at the registry's scanning configuration"
+            ));
+        }
         to.rules.sort_by(|a, b| a.frequency.cmp(&b.frequency));
         let too_many = to
             .rules
@@ -214,6 +227,38 @@ impl NoScanOnPush {
     }
 }
 
+/// Whether ECR scans what is pushed: as ECR answers, else as its documentation says of the configurations.
+///
+/// # Errors
+/// Neither says it: one line for people.
+fn is_scanned(repository: &Repository) -> Result<bool, String> {
+    match &repository.scan_frequency {
+        Read::Known(ScanFrequency::Unknown(value)) => {
+            return Err(format!(
+                "ECR answers the scan frequency `{}`, which this version does not know",
+                one_line(value, 40)
+            ));
+        }
+        Read::Known(frequency) => return Ok(frequency.on_push()),
+        Read::Unreadable(why) => return Err(why.clone()),
+        Read::NotAsked => {}
+    }
+    let registry = repository.scanning.required()?;
+    if registry.covers(&repository.id.name) {
+        return Ok(true);
+    }
+    if !repository.scan_on_push || registry.enhanced {
+        return Ok(false);
+    }
+    // ECR User Guide, basic scanning: what no filter of the registry matches is not scanned on push.
+    if registry.rules.iter().any(|rule| rule.frequency.on_push()) {
+        return Err(
+            "beside filters of the registry, its own setting may have no effect".to_owned(),
+        );
+    }
+    Ok(true)
+}
+
 fn is_filter(filter: &str) -> bool {
     (1..=LONGEST_FILTER).contains(&filter.len())
         && filter
@@ -225,7 +270,6 @@ fn is_filter(filter: &str) -> bool {
 mod tests {
     use super::*;
     use crate::evaluate::tests::repository;
-    use crate::repository::Read;
 
     /// `payments/api` with a registry that has one rule.
     fn with(enhanced: bool, on_push: bool, filter: &str, own: bool) -> Repository {
@@ -274,7 +318,7 @@ mod tests {
     #[test]
     fn the_repositorys_own_setting_counts_under_basic_scanning_only() {
         assert_eq!(
-            NoScanOnPush::default().check(&with(false, true, "shop", true)),
+            NoScanOnPush::default().check(&with(false, false, "shop", true)),
             None
         );
         let enhanced = NoScanOnPush::default()
@@ -283,9 +327,36 @@ mod tests {
         assert!(matches!(enhanced.fix, Fix::Manual(_)), "{enhanced:?}");
     }
 
+    /// AWS says of a repository when it scans it, and that counts more than what follows from the configurations.
+    #[test]
+    fn what_ecr_answers_decides() {
+        let check = |frequency: Read<ScanFrequency>, own: bool| {
+            let mut repository = with(false, true, "shop", own);
+            repository.scan_frequency = frequency;
+            NoScanOnPush::default().check(&repository)
+        };
+        for frequency in [ScanFrequency::ScanOnPush, ScanFrequency::ContinuousScan] {
+            assert_eq!(check(Read::Known(frequency), false), None);
+        }
+        let manual = check(Read::Known(ScanFrequency::Manual), true).unwrap();
+        assert!(
+            manual.detail.contains("its own setting has no effect"),
+            "{manual:?}"
+        );
+        assert!(matches!(manual.fix, Fix::Manual(_)), "{manual:?}");
+        let later = check(
+            Read::Known(ScanFrequency::Unknown("LATER".to_owned())),
+            true,
+        );
+        assert!(later.unwrap().detail.contains("`LATER`"));
+        let denied = check(Read::Unreadable("denied".to_owned()), true).unwrap();
+        assert!(denied.detail.ends_with("is unknown: denied"), "{denied:?}");
+    }
+
     #[test]
     fn the_repair_mends_it() {
-        let mut repository = with(false, true, "shop", false);
+        let mut repository = with(false, false, "shop", false);
+        repository.scan_frequency = Read::Known(ScanFrequency::Manual);
         let Some(Fix::Safe(action)) = NoScanOnPush::default().check(&repository).map(|v| v.fix)
         else {
             panic!("no repair");

@@ -22,6 +22,7 @@ pub fn fine() -> Repository {
         has_images: Read::Known(false),
         recent_tags: Read::Known([].into()),
         scanning: Read::Known(RegistryScanning::default()),
+        scan_frequency: Read::NotAsked,
         pull_through: Read::Known(false),
         root_cache: false,
         images: Read::NotAsked,

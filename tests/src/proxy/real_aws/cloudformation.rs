@@ -34,23 +34,23 @@ impl Behaviour for CloudFormation {
         })
     }
 
-    fn supplied(&mut self, call: &Call) -> Option<Reply> {
-        if call.operation != "DescribeStackResources" {
-            return None;
-        }
-        let parameters = call.body.split('&');
-        let name = parameters
-            .filter_map(|pair| pair.strip_prefix("PhysicalResourceId="))
-            .next()?;
+    fn supplies(&self) -> &'static [&'static str] {
+        &["DescribeStackResources"]
+    }
+
+    fn supplied(&mut self, call: &Call) -> Reply {
+        let mut parameters = call.body.split('&');
+        let name = parameters.find_map(|pair| pair.strip_prefix("PhysicalResourceId="));
+        let name = name.unwrap_or_default();
         let Some((stack, kind)) = self.owned.get(name) else {
             let body = format!(
                 "<ErrorResponse xmlns=\"http://cloudformation.amazonaws.com/doc/2010-05-15/\"><Error><Type>Sender</Type>\
                  <Code>ValidationError</Code><Message>Stack for {name} does not exist</Message></Error></ErrorResponse>"
             );
-            return Some(Reply {
+            return Reply {
                 status: 400,
                 body: Bytes::from(body),
-            });
+            };
         };
         let body = format!(
             "<DescribeStackResourcesResponse xmlns=\"http://cloudformation.amazonaws.com/doc/2010-05-15/\">\
@@ -60,10 +60,10 @@ impl Behaviour for CloudFormation {
              <ResourceStatus>CREATE_COMPLETE</ResourceStatus></member></StackResources></DescribeStackResourcesResult>\
              </DescribeStackResourcesResponse>"
         );
-        Some(Reply {
+        Reply {
             status: 200,
             body: Bytes::from(body),
-        })
+        }
     }
 
     fn reply(&mut self, call: &Call, reply: Reply) -> Reply {

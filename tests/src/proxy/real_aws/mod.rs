@@ -4,9 +4,12 @@
 //! its file, a field of [`RealAws`] and a line in [`RealAws::behaviours`].
 
 mod cloudformation;
+mod exclusion_filters;
 mod message_attributes;
+mod pages;
 mod pull_through_caches;
 mod recursion;
+mod registry_scanning;
 mod subscriptions;
 mod visibility;
 
@@ -15,9 +18,13 @@ use serde_json::Value;
 
 use super::Call;
 pub use cloudformation::CloudFormation;
+pub use exclusion_filters::ExclusionFilters;
 pub use message_attributes::MessageAttributes;
+pub(super) use pages::Page;
+pub use pages::Pages;
 pub use pull_through_caches::PullThroughCaches;
 pub use recursion::Recursion;
+pub use registry_scanning::RegistryScanning;
 pub use subscriptions::Subscriptions;
 pub use visibility::Visibility;
 
@@ -61,9 +68,15 @@ pub(super) trait Behaviour {
         None
     }
 
-    /// What AWS answers to an operation that the local AWS lacks. It is asked when the local AWS has not refused the caller.
-    fn supplied(&mut self, _call: &Call) -> Option<Reply> {
-        None
+    /// The operations that the local AWS lacks and that this answers.
+    fn supplies(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// What AWS answers to such an operation. It is asked when the local AWS has not refused the caller.
+    fn supplied(&mut self, call: &Call) -> Reply {
+        let message = format!("{} is not supplied", call.operation);
+        Reply::error(500, "ServerException", &message)
     }
 
     /// The body of a request as AWS takes it.
@@ -86,6 +99,9 @@ pub struct RealAws {
     pub visibility: Visibility,
     pub cloudformation: CloudFormation,
     pub pull_through_caches: PullThroughCaches,
+    pub registry_scanning: RegistryScanning,
+    pub exclusion_filters: ExclusionFilters,
+    pub pages: Pages,
 }
 
 impl RealAws {
@@ -97,6 +113,9 @@ impl RealAws {
             &mut self.visibility,
             &mut self.cloudformation,
             &mut self.pull_through_caches,
+            &mut self.registry_scanning,
+            &mut self.exclusion_filters,
+            &mut self.pages,
         ]
     }
 
@@ -110,9 +129,18 @@ impl RealAws {
         behaviours.find_map(|behaviour| behaviour.instead(call))
     }
 
+    /// Whether the local AWS lacks the operation and one of these answers it.
+    pub(super) fn supplies(&mut self, call: &Call) -> bool {
+        self.supplier(call).is_some()
+    }
+
     pub(super) fn supplied(&mut self, call: &Call) -> Option<Reply> {
+        Some(self.supplier(call)?.supplied(call))
+    }
+
+    fn supplier(&mut self, call: &Call) -> Option<&mut dyn Behaviour> {
         let mut behaviours = self.behaviours().into_iter();
-        behaviours.find_map(|behaviour| behaviour.supplied(call))
+        behaviours.find(|behaviour| behaviour.supplies().contains(&call.operation.as_str()))
     }
 
     pub(super) fn request(&mut self, call: &Call, body: Bytes) -> Bytes {

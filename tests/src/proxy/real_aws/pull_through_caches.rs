@@ -11,14 +11,13 @@ pub struct PullThroughCaches {
 }
 
 impl Behaviour for PullThroughCaches {
-    fn supplied(&mut self, call: &Call) -> Option<Reply> {
-        if call.operation != "DescribePullThroughCacheRules" {
-            return None;
-        }
+    fn supplies(&self) -> &'static [&'static str] {
+        &["DescribePullThroughCacheRules"]
+    }
+
+    fn supplied(&mut self, _call: &Call) -> Reply {
         let rule = |prefix: &String| serde_json::json!({ "ecrRepositoryPrefix": prefix });
         let rules: Vec<_> = self.prefixes.iter().map(rule).collect();
-        Some(Reply::json(
-            &serde_json::json!({ "pullThroughCacheRules": rules }),
-        ))
+        Reply::json(&serde_json::json!({ "pullThroughCacheRules": rules }))
     }
 }

@@ -242,6 +242,7 @@ impl Given {
             has_images: Read::Known(false),
             recent_tags: Read::NotAsked,
             scanning: Read::NotAsked,
+            scan_frequency: Read::NotAsked,
             pull_through: Read::NotAsked,
             root_cache: false,
             images: Read::NotAsked,
