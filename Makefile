@@ -86,7 +86,8 @@ fuzz: target/tools/bin/cargo-fuzz ## Hostile input by libFuzzer, MINUTES=5 each 
 	        -- -max_total_time=$$(($(MINUTES) * 60)) -timeout=5 -rss_limit_mb=1024; \
 	done
 
-faults: package ## Every fault at every call, then 10,000 seeded schedules: over an hour (SEEDS=, FIRST_SEED=)
+faults: package ## Every fault at every call, 10,000 seeded schedules, a million small worlds of policies: over an hour (SEEDS=, FIRST_SEED=)
+	WORLDS=1000000 cargo test --release --package ecr-warden-core --lib -- access::properties
 	EVERY_FAULT=1 cargo test --package ecr-warden-tests --test e2e -- crash::
 	SEEDS=$(or $(SEEDS),10000) FIRST_SEED=$(or $(FIRST_SEED),0) cargo test --package ecr-warden-tests --test e2e -- chaos::
 

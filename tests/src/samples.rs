@@ -34,6 +34,7 @@ pub enum Happens {
 const LIFECYCLE: &str = r#"{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":10},"action":{"type":"expire"}}]}"#;
 const OWN: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::000000000000:root"},"Action":"ecr:BatchGetImage"}]}"#;
 const EVERYONE: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"ecr:BatchGetImage"}]}"#;
+const STRANGER: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::999999999999:root"},"Action":"ecr:BatchGetImage"}]}"#;
 
 const IMAGE: &str = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"layers":[]}"#;
 
@@ -65,12 +66,13 @@ fn created(name: &'static str) -> Sample {
 pub type Flagged = (&'static str, fn() -> Sample, &'static str);
 
 /// In the order of the rules.
-pub const FLAGGED: [Flagged; 11] = [
+pub const FLAGGED: [Flagged; 12] = [
     ("mutable-tags", mutable, "fixed"),
     ("weak-encryption", weak, "open"),
     ("no-scan-on-push", unscanned, "fixed"),
     ("no-lifecycle-policy", endless, "open"),
     ("public-access", public, "fixed"),
+    ("untrusted-access", shared, "open"),
     ("nonconforming-name", || created("unnamed"), "open"),
     ("missing-tags", untagged, "open"),
     ("disallowed-region", || created("abroad/api"), "open"),
@@ -119,6 +121,13 @@ fn public() -> Sample {
     Sample {
         policy: EVERYONE,
         ..created("shop/public")
+    }
+}
+
+fn shared() -> Sample {
+    Sample {
+        policy: STRANGER,
+        ..created("shop/shared")
     }
 }
 

@@ -4,6 +4,7 @@
 //! Nothing here knows AWS's SDK, a clock or the environment. Whatever depends on them comes in as a value, so
 //! that a dry run, a test and production read the same plan.
 
+pub mod access;
 pub mod action;
 pub mod alert;
 pub mod asff;

@@ -22,7 +22,8 @@ pub fn is_in(policy: &str) -> bool {
     statements(policy).is_ok_and(|all| all.into_iter().any(is_ours))
 }
 
-fn is_ours(statement: &str) -> bool {
+/// Whether a statement is the quarantine.
+pub(crate) fn is_ours(statement: &str) -> bool {
     // The name first, because a policy may have thousands of statements.
     statement.contains(SID) && document::same(Some(statement), Some(&ours().to_string()))
 }

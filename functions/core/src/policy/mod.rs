@@ -4,6 +4,7 @@ pub mod document;
 pub mod exemption;
 mod file;
 mod matching;
+mod paired;
 mod reading;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,6 +98,8 @@ pub struct Resolved {
     exemptions: Vec<Exemption>,
     by_tag: Option<ByTag>,
     non_negotiable: BTreeSet<&'static str>,
+    /// Whether `untrusted-access` is on because `public-access` is: what exempts from the latter does from the former.
+    untrusted_follows: bool,
 }
 
 /// A rule that is on for this repository, with its settings.
@@ -120,6 +123,7 @@ impl Resolved {
             exemptions: Vec::new(),
             by_tag: None,
             non_negotiable: BTreeSet::new(),
+            untrusted_follows: false,
         }
     }
 
@@ -128,6 +132,20 @@ impl Resolved {
     /// # Errors
     /// One line, about a tag that looks like an exemption and is none.
     pub fn exemption(
+        &self,
+        rule: &str,
+        tags: &Read<BTreeMap<String, String>>,
+        now: i64,
+    ) -> Result<Option<Standing>, String> {
+        match self.exemption_from(rule, tags, now) {
+            Ok(None) if self.untrusted_follows && rule == paired::UNTRUSTED => {
+                self.exemption_from(paired::PUBLIC, tags, now)
+            }
+            found => found,
+        }
+    }
+
+    fn exemption_from(
         &self,
         rule: &str,
         tags: &Read<BTreeMap<String, String>>,
@@ -366,6 +384,7 @@ impl Policy {
                     lay_over(&mut settings, blocks);
                 }
             }
+            paired::pair(&mut settings);
             for active in self.active(settings, id).into_iter().flatten() {
                 reads.add(active.with_repair(of(active.rule.as_ref())));
             }
@@ -389,6 +408,7 @@ impl Policy {
                 lay_over(&mut settings, blocks);
             }
         }
+        let untrusted_follows = paired::pair(&mut settings);
         let mut exemptions = Vec::new();
         for exemption in &self.exemptions {
             if exemption.matching.covers(id, tags)? {
@@ -406,6 +426,7 @@ impl Policy {
             exemptions,
             by_tag: self.by_tag.clone(),
             non_negotiable: self.non_negotiable.clone(),
+            untrusted_follows,
         })
     }
 

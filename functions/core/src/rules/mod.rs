@@ -13,6 +13,7 @@ pub mod nonconforming_image_tag;
 pub mod nonconforming_name;
 pub mod over_budget;
 pub mod public_access;
+pub mod untrusted_access;
 pub mod weak_encryption;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -33,6 +34,7 @@ pub static RULES: &[Entry] = &[
     Entry::of::<no_scan_on_push::NoScanOnPush>(),
     Entry::of::<no_lifecycle_policy::NoLifecyclePolicy>(),
     Entry::of::<public_access::PublicAccess>(),
+    Entry::of::<untrusted_access::UntrustedAccess>(),
     Entry::of::<nonconforming_name::NonconformingName>(),
     Entry::of::<missing_tags::MissingTags>(),
     Entry::of::<disallowed_region::DisallowedRegion>(),
@@ -211,7 +213,7 @@ pub(crate) fn shell_word(text: &str) -> String {
 }
 
 /// A document between the marks of an HCL here-document, where `${` and `%{` begin templates.
-fn heredoc(document: &str) -> String {
+pub(crate) fn heredoc(document: &str) -> String {
     let escaped = document.replace("${", "$${").replace("%{", "%%{");
     format!("<<EOT\n{escaped}\nEOT")
 }
@@ -264,7 +266,7 @@ rules:
         let resolved = policy
             .for_repository(&id, &crate::repository::Read::NotAsked)
             .unwrap();
-        assert_eq!(resolved.rules.len(), 9);
+        assert_eq!(resolved.rules.len(), 10);
         for active in &resolved.rules {
             let advice = active.rule.advice(&id);
             for text in [&advice.terraform, &advice.cloudformation, &advice.cli] {

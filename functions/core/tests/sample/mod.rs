@@ -20,6 +20,7 @@ rules:
   no-scan-on-push: {}
   no-lifecycle-policy: {}
   public-access: {}
+  untrusted-access: {}
   nonconforming-name: {}
   missing-tags: { require: { team: {} } }
   disallowed-region: { allow: [eu-central-1] }

@@ -1,0 +1,61 @@
+//! The lines that keep a repository policy from letting in strangers again.
+
+use serde_json::json;
+
+use super::Trust;
+use crate::rules::{Advice, heredoc, shell_word};
+
+/// The lines that make this the repository policy, or that leave none.
+pub(crate) fn advise(document: Option<&str>) -> Advice {
+    let Some(document) = document else {
+        return Advice {
+            text: "Take the statements out where the repository is defined; nothing is left then, so the repository policy goes."
+                .to_owned(),
+            terraform: "# remove the resource \"aws_ecr_repository_policy\" of this repository".to_owned(),
+            cloudformation: "# remove `RepositoryPolicyText` of this repository".to_owned(),
+            cli: "aws ecr delete-repository-policy --repository-name \"$REPOSITORY\"".to_owned(),
+        };
+    };
+    Advice {
+        text: "Let in trusted accounts only, where the repository is defined; other statements that are to stay belong into the \
+               same document."
+            .to_owned(),
+        terraform: format!(
+            "resource \"aws_ecr_repository_policy\" \"this\" {{\n  repository = aws_ecr_repository.this.name\n  policy     = {}\n}}",
+            heredoc(document)
+        ),
+        cli: format!(
+            "# replaces the whole repository policy\n\
+             aws ecr set-repository-policy --repository-name \"$REPOSITORY\" --policy-text {}",
+            shell_word(document)
+        ),
+        // JSON is YAML.
+        cloudformation: format!("RepositoryPolicyText:\n  {}", document.replace('\n', "\n  ")),
+    }
+}
+
+/// A repository policy that lets trusted accounts and organizations pull; the own account where there are none.
+pub(crate) fn trusting(trust: &Trust) -> String {
+    let pull = json!([
+        "ecr:BatchCheckLayerAvailability",
+        "ecr:BatchGetImage",
+        "ecr:GetDownloadUrlForLayer"
+    ]);
+    let mut statements = Vec::new();
+    let mut accounts: Vec<&String> = trust.accounts.iter().collect();
+    if accounts.is_empty() && trust.organizations.is_empty() {
+        accounts.push(&trust.own);
+    }
+    if !accounts.is_empty() {
+        statements.push(json!({
+            "Sid": "TrustedAccounts", "Effect": "Allow", "Principal": { "AWS": accounts }, "Action": &pull,
+        }));
+    }
+    if !trust.organizations.is_empty() {
+        statements.push(json!({
+            "Sid": "TrustedOrganizations", "Effect": "Allow", "Principal": "*", "Action": &pull,
+            "Condition": { "StringEquals": { "aws:PrincipalOrgID": trust.organizations } },
+        }));
+    }
+    json!({ "Version": "2012-10-17", "Statement": statements }).to_string()
+}

@@ -1,0 +1,156 @@
+//! A statement of a repository policy, read.
+
+use serde_json::{Map, Value};
+
+use super::actions::Actions;
+use super::trust::{Named, Trust, account_of, is_account};
+use crate::text::one_line;
+
+/// The longest name of a statement that is shown.
+const LONGEST_NAME: usize = 128;
+
+/// A statement that allows or denies something.
+#[derive(Clone, Debug)]
+pub(super) struct Statement<'t> {
+    /// As the document has it.
+    pub(super) raw: &'t str,
+    pub(super) value: Value,
+    /// Its `Sid` in backticks, or its number from 1.
+    pub(super) label: String,
+    pub(super) allows: bool,
+    pub(super) principals: Principals,
+    pub(super) actions: Actions,
+    pub(super) conditions: Map<String, Value>,
+}
+
+/// Whom a statement is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Principals {
+    /// Everyone, by `*` or by `NotPrincipal`.
+    pub(super) everyone: bool,
+    /// Those that `NotPrincipal` leaves out.
+    pub(super) but: Option<Vec<Named>>,
+    pub(super) named: Vec<Named>,
+    /// AWS services, such as `lambda.amazonaws.com`.
+    pub(super) services: Vec<String>,
+}
+
+impl<'t> Statement<'t> {
+    /// # Errors
+    /// One line: it is no statement that ECR would take.
+    pub(super) fn read(raw: &'t str, number: usize, trust: &Trust) -> Result<Self, String> {
+        let value: Value =
+            serde_json::from_str(raw).map_err(|error| crate::repository_policy::wrong(&error))?;
+        let sid = value.get("Sid").and_then(Value::as_str);
+        let allows = match value.get("Effect").and_then(Value::as_str) {
+            Some("Allow") => true,
+            Some("Deny") => false,
+            _ => return Err("a statement's `Effect` is neither `Allow` nor `Deny`".to_owned()),
+        };
+        let conditions = match value.get("Condition") {
+            None => Map::new(),
+            Some(Value::Object(conditions)) => conditions.clone(),
+            Some(_) => return Err("a statement's `Condition` is not an object".to_owned()),
+        };
+        Ok(Self {
+            raw,
+            label: sid.map_or_else(
+                || format!("number {number}"),
+                |sid| format!("`{}`", one_line(sid, LONGEST_NAME)),
+            ),
+            allows,
+            principals: Principals::of(&value, trust)?,
+            actions: Actions::of(&value, allows)?,
+            conditions,
+            value,
+        })
+    }
+
+    /// Whether it is about some of the repository's images or settings only, by an element that ECR's policies do not have.
+    pub(super) fn names_resources(&self) -> bool {
+        self.value.get("Resource").is_some() || self.value.get("NotResource").is_some()
+    }
+}
+
+impl Principals {
+    fn of(statement: &Value, trust: &Trust) -> Result<Self, String> {
+        match (statement.get("Principal"), statement.get("NotPrincipal")) {
+            (Some(written), None) => Self::read(written, trust),
+            (None, Some(written)) => {
+                let but = Self::read(written, trust)?;
+                let services = but.services.iter().map(|service| Named::service(service));
+                Ok(Self {
+                    everyone: true,
+                    but: Some(but.named.into_iter().chain(services).collect()),
+                    ..Self::default()
+                })
+            }
+            _ => {
+                Err("a statement has not exactly one of `Principal` and `NotPrincipal`".to_owned())
+            }
+        }
+    }
+
+    fn read(written: &Value, trust: &Trust) -> Result<Self, String> {
+        let mut read = Self::default();
+        let kinds = match written {
+            Value::String(all) if all == "*" => {
+                read.everyone = true;
+                return Ok(read);
+            }
+            Value::Object(kinds) => kinds,
+            _ => {
+                return Err(
+                    "a statement's `Principal` is neither `*` nor a list by kind".to_owned(),
+                );
+            }
+        };
+        for (kind, named) in kinds {
+            for principal in strings(named)? {
+                let shown = one_line(principal, LONGEST_NAME);
+                match kind.as_str() {
+                    "AWS" if principal == "*" => read.everyone = true,
+                    "Service" if is_service(principal) => read.services.push(shown),
+                    "AWS" if is_account(principal) => read.named.push(trust.account(principal)),
+                    // The id of a principal that was deleted: it lets in nobody.
+                    "AWS" if principal.starts_with("AIDA") || principal.starts_with("AROA") => {}
+                    "AWS" | "Federated" => read.named.push(match account_of(principal) {
+                        Some(account) => trust.arn(account, &shown),
+                        None => Named::other(&shown),
+                    }),
+                    _ => read.named.push(Named::other(&shown)),
+                }
+            }
+        }
+        Ok(read)
+    }
+}
+
+fn is_service(principal: &str) -> bool {
+    [".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu"]
+        .iter()
+        .any(|domain| principal.ends_with(domain))
+}
+
+/// One string or a list of them.
+///
+/// # Errors
+/// One line: it is something else.
+pub(super) fn strings(value: &Value) -> Result<Vec<&str>, String> {
+    match value {
+        Value::String(one) => Ok(vec![one]),
+        // Written without quotes, `true` and numbers mean the same.
+        Value::Bool(true) => Ok(vec!["true"]),
+        Value::Bool(false) => Ok(vec!["false"]),
+        Value::Array(many) => many
+            .iter()
+            .map(|one| match one {
+                Value::String(one) => Ok(one.as_str()),
+                Value::Bool(true) => Ok("true"),
+                Value::Bool(false) => Ok("false"),
+                _ => Err("something other than text is listed".to_owned()),
+            })
+            .collect(),
+        _ => Err("something is neither text nor a list".to_owned()),
+    }
+}

@@ -1,0 +1,253 @@
+//! Whom a policy trusts, and how a value of a condition or a principal compares with that.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Whom the policy trusts with a repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trust {
+    /// The account that the repository belongs to.
+    pub own: String,
+    /// Account ids.
+    pub accounts: BTreeSet<String>,
+    /// `o-…`
+    pub organizations: BTreeSet<String>,
+    /// `o-…/r-…/ou-…/`, as `aws:PrincipalOrgPaths` has them; a `*` at the end stands for all below.
+    pub organization_paths: BTreeSet<String>,
+    /// `vpc-…`
+    pub vpcs: BTreeSet<String>,
+    /// `vpce-…`
+    pub vpc_endpoints: BTreeSet<String>,
+    pub services: Services,
+}
+
+/// For whom an AWS service may act that a statement names without a condition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Services {
+    /// For any account.
+    #[default]
+    Any,
+    /// A condition must say for whom.
+    WithSource,
+}
+
+type Fits<'f> = &'f dyn Fn(&str) -> bool;
+
+impl Trust {
+    /// What is no id of what it should be, each in one line.
+    pub(crate) fn contradictions(&self) -> Vec<String> {
+        let vpc = |text: &str| text.starts_with("vpc-");
+        let endpoint = |text: &str| text.starts_with("vpce-");
+        let organization = |text: &str| text.starts_with("o-") && !text.contains(['/', '*', '?']);
+        let path = |text: &str| text.starts_with("o-") && text.contains("/r-") && is_path(text);
+        let lists: [(Setting, &BTreeSet<String>, Fits<'_>, &str); 5] = [
+            (
+                Setting::Accounts,
+                &self.accounts,
+                &is_account,
+                "an account id",
+            ),
+            (
+                Setting::Organizations,
+                &self.organizations,
+                &organization,
+                "an organization's id (`o-…`)",
+            ),
+            (
+                Setting::OrganizationPaths,
+                &self.organization_paths,
+                &path,
+                "a path of organizational units (`o-…/r-…/ou-…/*`)",
+            ),
+            (Setting::Vpcs, &self.vpcs, &vpc, "a VPC's id (`vpc-…`)"),
+            (
+                Setting::VpcEndpoints,
+                &self.vpc_endpoints,
+                &endpoint,
+                "a VPC endpoint's id (`vpce-…`)",
+            ),
+        ];
+        let mut wrong = Vec::new();
+        for (setting, listed, fits, what) in lists {
+            for value in listed.iter().filter(|value| !fits(value)) {
+                let name = setting.name().unwrap_or_default();
+                let value = crate::text::one_line(value, 40);
+                wrong.push(format!("{name}: `{value}` is not {what}"));
+            }
+        }
+        wrong
+    }
+}
+
+/// Whether a path has no wildcard but at its end.
+fn is_path(text: &str) -> bool {
+    !text.trim_end_matches('*').contains(['*', '?'])
+}
+
+/// Which setting trusts somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Setting {
+    Accounts,
+    Organizations,
+    OrganizationPaths,
+    Vpcs,
+    VpcEndpoints,
+    /// A service's condition does, not a setting.
+    Services,
+    /// None does.
+    None,
+}
+
+impl Setting {
+    pub(super) fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Accounts => "trusted-accounts",
+            Self::Organizations => "trusted-organizations",
+            Self::OrganizationPaths => "trusted-organization-paths",
+            Self::Vpcs => "trusted-vpcs",
+            Self::VpcEndpoints => "trusted-vpc-endpoints",
+            Self::Services | Self::None => return None,
+        })
+    }
+}
+
+/// Somebody whom a statement names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Named {
+    pub(super) trusted: bool,
+    /// Whether some of them are.
+    pub(super) some_trusted: bool,
+    pub(super) setting: Setting,
+    /// For messages: `account 111122223333`.
+    pub(super) text: String,
+}
+
+impl Trust {
+    pub(super) fn account(&self, id: &str) -> Named {
+        Named {
+            trusted: id == self.own || self.accounts.contains(id),
+            some_trusted: false,
+            setting: Setting::Accounts,
+            text: format!("account {id}"),
+        }
+    }
+
+    pub(super) fn organization(&self, id: &str) -> Named {
+        Named {
+            trusted: self.organizations.contains(id),
+            some_trusted: self.has_unit_under(id),
+            setting: Setting::Organizations,
+            text: format!("organization {id}"),
+        }
+    }
+
+    /// A path of organizational units, which may end with `*`.
+    pub(super) fn path(&self, path: &str) -> Named {
+        let organization = path.split('/').next().unwrap_or_default();
+        let under = |trusted: &String| {
+            let trusted = trusted.trim_end_matches('*');
+            let trusted = trusted.trim_end_matches('/');
+            let rest = path.strip_prefix(trusted);
+            !trusted.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        Named {
+            trusted: self.organizations.contains(organization)
+                || self.organization_paths.iter().any(under),
+            some_trusted: self.has_unit_under(path.trim_end_matches('*').trim_end_matches('/')),
+            setting: Setting::OrganizationPaths,
+            text: format!("organization path {path}"),
+        }
+    }
+
+    /// Whether a trusted organizational unit is part of this one, or of this organization.
+    fn has_unit_under(&self, path: &str) -> bool {
+        self.organization_paths.iter().any(|trusted| {
+            let rest = trusted.strip_prefix(path);
+            rest.is_some_and(|rest| rest.starts_with('/'))
+        })
+    }
+
+    pub(super) fn vpc(&self, id: &str) -> Named {
+        Named {
+            trusted: self.vpcs.contains(id),
+            // Whoever comes from there may be, whoever else does.
+            some_trusted: true,
+            setting: Setting::Vpcs,
+            text: format!("whoever comes through {id}"),
+        }
+    }
+
+    pub(super) fn vpc_endpoint(&self, id: &str) -> Named {
+        Named {
+            trusted: self.vpc_endpoints.contains(id),
+            // Whoever comes from there may be, whoever else does.
+            some_trusted: true,
+            setting: Setting::VpcEndpoints,
+            text: format!("whoever comes through {id}"),
+        }
+    }
+
+    /// An ARN whose account is known.
+    pub(super) fn arn(&self, account: &str, arn: &str) -> Named {
+        let account = self.account(account);
+        let whole = arn.ends_with(":root") || arn.ends_with(":*");
+        Named {
+            text: if whole {
+                account.text
+            } else {
+                format!("{arn} of {}", account.text)
+            },
+            ..account
+        }
+    }
+
+    /// The own account or organization, by a policy variable.
+    pub(super) fn own(variable: &str) -> Named {
+        Named {
+            trusted: true,
+            some_trusted: true,
+            setting: Setting::None,
+            text: variable.to_owned(),
+        }
+    }
+}
+
+impl Named {
+    /// Somebody whom no setting can trust.
+    pub(super) fn other(text: &str) -> Self {
+        Self {
+            trusted: false,
+            some_trusted: false,
+            setting: Setting::None,
+            text: text.to_owned(),
+        }
+    }
+
+    /// An AWS service, for whichever account it acts.
+    pub(super) fn service(name: &str) -> Self {
+        Self {
+            setting: Setting::Services,
+            ..Self::other(&format!("{name} for any AWS account"))
+        }
+    }
+
+    /// All AWS services.
+    pub(super) fn any_service() -> Self {
+        Self::service("AWS services")
+    }
+}
+
+pub(crate) fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// The account of an ARN, where it says one: no wildcard and no variable.
+pub(super) fn account_of(arn: &str) -> Option<&str> {
+    let mut parts = arn.splitn(6, ':');
+    let is_arn = parts.next() == Some("arn");
+    let account = parts.nth(3)?;
+    (is_arn && is_account(account)).then_some(account)
+}

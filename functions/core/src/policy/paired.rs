@@ -1,0 +1,62 @@
+//! `public-access` and `untrusted-access` were one rule: where a policy has the former alone, the latter follows it.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::Blocks;
+use crate::rules::Settings;
+use crate::rules::public_access::PublicAccess;
+use crate::rules::untrusted_access::UntrustedAccess;
+
+pub(super) const PUBLIC: &str = PublicAccess::META.id;
+pub(super) const UNTRUSTED: &str = UntrustedAccess::META.id;
+
+/// Lists of whom either trusts, which count for both.
+const SHARED_LISTS: [&str; 5] = [
+    "trusted-accounts",
+    "trusted-organizations",
+    "trusted-organization-paths",
+    "trusted-vpcs",
+    "trusted-vpc-endpoints",
+];
+const SERVICES: &str = "services";
+
+/// Switches `untrusted-access` on with the mode of `public-access` where only the latter is mentioned, and has both trust whom either
+/// trusts. Answers whether it follows so.
+pub(super) fn pair(settings: &mut Blocks) -> bool {
+    let follows = settings.contains_key(PUBLIC) && !settings.contains_key(UNTRUSTED);
+    if follows {
+        let mode = settings.get(PUBLIC).and_then(|block| block.get("mode"));
+        let block = mode.map(|mode| ("mode".to_owned(), mode.clone()));
+        settings.insert(UNTRUSTED, block.into_iter().collect());
+    }
+    for key in SHARED_LISTS {
+        let mut together = BTreeSet::new();
+        for rule in [PUBLIC, UNTRUSTED] {
+            let listed = settings.get(rule).and_then(|block| block.get(key));
+            let listed = listed.and_then(Value::as_array).into_iter().flatten();
+            together.extend(listed.filter_map(Value::as_str).map(str::to_owned));
+        }
+        if !together.is_empty() {
+            set(settings, key, &together.into_iter().collect());
+        }
+    }
+    let stricter =
+        |block: &Map<String, Value>| block.get(SERVICES).is_some_and(|of| of == "with-source");
+    if [PUBLIC, UNTRUSTED]
+        .iter()
+        .any(|rule| settings.get(rule).is_some_and(stricter))
+    {
+        set(settings, SERVICES, &Value::from("with-source"));
+    }
+    follows
+}
+
+fn set(settings: &mut Blocks, key: &str, value: &Value) {
+    for rule in [PUBLIC, UNTRUSTED] {
+        if let Some(block) = settings.get_mut(rule) {
+            block.insert(key.to_owned(), value.clone());
+        }
+    }
+}
