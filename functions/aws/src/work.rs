@@ -396,6 +396,10 @@ impl<'p> Work<'p> {
             return Ok(None);
         };
         let pushed = self.occurrence.pushed.clone();
+        // Whether a refused push may be repeated is up to the repository's filters.
+        if pushed.as_ref().is_some_and(|push| push.refused) {
+            return Ok(None);
+        }
         let repository = Repository::unread(self.id(), look.created_at, pushed);
         // Where tags decide what is asked, they must be read.
         let Ok(policy) = self.policy.for_repository(self.id(), &repository.tags) else {

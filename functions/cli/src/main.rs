@@ -39,6 +39,7 @@ enum What {
 }
 
 /// What there is to say beside success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Found {
     Nothing,
     Findings,

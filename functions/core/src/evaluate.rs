@@ -14,7 +14,10 @@ pub fn evaluate(policy: &Resolved, repository: &Repository) -> Vec<Finding> {
         .filter_map(|active| {
             active.rule.check(repository).map(|violation| Finding {
                 rule: active.entry.meta.id,
-                severity: active.entry.meta.severity,
+                severity: active
+                    .rule
+                    .severity(repository)
+                    .unwrap_or(active.entry.meta.severity),
                 left: left(active.rule.as_ref(), repository, &violation),
                 violation,
             })

@@ -351,17 +351,24 @@ fn resource(event: &Value) -> Option<RepositoryId> {
         .find_map(|resource| RepositoryId::from_arn(text(resource, "/ARN")?))
 }
 
-/// Who called: the ARN, or the service that called for itself.
+/// Who called: the ARN, or the service that called for itself. Of a caller from another account CloudTrail has no ARN, but the account
+/// (CloudTrail User Guide, userIdentity element, `AWSAccount`).
 fn actor(event: &Value) -> Option<String> {
-    outside(
+    let named = outside(
         event,
         &[
             "/detail/userIdentity/arn",
             "/detail/userIdentity/sessionContext/sessionIssuer/arn",
             "/detail/userIdentity/invokedBy",
-            "/detail/userIdentity/principalId",
         ],
-    )
+    );
+    named.or_else(|| {
+        let id = outside(event, &["/detail/userIdentity/principalId"])?;
+        Some(match outside(event, &["/detail/userIdentity/accountId"]) {
+            Some(account) => format!("{id} of account {account}"),
+            None => id,
+        })
+    })
 }
 
 /// Whether the caller's session is one of the role `arn:<partition>:iam::<account>:role/<path><name>`.

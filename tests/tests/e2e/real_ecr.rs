@@ -176,6 +176,7 @@ const POLICY_FILE: &str = "\
 version: 1
 mode: enforce
 rules:
+  blocked-push: {}
   mutable-tags: { allow-exclusions: [latest, cache*] }
   no-scan-on-push: { fix: registry, registry-filters: [\"shop/*\"] }
 ";
@@ -265,6 +266,17 @@ async fn immutability_breaks_nobody_and_the_registry_scans() {
         describe("shop/used").await,
         excluding(&["cache*", "latest"])
     );
+    // A push of an allowed tag that was refused all the same is granted its filter.
+    create("shop/plain", &[]).await;
+    let plain = ecr.put_image_tag_mutability().repository_name("shop/plain");
+    let plain = plain.image_tag_mutability(ImageTagMutability::Immutable);
+    plain.send().await.unwrap();
+    let mut refused = call("PutImage", "shop/plain");
+    refused["detail"]["requestParameters"]["imageTag"] = serde_json::json!("latest");
+    refused["detail"]["errorCode"] = serde_json::json!("ImageTagAlreadyExistsException");
+    let outcome = world.invoke(&refused).await.unwrap();
+    assert_eq!(status(&outcome, "blocked-push"), Some("fixed"), "{outcome}");
+    assert_eq!(describe("shop/plain").await, excluding(&["latest"]));
     // The registry is widened once, for all that its filters cover.
     assert_eq!(
         status(&outcome, "no-scan-on-push"),
@@ -286,7 +298,10 @@ async fn immutability_breaks_nobody_and_the_registry_scans() {
         None,
         "covered: {outcome}"
     );
-    assert_eq!(describe("shop/filters").await, excluding(&["latest"]));
+    assert_eq!(
+        describe("shop/filters").await,
+        excluding(&["cache*", "latest"])
+    );
 
     // No filter of the policy covers this one: people.
     create("other/api", &[]).await;

@@ -489,6 +489,13 @@ fn blocks(node: &Node, under: &Blocks, problems: &mut Vec<Problem>) -> Blocks {
             });
             continue;
         };
+        if let Some(message) = no_settings(id, &block.content) {
+            problems.push(Problem {
+                place: block.place,
+                message,
+            });
+            continue;
+        }
         let block = written_out(block);
         let wrong = entry.problems(&block);
         if !wrong.is_empty() {
@@ -517,6 +524,22 @@ fn blocks(node: &Node, under: &Blocks, problems: &mut Vec<Problem>) -> Blocks {
         found.insert(entry.meta.id, settings);
     }
     found
+}
+
+/// What to write in the place of something that is neither settings nor a mode.
+fn no_settings(id: &str, content: &Content) -> Option<String> {
+    let instead = "write `{}` for its defaults, or `off`";
+    Some(match content {
+        Content::Null => format!("`{id}` has no settings: {instead}"),
+        Content::Bool(false) => format!(
+            "`{id}` is `false`: write `off`. Tools of YAML 1.1 turn `off` into `false`; `\"off\"` survives them"
+        ),
+        Content::Bool(true) => format!("`{id}` is `true`: write `{{}}` for its defaults"),
+        Content::Integer(_) | Content::Float(_) | Content::List(_) => {
+            format!("`{id}` has no settings by name: {instead}")
+        }
+        Content::Text(_) | Content::Mapping(_) => return None,
+    })
 }
 
 /// `rule: off` is short for `rule: { mode: off }`.

@@ -1,4 +1,5 @@
-//! `public-access` and `untrusted-access` were one rule: where a policy has the former alone, the latter follows it.
+//! Rules that have something in common: `public-access` and `untrusted-access` were one rule, so where a policy has the former alone the
+//! latter follows it; and `blocked-push` lets move what `mutable-tags` does.
 
 use std::collections::BTreeSet;
 
@@ -6,6 +7,8 @@ use serde_json::{Map, Value};
 
 use super::Blocks;
 use crate::rules::Settings;
+use crate::rules::blocked_push::BlockedPush;
+use crate::rules::mutable_tags::MutableTags;
 use crate::rules::public_access::PublicAccess;
 use crate::rules::untrusted_access::UntrustedAccess;
 
@@ -21,8 +24,11 @@ const SHARED_LISTS: [&str; 5] = [
     "trusted-vpc-endpoints",
 ];
 const SERVICES: &str = "services";
+const MUTABLE: &str = MutableTags::META.id;
+const BLOCKED: &str = BlockedPush::META.id;
+const ALLOWED: &str = "allow-exclusions";
 
-/// Switches `untrusted-access` on with the mode of `public-access` where only the latter is mentioned, and has both trust whom either
+/// Lays over what rules have in common. It switches `untrusted-access` on with the mode of `public-access` where only the latter is mentioned, and has both trust whom either
 /// trusts. Answers whether it follows so.
 pub(super) fn pair(settings: &mut Blocks) -> bool {
     let follows = settings.contains_key(PUBLIC) && !settings.contains_key(UNTRUSTED);
@@ -49,6 +55,14 @@ pub(super) fn pair(settings: &mut Blocks) -> bool {
         .any(|rule| settings.get(rule).is_some_and(stricter))
     {
         set(settings, SERVICES, &Value::from("with-source"));
+    }
+    if let Some(allowed) = settings
+        .get(MUTABLE)
+        .filter(|block| block.get("mode").is_none_or(|mode| mode != "off"))
+        .and_then(|block| block.get(ALLOWED).cloned())
+        && let Some(block) = settings.get_mut(BLOCKED)
+    {
+        block.entry(ALLOWED).or_insert(allowed);
     }
     follows
 }

@@ -5,7 +5,9 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use serde::de::{self, DeserializeOwned, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    self, DeserializeOwned, Expected, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
+};
 
 use super::document::{Content, Node, Place, Problem};
 
@@ -128,12 +130,84 @@ impl de::Error for Wrong {
         }
     }
 
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::custom(format!(
+            "expected {}, found {}",
+            wanted(expected),
+            shown(found)
+        ))
+    }
+
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::invalid_type(found, expected)
+    }
+
+    fn invalid_length(length: usize, expected: &dyn Expected) -> Self {
+        Self::custom(format!(
+            "expected {}, found {length} values",
+            wanted(expected)
+        ))
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self::custom(format!("`{field}` is missing"))
+    }
+
+    fn duplicate_field(field: &'static str) -> Self {
+        Self::custom(format!("`{field}` is there twice"))
+    }
+
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
         Self::custom(unknown("key", field, expected))
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
         Self::custom(unknown("value", variant, expected))
+    }
+}
+
+/// What serde expected, in words of the file and not of Rust.
+fn wanted(expected: &dyn Expected) -> String {
+    let expected = expected.to_string();
+    let starts = |with: &[&str]| with.iter().any(|with| expected.starts_with(with));
+    if starts(&["struct ", "a map", "map"]) {
+        "settings, as `key: value`".to_owned()
+    } else if starts(&["a sequence", "sequence", "tuple"]) {
+        "a list, as `[a, b]`".to_owned()
+    } else if starts(&["a string", "string", "str"]) {
+        "text".to_owned()
+    } else if starts(&["a bool", "bool"]) {
+        "`true` or `false`".to_owned()
+    } else if starts(&[
+        "u8", "u16", "u32", "u64", "usize", "i8", "i16", "i32", "i64", "isize",
+    ]) {
+        "a whole number".to_owned()
+    } else if starts(&["f32", "f64"]) {
+        "a number".to_owned()
+    } else if starts(&["unit", "option"]) {
+        "nothing".to_owned()
+    } else if starts(&["enum ", "variant "]) {
+        "one of its values".to_owned()
+    } else {
+        expected
+    }
+}
+
+/// What serde found, likewise.
+fn shown(found: Unexpected<'_>) -> String {
+    match found {
+        Unexpected::Unit | Unexpected::Option => "nothing".to_owned(),
+        Unexpected::Bool(value) => format!("`{value}`"),
+        Unexpected::Unsigned(value) => format!("`{value}`"),
+        Unexpected::Signed(value) => format!("`{value}`"),
+        Unexpected::Float(value) => format!("`{value}`"),
+        Unexpected::Char(value) => format!("`{value}`"),
+        Unexpected::Str(value) => format!("`{}`", crate::text::one_line(value, 80)),
+        Unexpected::Seq => "a list".to_owned(),
+        Unexpected::Map | Unexpected::StructVariant | Unexpected::NewtypeStruct => {
+            "settings by name".to_owned()
+        }
+        _ => "something else".to_owned(),
     }
 }
 
@@ -330,8 +404,8 @@ mod tests {
             [
                 "line 1, column 7: unknown value `enforc`, did you mean `enforce`?",
                 "line 2, column 1: unknown key `limt`, did you mean `limit`?",
-                "line 3, column 12: invalid type: map, expected a string",
-                "line 5, column 6: invalid type: integer `7`, expected a boolean",
+                "line 3, column 12: expected text, found settings by name",
+                "line 5, column 6: expected `true` or `false`, found `7`",
             ]
         );
     }
@@ -340,7 +414,7 @@ mod tests {
     fn what_is_missing_is_said_of_the_whole() {
         assert_eq!(
             problems("limit: 3\n"),
-            ["line 1, column 1: missing field `mode`"]
+            ["line 1, column 1: `mode` is missing"]
         );
     }
 

@@ -251,7 +251,7 @@ exemptions:
         (4, "repair-limit is 1 to 10"),
         (7, "did you mean `mutable-tags`"),
         (7, "`2027-13-01` is not a day"),
-        (10, "missing field `reason`"),
+        (10, "`reason` is missing"),
     ] {
         assert!(
             found

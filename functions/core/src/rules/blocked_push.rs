@@ -1,11 +1,16 @@
 //! `blocked-push`: immutability refused a push; a team's build has just failed.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::mutable_tags::{self, MOST_FILTERS};
 use super::{Advice, Meta, Rule, RuleMode, Settings, Subject};
+use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
-use crate::repository::{Reads, Repository, RepositoryId};
+use crate::repository::{Reads, Repository, RepositoryId, TagMutability};
+use crate::text::one_line;
 
 /// A push that immutability refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -13,6 +18,9 @@ use crate::repository::{Reads, Repository, RepositoryId};
 pub struct BlockedPush {
     /// Overrides the policy's mode for this rule.
     pub mode: Option<RuleMode>,
+    /// Tags that may move, as ECR's wildcard filters: the repair grants the filter that the refused tag matches. Where it is absent, those of
+    /// `mutable-tags` count.
+    pub allow_exclusions: Option<Vec<String>>,
 }
 
 impl Settings for BlockedPush {
@@ -22,10 +30,12 @@ impl Settings for BlockedPush {
         subject: Subject::Push,
         summary: "A push was refused because its tag is taken",
         explanation: "\
-Tags are immutable, and somebody pushed one that is there: a build that runs twice, or a pipeline that still moves a tag. \
-The push has failed and the image under that tag is what it was.
+Tags are immutable, and a push under a tag that is there was refused: a build that ran twice, or a pipeline that still moves a tag. \
+The image under that tag is what it was.
 
-Nothing is wrong with the repository. The team is told, with what to push instead.",
+Where the policy lets the tag move (`allow-exclusions` here or of `mutable-tags`), the repair adds the exclusion filter that the tag matches to \
+those of the repository, and the build can push again. Otherwise the message says what to change in the build: a tag for each build, an \
+option of the tool that pushed, or an exclusion filter.",
         example: r#"blocked-push:
   mode: monitor"#,
         controls: &[],
@@ -43,19 +53,75 @@ impl Rule for BlockedPush {
 
     fn check(&self, repository: &Repository) -> Option<Violation> {
         let push = repository.pushed.as_ref().filter(|push| push.refused)?;
-        let tag = crate::text::one_line(push.tag.as_deref().unwrap_or("unknown"), 128);
+        let written = push.tag.as_deref().unwrap_or("unknown");
+        let tag = one_line(written, 128);
+        let matches = |filter: &&String| fast_glob::glob_match(filter.as_str(), written);
+        let filters = match &repository.mutability {
+            TagMutability::ImmutableWithExclusion(filters) => filters.clone(),
+            _ => BTreeSet::new(),
+        };
+        // It can be pushed by now: the event is a late one.
+        if filters.iter().any(|filter| matches(&filter)) {
+            return None;
+        }
+        let detail = format!(
+            "the push of `{tag}` was refused, because that tag is taken and tags can't be overwritten"
+        );
+        let allowed = self.allow_exclusions.iter().flatten().find(matches);
+        let Some(allowed) = allowed else {
+            return Some(Violation {
+                detail,
+                fix: Fix::Manual(cause(&tag)),
+            });
+        };
+        let detail = format!(
+            "{detail}; the policy lets `{tag}` move by the filter `{allowed}`, so push it again when the repository has that filter"
+        );
+        let immutable = matches!(
+            repository.mutability,
+            TagMutability::Immutable | TagMutability::ImmutableWithExclusion(_)
+        );
+        if !immutable {
+            return Some(Violation {
+                detail,
+                fix: Fix::Manual(format!(
+                    "push `{tag}` again: the repository is {}",
+                    repository.mutability
+                )),
+            });
+        }
+        if filters.len() >= MOST_FILTERS {
+            return Some(Violation {
+                detail,
+                fix: Fix::Manual(format!(
+                    "the repository has {MOST_FILTERS} exclusion filters, which is all that ECR takes: remove one that is not needed, and add \
+                     `{allowed}`"
+                )),
+            });
+        }
+        let mut to = filters;
+        to.insert(allowed.clone());
         Some(Violation {
-            detail: format!(
-                "the push of `{tag}` was refused, because that tag is taken and tags can't be overwritten"
-            ),
-            fix: Fix::Manual(format!(
-                "push under a tag of its own, such as version and commit; if `{tag}` must move, ask for an exclusion filter"
-            )),
+            detail,
+            fix: Fix::Safe(Action::SetTagMutability {
+                from: repository.mutability.clone(),
+                to: TagMutability::ImmutableWithExclusion(to),
+            }),
         })
     }
 
     fn contradictions(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    fn advice_on(&self, id: &RepositoryId, repair: Option<&Action>) -> Advice {
+        match repair {
+            Some(Action::SetTagMutability {
+                to: TagMutability::ImmutableWithExclusion(filters),
+                ..
+            }) => mutable_tags::advise(filters),
+            _ => self.advice(id),
+        }
     }
 
     fn advice(&self, _id: &RepositoryId) -> Advice {
@@ -71,11 +137,96 @@ impl Rule for BlockedPush {
     }
 }
 
+/// What to change in the build, by what the tag says of the tool that pushed it.
+fn cause(tag: &str) -> String {
+    let is_hex = |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let platform = [
+        "-amd64", "-arm64", "-arm", "-386", "-s390x", "-ppc64le", "-riscv64",
+    ]
+    .iter()
+    .any(|platform| tag.ends_with(platform));
+    if tag.starts_with("sha256-") {
+        "signatures and attestations of an image are pushed under one tag again and again: list `sha256-*` in `allow-exclusions`".to_owned()
+    } else if is_hex(tag) {
+        "this is an entry of kaniko's cache: keep the repository of the cache mutable, or build with `--push-ignore-immutable-tag-errors`".to_owned()
+    } else if platform {
+        format!(
+            "`{tag}` names a platform, as buildx before 0.22 pushes each platform under a tag: upgrade buildx, or skip what is there"
+        )
+    } else {
+        format!(
+            "if the same build ran again, skip what is there; otherwise push under a tag of its own, such as version and commit. If `{tag}` must \
+             move, list it in `allow-exclusions` of `mutable-tags`"
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::evaluate::tests::repository;
     use crate::repository::Push;
+
+    fn refused(tag: &str, mutability: TagMutability, allowed: &[&str]) -> Option<Violation> {
+        let mut repository = repository();
+        repository.mutability = mutability;
+        repository.pushed = Some(Push {
+            tag: Some(tag.to_owned()),
+            digest: None,
+            refused: true,
+        });
+        BlockedPush {
+            mode: None,
+            allow_exclusions: Some(allowed.iter().map(|one| (*one).to_owned()).collect()),
+        }
+        .check(&repository)
+    }
+
+    fn excluding(filters: &[&str]) -> TagMutability {
+        TagMutability::ImmutableWithExclusion(filters.iter().map(|one| (*one).to_owned()).collect())
+    }
+
+    #[test]
+    fn a_tag_that_may_move_is_granted_its_filter() {
+        for (now, to) in [
+            (TagMutability::Immutable, excluding(&["cache*"])),
+            (excluding(&["latest"]), excluding(&["cache*", "latest"])),
+        ] {
+            let violation = refused("cache-main", now.clone(), &["latest", "cache*"]).unwrap();
+            assert_eq!(
+                violation.fix,
+                Fix::Safe(Action::SetTagMutability { from: now, to })
+            );
+            assert!(
+                violation.detail.contains("`cache-main`")
+                    && violation.detail.contains("push it again"),
+                "{violation:?}"
+            );
+        }
+        let full = excluding(&["a", "b", "c", "d", "e"]);
+        let violation = refused("latest", full, &["latest"]).unwrap();
+        assert!(matches!(violation.fix, Fix::Manual(_)), "{violation:?}");
+        assert_eq!(
+            refused("latest", excluding(&["latest"]), &["latest"]),
+            None,
+            "it can be pushed by now"
+        );
+        let mutable = refused("latest", TagMutability::Mutable, &["latest"]).unwrap();
+        assert!(matches!(mutable.fix, Fix::Manual(_)), "{mutable:?}");
+    }
+
+    #[test]
+    fn what_to_change_is_said_by_the_cause() {
+        for (tag, said) in [
+            ("v1.0.0", "under a tag of its own"),
+            ("sha256-77.att", "`sha256-*`"),
+            ("v1-arm64", "buildx"),
+            (&"c0ffee00".repeat(8), "--push-ignore-immutable-tag-errors"),
+        ] {
+            let violation = refused(tag, TagMutability::Immutable, &[]).unwrap();
+            assert!(violation.for_people().contains(said), "{violation:?}");
+        }
+    }
 
     #[test]
     fn only_a_refused_push_is_told() {

@@ -96,6 +96,11 @@ pub trait Rule: Send + Sync + std::fmt::Debug {
     /// Judges a snapshot. Blind to mode and exemptions: the plan knows those.
     fn check(&self, repository: &Repository) -> Option<Violation>;
 
+    /// How much what it finds in this repository matters, where that is not what the rule's findings usually do.
+    fn severity(&self, _repository: &Repository) -> Option<Severity> {
+        None
+    }
+
     /// Whether CloudFormation is to be asked before the rule has a repository recreated: the recreation of what a stack owns makes the
     /// stack drift, and the stack's next change of its encryption fails.
     fn spares_stacks(&self) -> bool {

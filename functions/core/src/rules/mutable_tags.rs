@@ -9,13 +9,14 @@ use serde::{Deserialize, Serialize};
 use super::{Advice, Meta, Rule, RuleMode, Settings, Subject, quoted, shell_word};
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
+use crate::policy::Glob;
 use crate::repository::{Reads, Repository, RepositoryId, TagMutability};
 
 /// A filter may be 1 to 128 characters with at most two wildcards, and a repository has at most five
 /// (API reference, ImageTagMutabilityExclusionFilter).
 const LONGEST_FILTER: usize = 128;
 const MOST_WILDCARDS: usize = 2;
-const MOST_FILTERS: usize = 5;
+pub(super) const MOST_FILTERS: usize = 5;
 
 /// Tag mutability weaker than the policy asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -25,14 +26,40 @@ pub struct MutableTags {
     pub mode: Option<RuleMode>,
     /// What a repository must be.
     pub require: Required,
-    /// Tags that may stay mutable, as ECR's wildcard filters: `latest`, `dev-*`. A repository keeps the exclusion
-    /// filters it has as far as they are within these.
+    /// Tags that may stay mutable, as ECR's wildcard filters: `latest`, `dev-*`. At most five, unless `exclusions` is `in-use`. A repository
+    /// keeps the exclusion filters it has as far as they are within these.
     pub allow_exclusions: Vec<String>,
+    /// Which of `allow-exclusions` a repository has. Absent: a repair grants all of them, and a repository without them passes.
+    pub exclusions: Option<Exclusions>,
     /// Tags that pipelines move by habit, as globs. Where a repository has such a tag and the policy does not let it stay
     /// mutable, the alert says that it can't be pushed again.
     pub moving_tags: MovingTags,
     /// What is done about repositories that a pull-through cache fills.
     pub pull_through_caches: PullThroughCaches,
+    /// Repositories that builds use as a cache, by globs over their names: they are reported and left mutable. An empty list has them
+    /// repaired.
+    pub cache_repositories: CacheRepositories,
+}
+
+/// Which of the allowed exclusion filters a repository has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Exclusions {
+    /// All of them: one without is a finding of severity low.
+    All,
+    /// Those that one of its tags matches when it is repaired.
+    InUse,
+}
+
+/// Globs over the names of repositories.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct CacheRepositories(Vec<Glob>);
+
+impl Default for CacheRepositories {
+    fn default() -> Self {
+        Self(Glob::try_from("**/cache".to_owned()).into_iter().collect())
+    }
 }
 
 /// Globs of tags that move.
@@ -42,11 +69,58 @@ pub struct MovingTags(Vec<String>);
 
 impl Default for MovingTags {
     fn default() -> Self {
-        let habits = [
-            "latest", "*-latest", "main", "master", "develop", "dev", "stable", "edge", "nightly",
-            "*cache*", "sha256-*",
+        let whole = [
+            // Environments and channels.
+            "beta",
+            "canary",
+            "dev",
+            "edge",
+            "integration",
+            "latest",
+            "live",
+            "nightly",
+            "pre-prod",
+            "preprod",
+            "preview",
+            "prod",
+            "production",
+            "qa",
+            "rc",
+            "release",
+            "sandbox",
+            "stable",
+            "stage",
+            "staging",
+            "test",
+            "uat",
+            // Branches.
+            "develop",
+            "development",
+            "main",
+            "master",
+            "trunk",
         ];
-        Self(habits.map(str::to_owned).to_vec())
+        // `latest-arm64`, `stable-alpine`, `main-amd64`.
+        let begin = [
+            "canary", "edge", "latest", "main", "master", "nightly", "release", "stable",
+        ];
+        let others = [
+            "*-latest",
+            "*-SNAPSHOT",
+            "*cache*",
+            "feature-*",
+            "pr-*",
+            "sha256-*",
+        ];
+        let begin = begin.map(|begin| format!("{begin}-*"));
+        Self(
+            whole
+                .iter()
+                .chain(&others)
+                .map(|one| (*one).to_owned())
+                .chain(begin)
+                .collect(),
+        )
     }
 }
 
@@ -82,10 +156,11 @@ A tag that can be moved names one image today and another tomorrow: what was tes
 whoever may push can replace what runs in production. `MUTABLE_WITH_EXCLUSION` counts as mutable. \
 `IMMUTABLE_WITH_EXCLUSION` passes where every exclusion filter is within `allow-exclusions`.
 
-The repair breaks no more than the policy asks: a repository keeps those of its own exclusion filters that the policy \
-allows, and gets each allowed filter that one of its tags matches (`latest`, build caches, cosign's `sha256-*`), at most \
-five. With any it becomes `IMMUTABLE_WITH_EXCLUSION`, else `IMMUTABLE`. Tags that are known to move and may not are named in \
-the alert. A pipeline that pushes another tag twice fails from then on; images and tags that are there stay as they are.
+The repair breaks no more than the policy asks: a repository gets all filters of `allow-exclusions` (`latest`, build caches, cosign's \
+`sha256-*`), so that the first push of such a tag is not its last, and becomes `IMMUTABLE_WITH_EXCLUSION`; without any, `IMMUTABLE`. Tags \
+that usually move and may not are named in the alert before they break: environments, branches, snapshots, versions such as `v1` and `1.2`. A \
+pipeline that pushes another tag twice fails from then on; images and tags that are there stay as they are. Where filters stay, \
+Security Hub's ECR.2, whose text passes `IMMUTABLE` alone, and static scanners may go on failing.
 
 A repository that a pull-through cache fills can't be refreshed when it is immutable: such are reported and left alone, \
 unless `pull-through-caches` says otherwise. A repository that replication fills receives no tag that was moved at the source once it is \
@@ -111,6 +186,24 @@ impl MutableTags {
             .any(|allowed| fast_glob::glob_match(allowed, filter))
     }
 
+    fn is_cache(&self, name: &str) -> bool {
+        self.cache_repositories
+            .0
+            .iter()
+            .any(|glob| glob.matches(name))
+    }
+
+    /// The filters that every repository must have and this one lacks.
+    fn lacking(&self, filters: &BTreeSet<String>) -> Vec<String> {
+        let asked = self.exclusions == Some(Exclusions::All);
+        let lacks = |allowed: &&String| asked && !filters.contains(*allowed);
+        self.allow_exclusions
+            .iter()
+            .filter(lacks)
+            .cloned()
+            .collect()
+    }
+
     /// What the repository must become, and which of its tags can't be pushed again then although they look as if they
     /// would be.
     fn wanted<'t>(
@@ -128,17 +221,29 @@ impl MutableTags {
             | TagMutability::Immutable
             | TagMutability::Unknown(_) => BTreeSet::new(),
         };
-        for allowed in &self.allow_exclusions {
-            let used = tags.iter().any(|tag| fast_glob::glob_match(allowed, tag));
-            if used && filters.len() < MOST_FILTERS {
-                filters.insert(allowed.clone());
+        match self.exclusions {
+            Some(Exclusions::InUse) => {
+                for allowed in &self.allow_exclusions {
+                    let used = tags.iter().any(|tag| fast_glob::glob_match(allowed, tag));
+                    if used && filters.len() < MOST_FILTERS {
+                        filters.insert(allowed.clone());
+                    }
+                }
+            }
+            // What the policy allows is granted before it is needed. The repository's own filters are within these.
+            Some(Exclusions::All) | None => {
+                filters.extend(self.allow_exclusions.iter().cloned());
+                if filters.len() > MOST_FILTERS {
+                    filters = self.allow_exclusions.iter().cloned().collect();
+                }
             }
         }
         let stuck = tags
             .iter()
             .filter(|tag| {
                 let moves = |glob: &String| fast_glob::glob_match(glob, tag.as_str());
-                self.moving_tags.0.iter().any(moves) && !filters.iter().any(moves)
+                (self.moving_tags.0.iter().any(moves) || is_floating_version(tag))
+                    && !filters.iter().any(moves)
             })
             .map(String::as_str)
             .collect();
@@ -169,6 +274,13 @@ impl MutableTags {
                     .to_owned(),
             );
         }
+        if self.is_cache(&repository.id.name) {
+            return Err(
+                "its name says that builds use it as a cache: they push a tag again when its entry has expired, and immutability would \
+                 make them slow without an error; exempt it, or set `cache-repositories: []` in the policy to have it repaired"
+                    .to_owned(),
+            );
+        }
         repository.recent_tags.required().map_err(|why| {
             format!("not changed: which of its tags would break could not be read: {why}")
         })
@@ -190,9 +302,9 @@ impl Rule for MutableTags {
 
     fn reads_after(&self, described: &Repository) -> Reads {
         let passes = match &described.mutability {
-            TagMutability::Immutable => true,
+            TagMutability::Immutable => self.lacking(&BTreeSet::new()).is_empty(),
             TagMutability::ImmutableWithExclusion(filters) => {
-                filters.iter().all(|filter| self.allows(filter))
+                filters.iter().all(|filter| self.allows(filter)) && self.lacking(filters).is_empty()
             }
             TagMutability::Mutable
             | TagMutability::MutableWithExclusion(_)
@@ -208,16 +320,18 @@ impl Rule for MutableTags {
     fn check(&self, repository: &Repository) -> Option<Violation> {
         let now = &repository.mutability;
         let detail = match now {
-            TagMutability::Immutable => return None,
+            TagMutability::Immutable => lacks(&self.lacking(&BTreeSet::new()))?,
+            TagMutability::ImmutableWithExclusion(filters)
+                if filters.iter().all(|filter| self.allows(filter)) =>
+            {
+                lacks(&self.lacking(filters))?
+            }
             TagMutability::ImmutableWithExclusion(filters) => {
                 let forbidden: Vec<String> = filters
                     .iter()
                     .filter(|filter| !self.allows(filter))
                     .map(|filter| format!("`{filter}`"))
                     .collect();
-                if forbidden.is_empty() {
-                    return None;
-                }
                 format!(
                     "tags that match {} can be overwritten, which the policy does not allow",
                     forbidden.join(", ")
@@ -261,8 +375,27 @@ impl Rule for MutableTags {
         })
     }
 
+    /// What is immutable and only lacks filters is safe, and inconvenient.
+    fn severity(&self, repository: &Repository) -> Option<Severity> {
+        let forbids = |filter: &String| !self.allows(filter);
+        match &repository.mutability {
+            TagMutability::Immutable => Some(Severity::Low),
+            TagMutability::ImmutableWithExclusion(filters) if !filters.iter().any(forbids) => {
+                Some(Severity::Low)
+            }
+            _ => None,
+        }
+    }
+
     fn contradictions(&self) -> Vec<String> {
         let mut problems = Vec::new();
+        let many = self.allow_exclusions.len();
+        if many > MOST_FILTERS && self.exclusions != Some(Exclusions::InUse) {
+            problems.push(format!(
+                "allow-exclusions: {many} filters, and ECR takes {MOST_FILTERS} for a repository: list at most {MOST_FILTERS}, or set \
+                 `exclusions: in-use` to grant each repository those that its tags match"
+            ));
+        }
         for glob in &self.moving_tags.0 {
             let fits = (1..=LONGEST_FILTER).contains(&glob.len()) && glob.bytes().all(fits_filter);
             if !fits {
@@ -321,7 +454,7 @@ impl Rule for MutableTags {
 }
 
 /// The lines that make a repository immutable but for these filters.
-fn advise(filters: &BTreeSet<String>) -> Advice {
+pub(super) fn advise(filters: &BTreeSet<String>) -> Advice {
     let text = "Set the tag mutability where the repository is defined, or the next deployment sets it back";
     let cli =
         "aws ecr put-image-tag-mutability --repository-name \"$REPOSITORY\" --image-tag-mutability";
@@ -368,8 +501,26 @@ fn fits_filter(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'*' | b'-')
 }
 
+/// Whether a tag is a version without its last part, such as `v1` or `1.2`, which moves with each release.
+fn is_floating_version(tag: &str) -> bool {
+    let parts: Vec<&str> = tag.strip_prefix('v').unwrap_or(tag).split('.').collect();
+    let is_number =
+        |part: &&str| (1..=4).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+    parts.len() <= 2 && parts.iter().all(is_number)
+}
+
+/// `None`: it lacks nothing.
+fn lacks(filters: &[String]) -> Option<String> {
+    (!filters.is_empty()).then(|| {
+        format!(
+            "it lacks exclusion filters that the policy asks for: {}",
+            listed(filters)
+        )
+    })
+}
+
 /// As many of the tags as a message names.
-const NAMED: usize = 5;
+const NAMED: usize = 50;
 
 fn with_impact(detail: String, stuck: &[&str]) -> String {
     if stuck.is_empty() {
@@ -429,8 +580,13 @@ mod tests {
             TagMutability::MutableWithExclusion(filters(&["v*"])),
         ] {
             assert_eq!(
-                repaired(&rule(&["latest"]), now),
+                repaired(&rule(&[]), now.clone()),
                 Some(TagMutability::Immutable)
+            );
+            // Although it has no such tag yet.
+            assert_eq!(
+                repaired(&rule(&["latest"]), now),
+                Some(TagMutability::ImmutableWithExclusion(filters(&["latest"])))
             );
         }
     }
@@ -440,16 +596,96 @@ mod tests {
         let rule = rule(&["latest", "dev-*"]);
         let of = |f| TagMutability::ImmutableWithExclusion(filters(f));
         assert_eq!(repaired(&rule, of(&["latest", "dev-*", "dev-1*"])), None);
+        let all = Some(of(&["latest", "dev-*"]));
+        for wider in [&["latest", "v*"][..], &["*"], &["dev*"]] {
+            assert_eq!(repaired(&rule, of(wider)), all, "{wider:?}");
+        }
         assert_eq!(
-            repaired(&rule, of(&["latest", "v*"])),
-            Some(of(&["latest"]))
+            repaired(&rule, of(&["dev-1*", "v*"])),
+            Some(of(&["latest", "dev-*", "dev-1*"])),
+            "its own stay"
         );
-        assert_eq!(repaired(&rule, of(&["*"])), Some(TagMutability::Immutable));
         assert_eq!(
-            repaired(&rule, of(&["dev*"])),
-            Some(TagMutability::Immutable),
-            "wider than what is allowed"
+            repaired(&rule, of(&["latest"])),
+            None,
+            "not all are asked for"
         );
+    }
+
+    /// Only where the policy asks for all filters is one without them a finding, and a small one.
+    #[test]
+    fn all_exclusions_can_be_asked_for() {
+        let rule = MutableTags {
+            exclusions: Some(Exclusions::All),
+            ..rule(&["latest", "cache*"])
+        };
+        let of = |f| TagMutability::ImmutableWithExclusion(filters(f));
+        let all = of(&["latest", "cache*"]);
+        let mut repository = repository();
+        for now in [TagMutability::Immutable, of(&["latest"])] {
+            assert_eq!(repaired(&rule, now.clone()), Some(all.clone()));
+            repository.mutability = now;
+            assert_eq!(rule.severity(&repository), Some(Severity::Low));
+            assert_ne!(rule.reads_after(&repository), Reads::default());
+        }
+        assert_eq!(repaired(&rule, all), None);
+        repository.mutability = TagMutability::Mutable;
+        assert_eq!(rule.severity(&repository), None);
+    }
+
+    #[test]
+    fn tags_that_move_by_habit_are_named() {
+        let move_ = [
+            "prod",
+            "production",
+            "staging",
+            "release",
+            "v1",
+            "v1.2",
+            "1",
+            "1.2",
+            "1.0.0-SNAPSHOT",
+            "canary",
+            "stable-alpine",
+            "main-amd64",
+            "latest-arm64",
+            "pr-12",
+            "buildcache",
+        ];
+        let detail = rule(&["latest"]).check(&with_tags(&move_)).unwrap().detail;
+        for tag in move_ {
+            assert!(detail.contains(&format!("`{tag}`")), "{tag}: {detail}");
+        }
+        for stays in [
+            "v1.2.3",
+            "1.0.0-abc1234",
+            "20261125",
+            "abc1234",
+            "productive",
+        ] {
+            let detail = rule(&[]).check(&with_tags(&[stays])).unwrap().detail;
+            assert!(!detail.contains(stays), "{detail}");
+        }
+    }
+
+    /// A build cache by its name is not made immutable, whatever its tags look like.
+    #[test]
+    fn a_cache_repository_is_for_people() {
+        let mut repository = with_tags(&["c0ffee"]);
+        repository.id.name = "shop/api/cache".to_owned();
+        let violation = rule(&[]).check(&repository).unwrap();
+        assert!(
+            matches!(&violation.fix, Fix::Manual(why) if why.contains("`cache-repositories: []`")),
+            "{violation:?}"
+        );
+        let repaired = MutableTags {
+            cache_repositories: CacheRepositories(Vec::new()),
+            ..rule(&[])
+        };
+        assert!(matches!(
+            repaired.check(&repository).unwrap().fix,
+            Fix::Safe(_)
+        ));
     }
 
     fn with_tags(tags: &[&str]) -> Repository {
@@ -461,7 +697,10 @@ mod tests {
 
     #[test]
     fn tags_in_use_stay_mutable_as_far_as_the_policy_allows() {
-        let rule = rule(&["latest", "cache*", "unused-*"]);
+        let rule = MutableTags {
+            exclusions: Some(Exclusions::InUse),
+            ..rule(&["latest", "cache*", "unused-*"])
+        };
         let violation = rule
             .check(&with_tags(&["v1.0.0", "latest", "cache-main", "nightly"]))
             .unwrap();
@@ -484,7 +723,13 @@ mod tests {
     #[test]
     fn no_more_filters_than_ecr_takes() {
         let allowed = ["a*", "b*", "c*", "d*", "e*", "f*", "latest"];
-        let violation = rule(&allowed)
+        assert!(rule(&allowed).contradictions()[0].contains("`exclusions: in-use`"));
+        let in_use = MutableTags {
+            exclusions: Some(Exclusions::InUse),
+            ..rule(&allowed)
+        };
+        assert_eq!(in_use.contradictions(), Vec::<String>::new());
+        let violation = in_use
             .check(&with_tags(&["a1", "b1", "c1", "d1", "e1", "f1", "latest"]))
             .unwrap();
         let Fix::Safe(Action::SetTagMutability { to, .. }) = &violation.fix else {
@@ -573,7 +818,7 @@ mod tests {
 
     #[test]
     fn advice_is_what_the_repair_sets() {
-        let rule = rule(&["latest", "cache*", "unused-*"]);
+        let rule = rule(&["latest", "cache*"]);
         let repository = with_tags(&["latest", "cache-main"]);
         let Some(Fix::Safe(action)) = rule.check(&repository).map(|found| found.fix) else {
             panic!("no repair");

@@ -47,6 +47,9 @@ impl Settings for NonconformingImageTag {
 A tag that says version and commit leads from what runs to what it was built from. Signatures (`sha256-*`), caches and moving \
 tags can be allowed. An image that replication or a pull-through cache brings is not evaluated: its tag was chosen elsewhere.
 
+With `allow-untagged: false`, each platform and attestation of a multi-platform build is reported, because builds push them by digest and tag \
+the index alone.
+
 An image that is there may be in use, so there is no repair: people push it again under the right tag.",
         example: r#"nonconforming-image-tag:
   pattern: "v\\d+\\.\\d+\\.\\d+"
@@ -90,11 +93,15 @@ impl Rule for NonconformingImageTag {
                 )
             }
         };
+        let what = if push.tag.is_some() {
+            "push it again under a tag of the convention, and deploy that one"
+        } else {
+            "if it is a whole build, push it again under a tag of the convention; the platforms and attestations of a multi-platform build are \
+             pushed by digest and need no tag: set `allow-untagged: true` where builds have several platforms"
+        };
         Some(Violation {
             detail: format!("{detail}, and the convention is: {}", self.convention),
-            fix: Fix::Manual(
-                "push it again under a tag of the convention, and deploy that one".to_owned(),
-            ),
+            fix: Fix::Manual(what.to_owned()),
         })
     }
 

@@ -1,56 +1,67 @@
 //! `ecr-warden explain`: what an event would lead to, without AWS.
 
+mod events;
+mod snapshot;
+
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ecr_warden_core::evaluate::evaluate;
-use ecr_warden_core::finding::Severity;
+use ecr_warden_core::finding::{Finding, Fix, Severity};
 use ecr_warden_core::plan::{Decision, Step, plan};
-use ecr_warden_core::policy::document;
+use ecr_warden_core::policy::Resolved;
 use ecr_warden_core::repository::{Encryption, Read, RegistryScanning, Repository, TagMutability};
 use ecr_warden_core::state::{Context, Known, Lease};
 use ecr_warden_core::trigger::{Decoded, Trigger, decode};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::Found;
 use crate::failure::{Failure, read};
 use crate::output::{To, lines, say, table};
 use crate::policy;
+use events::events;
 
 /// Show, without AWS, what an event would lead to.
 ///
 /// The repository is a new one as `aws ecr create-repository` makes it, unless a file says otherwise.
 #[derive(Args)]
 pub(crate) struct Explain {
-    /// An EventBridge event as JSON; `-` is standard input.
+    /// An EventBridge event, a CloudTrail record or a file of `Records` as JSON; `-` is standard input.
     event: PathBuf,
     /// The policy.
     #[arg(long, value_name = "FILE")]
     policy: PathBuf,
-    /// What the repository is like, as YAML or JSON: what is not given is as in a new repository.
+    /// What the repository is like, as YAML or JSON, or as `aws ecr describe-repositories`, `get-repository-policy`,
+    /// `get-lifecycle-policy` or `list-tags-for-resource` print it: what is not given is as in a new repository.
     #[arg(long, value_name = "FILE")]
     repository: Option<PathBuf>,
 }
 
-/// What is read by a call of its own, and so may be unreadable. A file gives the value itself, or `unreadable: why`.
-const READS: [&str; 8] = [
-    "tags",
-    "policy",
-    "lifecycle",
-    "has-images",
-    "recent-tags",
-    "scanning",
-    "pull-through",
-    "images",
-];
-
 impl Explain {
     pub(crate) fn run(self) -> Result<Found, Failure> {
         let policy = policy::load(&self.policy)?;
-        let event: Value = serde_json::from_str(&read(&self.event)?)
-            .map_err(|error| Failure::Usage(format!("{}: {error}", self.event.display())))?;
-        let trigger = match decode(&event, None) {
+        let wrong = |why: String| Failure::Usage(format!("{}: {why}", self.event.display()));
+        let file: Value =
+            serde_json::from_str(&read(&self.event)?).map_err(|error| wrong(error.to_string()))?;
+        let mut found = Found::Nothing;
+        for (n, event) in events(file).map_err(wrong)?.iter().enumerate() {
+            if n > 0 {
+                say!("");
+            }
+            if self.explain(event, &policy)? == Found::Findings {
+                found = Found::Findings;
+            }
+        }
+        Ok(found)
+    }
+
+    fn explain(
+        &self,
+        event: &Value,
+        policy: &ecr_warden_core::policy::Policy,
+    ) -> Result<Found, Failure> {
+        let trigger = match decode(event, None) {
             Decoded::Trigger(trigger) => trigger,
             Decoded::Ignored { reason, .. } => {
                 say!("The event is ignored: {reason}.");
@@ -101,7 +112,7 @@ impl Explain {
                 finding.rule.to_owned(),
                 finding.severity.name().to_owned(),
                 finding.violation.detail.clone(),
-                then(decision),
+                then(decision, &by_hand(&resolved, &repository, finding)),
             ]);
         }
         say!("{}", lines(&table));
@@ -151,12 +162,24 @@ fn tell_of_repository(repository: &Repository) {
     );
 }
 
-fn then(decision: &Decision) -> String {
+/// The command that makes the repair of a finding, where there is one.
+fn by_hand(policy: &Resolved, repository: &Repository, finding: &Finding) -> Option<String> {
+    let (Fix::Safe(action) | Fix::Disruptive(action)) = &finding.violation.fix else {
+        return None;
+    };
+    let active = policy.rule(finding.rule)?;
+    Some(active.rule.advice_on(&repository.id, Some(action)).cli)
+}
+
+fn then(decision: &Decision, by_hand: &Option<String>) -> String {
     match decision {
         Decision::Repair(action) => {
             format!("{}: {} → {}", action.name(), action.from(), action.to())
         }
-        Decision::Hold(why) | Decision::Stop(why) => format!("held back: {why}"),
+        Decision::Hold(why) | Decision::Stop(why) => match by_hand {
+            Some(command) => format!("withheld: {why}; to make it: {command}"),
+            None => format!("withheld: {why}"),
+        },
         Decision::Exempt(standing) => standing.to_string(),
         Decision::People(what) => format!("people: {what}"),
     }
@@ -183,30 +206,8 @@ fn repository(trigger: &Trigger, file: Option<&Path>) -> Result<Repository, Fail
         pushed: trigger.pushed.clone(),
         keys: [].into(),
     };
-    let Some(file) = file else {
-        return Ok(new);
-    };
-    let wrong = |why: String| Failure::Usage(format!("{}: {why}", file.display()));
-    let node = document::parse(&read(file)?).map_err(|problem| wrong(problem.to_string()))?;
-    let Value::Object(given) = node.value() else {
-        return Err(wrong(
-            "expected settings of a repository, as `mutability: immutable`".to_owned(),
-        ));
-    };
-    let mut fields = match serde_json::to_value(&new) {
-        Ok(Value::Object(fields)) => fields,
-        _ => Map::new(),
-    };
-    for (key, value) in given {
-        let bare = !value
-            .as_object()
-            .is_some_and(|object| object.len() == 1 && object.contains_key("unreadable"));
-        let value = if READS.contains(&key.as_str()) && bare {
-            json!({ "known": value })
-        } else {
-            value
-        };
-        fields.insert(key, value);
+    match file {
+        None => Ok(new),
+        Some(file) => snapshot::laid_over(&new, file),
     }
-    Repository::described(Value::Object(fields)).map_err(wrong)
 }
