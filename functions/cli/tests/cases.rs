@@ -421,3 +421,28 @@ fn policy_mistakes_are_said_in_words_of_the_file() {
         }
     }
 }
+
+#[test]
+fn lifecycle_documents_are_what_ecr_takes() {
+    for case in ["L01", "L02"] {
+        let file = format!("lifecycle-default-archive/{case}.policy.yaml");
+        let (status, said) = ecr_warden(&["policy", "check", &file]);
+        assert_eq!(status, 0, "{said}");
+    }
+    for (case, parts) in [
+        ("L09", &[":25:", "rule 1", "`prod`"][..]),
+        ("L10", &[":22:", "`untagged`", "`standard`"]),
+        ("L12", &[":14:", "`tagPrefixList` and `tagPatternList`"]),
+        (
+            "L15",
+            &[":9:", "`descripton`", "did you mean `description`?"],
+        ),
+    ] {
+        let file = format!("lifecycle-default-refused-by-ecr/{case}.policy.yaml");
+        let (status, said) = ecr_warden(&["policy", "check", &file]);
+        assert_eq!(status, 2, "{said}");
+        for part in parts {
+            assert!(said.contains(part), "{case} does not say `{part}`: {said}");
+        }
+    }
+}

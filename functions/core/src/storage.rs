@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::lifecycle::expired;
+use crate::lifecycle::{Fate, fates};
 use crate::policy::Resolved;
 use crate::repository::Repository;
 
@@ -100,7 +100,7 @@ pub struct StorageCost {
     pub untagged_usd: f64,
     /// Of that, for images that were neither pushed nor pulled lately: see `old-after-days`.
     pub old_usd: f64,
-    /// Of that, for images that the default of `no-lifecycle-policy` would have expired; `null` where there is no such default
+    /// Of that, for images that the default of `no-lifecycle-policy` would have expired, those that it would archive left out; `null` where there is no such default
     /// or a lifecycle policy is there.
     pub default_lifecycle_saves_usd: Option<f64>,
     /// Why nothing is known: the images can't be read.
@@ -147,7 +147,8 @@ pub fn cost(repository: &Repository, policy: &Resolved, now: i64) -> Option<Stor
         .iter()
         .find_map(|active| active.rule.default_lifecycle());
     if let (Some(default), Some(None)) = (default, repository.lifecycle.known()) {
-        let gone = expired(&Value::Object(default.clone()), images, now);
+        let fates = fates(&Value::Object(default.clone()), images, now);
+        let gone: Vec<bool> = fates.iter().map(|fate| *fate == Fate::Expired).collect();
         let of_gone = images.iter().zip(gone).filter(|(_, gone)| *gone);
         cost.default_lifecycle_saves_usd = Some(usd(weight(&mut of_gone.map(|(image, _)| image))));
     }

@@ -27,8 +27,9 @@ use file::{MOST_REPAIRS, PolicyFile};
 pub use file::{Settle, schema};
 use matching::unread_tags;
 pub use matching::{Glob, Match, TagGlob};
+use reading::MOST_PROBLEMS;
 pub(crate) use reading::read;
-use reading::{MOST_PROBLEMS, unknown};
+pub(crate) use reading::unknown;
 
 /// Whether what can be repaired is repaired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

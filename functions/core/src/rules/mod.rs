@@ -152,6 +152,11 @@ pub struct Advice {
 /// A rule's settings type, as the policy's parser sees it.
 pub trait Settings: Rule + DeserializeOwned + JsonSchema + 'static {
     const META: Meta;
+
+    /// What is wrong inside of its settings, where they hold a document of AWS's, with its place.
+    fn problems_inside(_block: &Node) -> Vec<Problem> {
+        Vec::new()
+    }
 }
 
 type Build = fn(Map<String, Value>) -> Result<Box<dyn Rule>, String>;
@@ -169,7 +174,10 @@ impl Entry {
     const fn of<S: Settings>() -> Self {
         Self {
             meta: S::META,
-            check_document: |node| read::<S>(node).err().unwrap_or_default(),
+            check_document: |node| match read::<S>(node) {
+                Ok(_) => S::problems_inside(node),
+                Err(problems) => problems,
+            },
             build: |settings| {
                 serde_json::from_value::<S>(Value::Object(settings))
                     .map(|rule| Box::new(rule) as Box<dyn Rule>)

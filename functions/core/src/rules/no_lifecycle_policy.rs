@@ -1,7 +1,5 @@
 //! `no-lifecycle-policy`: nothing ever removes old images.
 
-use std::collections::BTreeSet;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -9,12 +7,12 @@ use serde_json::{Map, Value};
 use super::{Advice, Meta, Rule, RuleMode, Settings, Subject, heredoc, shell_word};
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
-use crate::lifecycle::selects_tagged;
+use crate::lifecycle::{document, selects_tagged};
+use crate::policy::document::{Node, Problem};
 use crate::repository::{Reads, Repository, RepositoryId};
 
-/// ECR: 100 to 30,720 characters, 1 to 50 rules.
+/// ECR: 100 to 30,720 characters.
 const SIZE: std::ops::RangeInclusive<usize> = 100..=30_720;
-const MOST_RULES: usize = 50;
 
 /// A repository without a lifecycle policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -45,7 +43,9 @@ where the images could not be read; the alert says how many of how many. When a 
 ecr-warden had put is restored, under the same condition; one that is not on record is not replaced by the default while \
 the repository holds images. A lifecycle policy that is there is never replaced.
 
-A `default` with a rule whose `tagStatus` is `any` or `tagged` is refused without `deletes-tagged-images: true` beside it.",
+A `default` that expires tagged images, with a rule whose `tagStatus` is `any` or `tagged`, is refused without `deletes-tagged-images: true` beside it. \
+Archiving them is not: what is archived can be restored. It makes pulls fail, though, so it counts like expiry where the default is put to a \
+repository with images.",
         example: r#"no-lifecycle-policy:
   default:
     rules:
@@ -55,6 +55,13 @@ A `default` with a rule whose `tagStatus` is `any` or `tagged` is refused withou
         action: { type: expire }"#,
         controls: &["AWS Security Hub ECR.3", "AWS Config ECR_PRIVATE_LIFECYCLE_POLICY_CONFIGURED", "Prowler ecr_repositories_lifecycle_policy_enabled"],
     };
+
+    fn problems_inside(block: &Node) -> Vec<Problem> {
+        block
+            .get("default")
+            .map(document::problems)
+            .unwrap_or_default()
+    }
 }
 
 impl NoLifecyclePolicy {
@@ -107,12 +114,9 @@ impl Rule for NoLifecyclePolicy {
         let Some(document) = &self.default else {
             return Vec::new();
         };
-        let mut problems: Vec<String> = rules_problems(document)
-            .into_iter()
-            .map(|problem| format!("default: {problem}"))
-            .collect();
+        let mut problems = Vec::new();
         let size = self.document().map_or(0, |text| text.chars().count());
-        if problems.is_empty() && !SIZE.contains(&size) {
+        if !SIZE.contains(&size) {
             problems.push(format!(
                 "default: the document has {size} characters; ECR takes {} to {}",
                 SIZE.start(),
@@ -156,96 +160,6 @@ pub(super) fn lifecycle_terraform(document: &str) -> String {
 
 pub(super) fn lifecycle_cloudformation(document: &str) -> String {
     format!("LifecyclePolicy:\n  LifecyclePolicyText: |\n    {document}")
-}
-
-/// What ECR would refuse (user guide, "Lifecycle policy properties").
-fn rules_problems(document: &Map<String, Value>) -> Vec<String> {
-    let mut problems = Vec::new();
-    let Some(rules) = document.get("rules").and_then(Value::as_array) else {
-        return vec!["`rules` must be a list".to_owned()];
-    };
-    if !(1..=MOST_RULES).contains(&rules.len()) {
-        problems.push(format!(
-            "{} rules; ECR takes 1 to {MOST_RULES}",
-            rules.len()
-        ));
-    }
-    let mut priorities = BTreeSet::new();
-    let mut of_any = None;
-    for (n, rule) in rules.iter().enumerate() {
-        let at = format!("rule {}", n.saturating_add(1));
-        let priority = rule
-            .get("rulePriority")
-            .and_then(Value::as_u64)
-            .filter(|p| *p > 0);
-        match priority {
-            None => problems.push(format!(
-                "{at}: `rulePriority` must be a whole number from 1"
-            )),
-            Some(priority) if !priorities.insert(priority) => {
-                problems.push(format!("{at}: `rulePriority` {priority} is there twice"));
-            }
-            Some(_) => {}
-        }
-        let action = rule.pointer("/action/type").and_then(Value::as_str);
-        if action != Some("expire") {
-            problems.push(format!("{at}: `action.type` must be `expire`"));
-        }
-        let selection = |key: &str| rule.get("selection").and_then(|s| s.get(key));
-        let text = |key: &str| selection(key).and_then(Value::as_str);
-        let listed = |key: &str| {
-            selection(key)
-                .and_then(Value::as_array)
-                .is_some_and(|list| !list.is_empty())
-        };
-        let tagged = listed("tagPrefixList") || listed("tagPatternList");
-        match text("tagStatus") {
-            Some("tagged") if !tagged => {
-                problems.push(format!(
-                    "{at}: `tagStatus: tagged` needs `tagPrefixList` or `tagPatternList`"
-                ));
-            }
-            Some("tagged") => {}
-            Some("untagged" | "any") if tagged => {
-                problems.push(format!("{at}: tag lists are for `tagStatus: tagged`"));
-            }
-            Some("any") => {
-                if of_any.is_some() {
-                    problems.push(format!("{at}: only one rule may have `tagStatus: any`"));
-                }
-                of_any = priority;
-            }
-            Some("untagged") => {}
-            _ => problems.push(format!(
-                "{at}: `tagStatus` must be `tagged`, `untagged` or `any`"
-            )),
-        }
-        match (text("countType"), text("countUnit")) {
-            (Some("imageCountMoreThan"), None) | (Some("sinceImagePushed"), Some("days")) => {}
-            (Some("sinceImagePushed"), _) => {
-                problems.push(format!(
-                    "{at}: `countType: sinceImagePushed` needs `countUnit: days`"
-                ));
-            }
-            (Some("imageCountMoreThan"), Some(_)) => {
-                problems.push(format!("{at}: `countUnit` is for `sinceImagePushed`"));
-            }
-            _ => problems.push(format!(
-                "{at}: `countType` must be `imageCountMoreThan` or `sinceImagePushed`"
-            )),
-        }
-        if selection("countNumber")
-            .and_then(Value::as_u64)
-            .is_none_or(|count| count == 0)
-        {
-            problems.push(format!("{at}: `countNumber` must be a whole number from 1"));
-        }
-    }
-    if of_any.is_some_and(|any| priorities.last().is_some_and(|last| *last > any)) {
-        problems
-            .push("the rule with `tagStatus: any` must have the highest `rulePriority`".to_owned());
-    }
-    problems
 }
 
 #[cfg(test)]
@@ -294,6 +208,11 @@ mod tests {
     fn the_example_is_right() {
         let rule = rule(&json!([expire(1, "untagged"), expire(2, "any")]));
         assert_eq!(rule.contradictions(), Vec::<String>::new());
+        let short = NoLifecyclePolicy {
+            default: json!({ "rules": [] }).as_object().cloned(),
+            ..NoLifecyclePolicy::default()
+        };
+        assert!(short.contradictions()[0].contains("ECR takes 100 to 30720"));
     }
 
     #[test]
@@ -316,30 +235,6 @@ mod tests {
         repository.lifecycle = Read::Known(None);
         let without = NoLifecyclePolicy::default().check(&repository).unwrap();
         assert!(matches!(without.fix, Fix::Manual(_)));
-    }
-
-    #[test]
-    fn each_mistake_in_the_default_is_named() {
-        let broken = |change: fn(&mut Value)| {
-            let mut one = expire(1, "untagged");
-            change(&mut one);
-            rule(&json!([one])).contradictions().join("; ")
-        };
-        assert!(broken(|r| r["rulePriority"] = json!(0)).contains("rulePriority"));
-        assert!(broken(|r| r["action"]["type"] = json!("delete")).contains("expire"));
-        assert!(
-            broken(|r| r["selection"]["tagStatus"] = json!("tagged")).contains("tagPrefixList")
-        );
-        assert!(broken(|r| r["selection"]["tagPrefixList"] = json!(["v"])).contains("tagged"));
-        assert!(broken(|r| r["selection"]["countUnit"] = json!(null)).contains("days"));
-        assert!(broken(|r| r["selection"]["countType"] = json!("never")).contains("countType"));
-        assert!(broken(|r| r["selection"]["countNumber"] = json!(0)).contains("countNumber"));
-        let twice = rule(&json!([expire(1, "untagged"), expire(1, "untagged")])).contradictions();
-        assert!(twice[0].contains("twice"), "{twice:?}");
-        let order = rule(&json!([expire(1, "any"), expire(2, "untagged")])).contradictions();
-        assert!(order[0].contains("highest"), "{order:?}");
-        assert!(!rule(&json!([])).contradictions().is_empty());
-        assert!(!rule(&json!(7)).contradictions().is_empty());
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! What a lifecycle policy would expire.
+//! What a lifecycle policy would expire and archive.
 //!
 //! The rules of ECR's guide, "Examples of lifecycle policies" and "How the lifecycle policy works": each image is expired by
 //! at most one rule, and one that matches the tags of a rule is not expired by a rule of lower priority.
+
+pub(crate) mod document;
 
 use serde_json::{Map, Value};
 use wildmatch::WildMatch;
@@ -10,10 +12,20 @@ use crate::storage::Image;
 
 const DAY: i64 = 24 * 60 * 60;
 
-/// Which of the images a lifecycle policy's document would expire at a time (seconds since the epoch), in their order. A rule
-/// that this version does not understand expires nothing.
+/// What becomes of an image by a lifecycle policy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fate {
+    #[default]
+    Stays,
+    /// It can't be pulled until it is restored.
+    Archived,
+    Expired,
+}
+
+/// What becomes of images of the standard storage class by a lifecycle policy's document at a time (seconds since the epoch), in their
+/// order. A rule that this version does not understand does nothing.
 #[must_use]
-pub fn expired(document: &Value, images: &[Image], now: i64) -> Vec<bool> {
+pub fn fates(document: &Value, images: &[Image], now: i64) -> Vec<Fate> {
     let mut rules: Vec<&Value> = document
         .get("rules")
         .and_then(Value::as_array)
@@ -25,15 +37,15 @@ pub fn expired(document: &Value, images: &[Image], now: i64) -> Vec<bool> {
     let mut order: Vec<usize> = (0..images.len()).collect();
     order.sort_by_key(|n| std::cmp::Reverse(images.get(*n).map(|image| image.pushed_at)));
     let mut taken = vec![false; images.len()];
-    let mut expired = vec![false; images.len()];
+    let mut fates = vec![Fate::Stays; images.len()];
     for rule in rules {
         let Some(selection) = Selection::of(rule) else {
             continue;
         };
         let mut seen: u64 = 0;
         for n in &order {
-            let (Some(image), Some(taken), Some(expired)) =
-                (images.get(*n), taken.get_mut(*n), expired.get_mut(*n))
+            let (Some(image), Some(taken), Some(fate)) =
+                (images.get(*n), taken.get_mut(*n), fates.get_mut(*n))
             else {
                 continue;
             };
@@ -42,23 +54,28 @@ pub fn expired(document: &Value, images: &[Image], now: i64) -> Vec<bool> {
             }
             // What a rule of higher priority has is counted as if it were not expired.
             seen = seen.saturating_add(1);
+            let older = |than: i64, days: i64| now.saturating_sub(than) > days.saturating_mul(DAY);
             let goes = match selection.limit {
                 Limit::Count(most) => seen > most,
-                Limit::Age(days) => now.saturating_sub(image.pushed_at) > days.saturating_mul(DAY),
+                Limit::Age(days) => older(image.pushed_at, days),
+                Limit::Unused(days) => older(image.pulled_at.unwrap_or(image.pushed_at), days),
             };
-            *expired |= goes && !*taken;
+            if goes && !*taken {
+                *fate = selection.fate;
+            }
             *taken = true;
         }
     }
-    expired
+    fates
 }
 
-/// How many of a repository's images a lifecycle policy would expire.
+/// How many of a repository's images a lifecycle policy would expire or archive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Impact {
     pub images: usize,
     pub expired: usize,
-    /// Of the expired ones, those with a tag.
+    pub archived: usize,
+    /// Of the expired and archived ones, those with a tag.
     pub tagged: usize,
 }
 
@@ -66,50 +83,58 @@ impl Impact {
     /// Of this lifecycle policy now, in seconds since the epoch.
     #[must_use]
     pub fn of(document: &Value, images: &[Image], now: i64) -> Self {
-        let goes = expired(document, images, now);
-        let expired = || {
-            images
-                .iter()
-                .zip(&goes)
-                .filter_map(|(image, goes)| goes.then_some(image))
-        };
+        let fates = fates(document, images, now);
+        let count = |of: Fate| fates.iter().filter(|fate| **fate == of).count();
+        let gone = images
+            .iter()
+            .zip(&fates)
+            .filter(|(_, fate)| **fate != Fate::Stays);
         Self {
             images: images.len(),
-            expired: expired().count(),
-            tagged: expired().filter(|image| !image.tags.is_empty()).count(),
+            expired: count(Fate::Expired),
+            archived: count(Fate::Archived),
+            tagged: gone.filter(|(image, _)| !image.tags.is_empty()).count(),
         }
     }
 
     /// Whether the lifecycle policy may be put without a decision by an operator: no tagged image goes, and at most a fifth of all.
     #[must_use]
     pub fn is_small(self) -> bool {
-        self.tagged == 0 && self.expired.saturating_mul(5) <= self.images
+        let gone = self.expired.saturating_add(self.archived);
+        self.tagged == 0 && gone.saturating_mul(5) <= self.images
     }
 }
 
 impl std::fmt::Display for Impact {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "it would expire {}", self.expired)?;
+        if self.archived > 0 {
+            write!(f, " and archive {}", self.archived)?;
+        }
         write!(
             f,
-            "it would expire {} of {} images, {} of them tagged",
-            self.expired, self.images, self.tagged
+            " of {} images, {} of them tagged",
+            self.images, self.tagged
         )
     }
 }
 
-/// Whether a rule of this lifecycle policy may expire tagged images.
+/// Whether a rule of this lifecycle policy may expire tagged images that are not archived: what is archived was given up before.
 #[must_use]
 pub fn selects_tagged(document: &Map<String, Value>) -> bool {
     let rules = document.get("rules").and_then(Value::as_array);
     rules.into_iter().flatten().any(|rule| {
-        let status = rule.pointer("/selection/tagStatus").and_then(Value::as_str);
-        status != Some("untagged")
+        let text = |pointer: &str| rule.pointer(pointer).and_then(Value::as_str);
+        text("/selection/tagStatus") != Some("untagged")
+            && text("/action/type") != Some("transition")
+            && text("/selection/storageClass") != Some("archive")
     })
 }
 
 struct Selection {
     tags: Tags,
     limit: Limit,
+    fate: Fate,
 }
 
 enum Tags {
@@ -121,8 +146,10 @@ enum Tags {
 
 enum Limit {
     Count(u64),
-    /// In days.
+    /// In days since it was pushed.
     Age(i64),
+    /// In days since it was pulled.
+    Unused(i64),
 }
 
 impl Selection {
@@ -150,14 +177,23 @@ impl Selection {
             }
             _ => return None,
         };
+        // The images at hand are not archived.
+        if text("storageClass") == Some("archive") {
+            return None;
+        }
+        let fate = match rule.pointer("/action/type").and_then(Value::as_str)? {
+            "expire" => Fate::Expired,
+            "transition" => Fate::Archived,
+            _ => return None,
+        };
         let number = selection.get("countNumber").and_then(Value::as_u64)?;
         let limit = match text("countType")? {
             "imageCountMoreThan" => Limit::Count(number),
             "sinceImagePushed" => Limit::Age(i64::try_from(number).ok()?),
+            "sinceImagePulled" => Limit::Unused(i64::try_from(number).ok()?),
             _ => return None,
         };
-        (rule.pointer("/action/type").and_then(Value::as_str) == Some("expire"))
-            .then_some(Self { tags, limit })
+        Some(Self { tags, limit, fate })
     }
 
     fn selects(&self, image: &Image) -> bool {
@@ -193,7 +229,38 @@ mod tests {
     }
 
     fn of(rules: &[Value], images: &[Image]) -> Vec<bool> {
-        expired(&json!({ "rules": rules }), images, NOW)
+        let fates = fates(&json!({ "rules": rules }), images, NOW);
+        fates.iter().map(|fate| *fate == Fate::Expired).collect()
+    }
+
+    /// What is archived can't be pulled: it counts like what goes, where a lifecycle policy is put, and is not saved.
+    #[test]
+    fn archiving_is_told_from_expiry() {
+        let unused = json!({ "tagStatus": "any", "countType": "sinceImagePulled", "countUnit": "days", "countNumber": 90 });
+        let long_archived = json!({
+            "tagStatus": "any", "storageClass": "archive", "countType": "sinceImageTransitioned", "countUnit": "days", "countNumber": 1,
+        });
+        let document = json!({ "rules": [
+            { "rulePriority": 1, "selection": unused, "action": { "type": "transition", "targetStorageClass": "archive" } },
+            { "rulePriority": 2, "selection": long_archived, "action": { "type": "expire" } },
+        ] });
+        let pulled = Image {
+            pulled_at: Some(NOW - DAY),
+            ..image(400, &["v1"])
+        };
+        let images = [pulled, image(400, &["v2"]), image(1, &[])];
+        assert_eq!(
+            fates(&document, &images, NOW),
+            [Fate::Stays, Fate::Archived, Fate::Stays]
+        );
+        let impact = Impact::of(&document, &images, NOW);
+        assert_eq!((impact.expired, impact.archived, impact.tagged), (0, 1, 1));
+        assert!(!impact.is_small());
+        assert_eq!(
+            impact.to_string(),
+            "it would expire 0 and archive 1 of 3 images, 1 of them tagged"
+        );
+        assert!(!selects_tagged(document.as_object().unwrap()));
     }
 
     #[test]
