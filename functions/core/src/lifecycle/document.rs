@@ -308,10 +308,6 @@ impl Found {
     fn together(&mut self, rules: &[Rule<'_>]) {
         for (n, rule) in rules.iter().enumerate() {
             let before = rules.get(..n).unwrap_or_default();
-            let same = |key: &str| {
-                let node = rule.node.get("selection").and_then(|of| of.get(key));
-                node.map_or(rule.node.place, |node| node.place)
-            };
             if before
                 .iter()
                 .any(|other| rule.priority.is_some() && other.priority == rule.priority)
@@ -332,7 +328,7 @@ impl Found {
                 let mut places = entries
                     .filter(|(_, name, _)| name == key)
                     .map(|(place, ..)| *place);
-                places.next().unwrap_or_else(|| same(key))
+                places.next().unwrap_or(rule.node.place)
             };
             if matches!(rule.status, "untagged" | "any")
                 && let Some((first, _)) = of_class().find(|(_, other)| other.status == rule.status)
@@ -504,7 +500,7 @@ mod tests {
                     rule("1", &untagged(OLD), EXPIRE),
                     rule("2", &untagged(MANY), EXPIRE),
                 ],
-                "line 3, column 45: rule 1 is for `untagged` images",
+                "line 3, column 35: rule 1 is for `untagged` images",
             ),
             (
                 vec![rule("1", &tagged(OLD), EXPIRE), rule("2", same, EXPIRE)],
