@@ -76,6 +76,7 @@ async fn round(others: &'static [&'static str]) -> (bool, Vec<String>) {
         actor: None,
         occurred_at: String::new(),
         pushed: None,
+        replicated: false,
         young: false,
         request_id: "me".to_owned(),
         deadline: i64::MAX,

@@ -175,6 +175,7 @@ pub(crate) fn bare(id: &RepositoryId, described: &aws_sdk_ecr::types::Repository
         pull_through: Read::NotAsked,
         root_cache: false,
         images: Read::NotAsked,
+        replicated: false,
         pushed: None,
         keys: BTreeMap::new(),
     }

@@ -327,6 +327,7 @@ async fn a_recreation_creates_with_everything_that_creation_can_carry() {
         pull_through: Read::NotAsked,
         root_cache: false,
         images: Read::NotAsked,
+        replicated: false,
         pushed: None,
         keys: [].into(),
     };

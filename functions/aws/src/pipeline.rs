@@ -54,6 +54,8 @@ pub struct Occurrence {
     /// RFC 3339.
     pub occurred_at: String,
     pub pushed: Option<Push>,
+    /// ECR's replication did it.
+    pub replicated: bool,
     /// It was created a moment ago: ECR may not show it yet.
     pub young: bool,
     /// The invocation's request id; a retry has the same.

@@ -25,6 +25,8 @@ use crate::spacing::Spacing;
 
 const RECREATE: &str = "recreate";
 const LOOK: &str = "look";
+/// The sort key of the mark that ECR's replication fills a repository.
+const REPLICA: &str = "replica";
 /// Seconds since the epoch after which DynamoDB removes an item; that can take days (DynamoDB Developer Guide, time to live).
 const EXPIRES_AT: &str = "expires_at";
 /// The policy's own partition key, before its parameter's name.
@@ -188,6 +190,20 @@ impl State {
             .put_item()
             .table_name(&self.table)
             .set_item(Some(item(id, LOOK, 0, look, kept_until)?))
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|error| Failure::of("dynamodb:PutItem", &error))
+    }
+
+    /// Writes down that ECR's replication fills it.
+    pub(crate) async fn is_replica(&self, id: &RepositoryId, now: i64) -> Result<(), Failure> {
+        let kept_until = now.saturating_add(REPAIRS_KEPT);
+        let mark = serde_json::json!({ "at": now });
+        self.client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item(id, REPLICA, 0, &mark, kept_until)?))
             .send()
             .await
             .map(|_| ())
@@ -687,6 +703,8 @@ fn read_item(item: &Item, now: i64, known: &mut Known) -> Result<(), Failure> {
         };
     } else if kind == LOOK && !has_expired {
         known.look = serde_json::from_str(body).ok();
+    } else if kind == REPLICA && !has_expired {
+        known.replica = true;
     }
     Ok(())
 }

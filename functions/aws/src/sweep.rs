@@ -139,6 +139,7 @@ impl Pipeline {
             actor: None,
             occurred_at: occurred_at.clone(),
             pushed: None,
+            replicated: false,
             young: false,
             request_id: sweep.request_id.to_owned(),
             deadline: sweep.ends_at,

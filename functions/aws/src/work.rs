@@ -115,6 +115,15 @@ impl<'p> Work<'p> {
         Round::Done(outcome, Vec::new())
     }
 
+    /// Writes down that replication fills the repository, for pushes and sweeps to come.
+    async fn mark_replica(&self, known: Option<&Known>, now: i64) -> Result<(), String> {
+        if !self.occurrence.replicated || known.is_none_or(|known| known.replica) {
+            return Ok(());
+        }
+        let written = self.pipeline.state.is_replica(self.id(), now).await;
+        written.map_err(|why| format!("that replication fills it cannot be recorded: {why}"))
+    }
+
     pub(crate) async fn round(&mut self) -> Result<Round, String> {
         let now = OffsetDateTime::now_utc().unix_timestamp();
         let mut reads = self.policy.reads(self.id());
@@ -123,6 +132,7 @@ impl<'p> Work<'p> {
             // A burst of pushes shall cost few calls of ECR: none where it was just found conforming, and one where its description
             // says that it conforms. Each is a round trip of its own.
             let known = self.known().await?;
+            self.mark_replica(known.as_ref().ok(), now).await?;
             if let Some(round) = self.of_push_alone(known.as_ref().ok(), now).await? {
                 return Ok(round);
             }
@@ -150,7 +160,9 @@ impl<'p> Work<'p> {
             let young = self.occurrence.young;
             let load = load(&self.aws, self.id(), &reads, young, &objects);
             let (loaded, known) = tokio::join!(load, self.known());
-            (loaded, known?)
+            let known = known?;
+            self.mark_replica(known.as_ref().ok(), now).await?;
+            (loaded, known)
         };
         if let Some((intent, lease)) = known.as_ref().ok().and_then(|known| known.intent.clone()) {
             let mine = self.recreation_lease(now);
@@ -191,6 +203,8 @@ impl<'p> Work<'p> {
         let repository = match loaded {
             Ok(repository) => Repository {
                 pushed: self.occurrence.pushed.clone(),
+                replicated: self.occurrence.replicated
+                    || known.as_ref().is_ok_and(|known| known.replica),
                 ..repository
             },
             Err(LoadError::Gone) => {

@@ -320,6 +320,28 @@ fn tags_that_move_are_named_before_they_break() {
 }
 
 #[test]
+fn replicas_are_left_alone() {
+    let with = |replicas: &str| {
+        format!(
+            "version: 1\nmode: enforce\nrules: {{ mutable-tags: {{ allow-exclusions: [latest, cache*, sha256-*], replicas: {replicas} }} }}\n"
+        )
+    };
+    for case in ["1-created-by-replication", "2-filled-by-replication"] {
+        let case = format!("replication-destination/{case}");
+        let said = [
+            "mutable-tags medium",
+            "replication fills it",
+            "without the tag",
+            "`replicas`",
+        ];
+        expect(&case, None, 1, &said, &["set-tag-mutability:"]);
+        expect(&case, Some(&with("ignore")), 0, &[CONFORMS], &[]);
+        let all = "MUTABLE → IMMUTABLE_WITH_EXCLUSION (cache*, latest, sha256-*)";
+        expect(&case, Some(&with("repair")), 1, &[all], &[]);
+    }
+}
+
+#[test]
 fn what_the_aws_cli_prints_is_taken() {
     let case = |name: &str| format!("explain-does-not-take-aws-shapes/{name}");
     expect(

@@ -58,6 +58,7 @@ pub(crate) mod tests {
             pull_through: Read::Known(false),
             root_cache: false,
             images: Read::Known([].into()),
+            replicated: false,
             pushed: None,
             keys: [].into(),
         }

@@ -319,6 +319,9 @@ pub struct Repository {
     #[serde(default)]
     pub images: Read<Arc<[Image]>>,
     /// The push that is the occasion to look, where it is one.
+    /// Whether ECR's replication fills it, as far as an event has said so.
+    #[serde(default)]
+    pub replicated: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pushed: Option<Push>,
     /// What KMS says of the keys in [`Reads::keys`], by the name they were asked by; `None`: no such key.
@@ -365,6 +368,7 @@ impl Repository {
             pull_through: Read::NotAsked,
             root_cache: false,
             images: Read::NotAsked,
+            replicated: false,
             pushed,
             keys: BTreeMap::new(),
         }

@@ -45,6 +45,8 @@ pub struct Known {
     pub repairs: BTreeMap<String, Repairs>,
     /// `look`.
     pub look: Option<Look>,
+    /// `replica`: ECR's replication fills it.
+    pub replica: bool,
     /// Why an item can't be read, by its sort key: a newer version may have written it. It withholds the repairs of its own rule alone, and
     /// is never overwritten.
     pub unreadable: BTreeMap<String, String>,

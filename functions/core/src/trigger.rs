@@ -23,6 +23,8 @@ pub struct Trigger {
     /// RFC 3339, as the event has it.
     pub occurred_at: String,
     pub pushed: Option<Push>,
+    /// ECR's replication did it: it fills the repository.
+    pub replicated: bool,
 }
 
 /// What happened.
@@ -234,7 +236,21 @@ fn recorded_call(event: &Value, own_role: Option<&str>) -> Decoded {
         actor,
         occurred_at: outside(event, &["/detail/eventTime", "/time"]).unwrap_or_default(),
         pushed,
+        replicated: is_replication(event),
     })
+}
+
+/// Whether ECR's replication made the call, by one of its names: AWS documents no record of such a call.
+fn is_replication(event: &Value) -> bool {
+    const SERVICE: &str = "replication.ecr.amazonaws.com";
+    let is = |pointer: &str| text(event, pointer) == Some(SERVICE);
+    let role = text(
+        event,
+        "/detail/userIdentity/sessionContext/sessionIssuer/arn",
+    );
+    is("/detail/eventSource")
+        || is("/detail/userIdentity/invokedBy")
+        || role.is_some_and(|arn| arn.split('/').any(|part| part == SERVICE))
 }
 
 /// The tag that ECR's message names, where CloudTrail omits the request: `The image tag 'v1' already exists in the …`.
@@ -306,6 +322,7 @@ fn image_action(event: &Value, native: &Native) -> Decoded {
                 tag: outside(event, &["/detail/image-tag"]).filter(|_| native.by_client()),
                 refused: false,
             }),
+            replicated: native.actor == REPLICATION.actor,
         }),
         Err(why) => Decoded::Unreadable(why),
     }

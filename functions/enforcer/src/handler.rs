@@ -73,6 +73,7 @@ impl Enforcer {
             repository: trigger.repository,
             actor: trigger.actor,
             pushed: trigger.pushed,
+            replicated: trigger.replicated,
             occurred_at: trigger.occurred_at,
             request_id,
             deadline: i64::try_from(context.deadline / 1000).unwrap_or(i64::MAX),

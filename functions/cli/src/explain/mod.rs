@@ -203,6 +203,7 @@ fn repository(trigger: &Trigger, file: Option<&Path>) -> Result<Repository, Fail
         pull_through: Read::Known(false),
         root_cache: false,
         images: Read::Known([].into()),
+        replicated: trigger.replicated,
         pushed: trigger.pushed.clone(),
         keys: [].into(),
     };

@@ -22,7 +22,7 @@ const READS: [&str; 9] = [
 ];
 
 /// Each setting that a file may give, and how it is written.
-const FORMS: [(&str, &str); 14] = [
+const FORMS: [(&str, &str); 15] = [
     ("mutability", "mutability: IMMUTABLE"),
     ("encryption", "encryption: { kind: kms }"),
     ("scan-on-push", "scan-on-push: true"),
@@ -41,6 +41,7 @@ const FORMS: [(&str, &str); 14] = [
     ("scan-frequency", "scan-frequency: SCAN_ON_PUSH"),
     ("pull-through", "pull-through: true"),
     ("root-cache", "root-cache: true"),
+    ("replicated", "replicated: true"),
     (
         "images",
         "images: [{ pushed-at: 1790000000, bytes: 1000, tags: [latest] }]",

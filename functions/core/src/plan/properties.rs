@@ -179,6 +179,7 @@ fn a_repository(chance: &mut Chance) -> Repository {
             chance.read(cached)
         },
         root_cache: false,
+        replicated: chance.once_in(8),
         images: {
             let mut image = || Image {
                 pushed_at: chance.of(&[0, NOW]),
@@ -592,6 +593,7 @@ fn a_recreation_is_planned_only_of_what_can_be_put_back() {
             pull_through: _,
             root_cache: _,
             images: _,
+            replicated: _,
             pushed: _,
             keys: _,
         } = &case.repository;

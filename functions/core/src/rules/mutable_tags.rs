@@ -36,6 +36,8 @@ pub struct MutableTags {
     pub moving_tags: MovingTags,
     /// What is done about repositories that a pull-through cache fills.
     pub pull_through_caches: PullThroughCaches,
+    /// What is done about repositories that ECR's replication fills.
+    pub replicas: Replicas,
     /// Repositories that builds use as a cache, by globs over their names: they are reported and left mutable. An empty list has them
     /// repaired.
     pub cache_repositories: CacheRepositories,
@@ -137,6 +139,20 @@ pub enum PullThroughCaches {
     Repair,
 }
 
+/// Replication brings an image whose tag is taken in an immutable repository without the tag, and no push fails (ECR User Guide, "Private
+/// image replication", considerations).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Replicas {
+    /// Report them, for people to decide.
+    #[default]
+    Report,
+    /// They may be mutable.
+    Ignore,
+    /// Treat them like others.
+    Repair,
+}
+
 /// The mutability that is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -163,8 +179,8 @@ pipeline that pushes another tag twice fails from then on; images and tags that 
 Security Hub's ECR.2, whose text passes `IMMUTABLE` alone, and static scanners may go on failing.
 
 A repository that a pull-through cache fills can't be refreshed when it is immutable: such are reported and left alone, \
-unless `pull-through-caches` says otherwise. A repository that replication fills receives no tag that was moved at the source once it is \
-immutable: exempt it, or list such tags in `allow-exclusions`.",
+unless `pull-through-caches` says otherwise. A repository that replication fills is known by the events of replication, and is reported and left \
+alone: once it is immutable, an image whose tag is taken is replicated without the tag, and no push fails. `replicas` says otherwise.",
         example: r#"mutable-tags:
   allow-exclusions: [latest, "cache*"]
   pull-through-caches: ignore"#,
@@ -274,6 +290,14 @@ impl MutableTags {
                     .to_owned(),
             );
         }
+        if repository.replicated && self.replicas == Replicas::Report {
+            return Err(
+                "replication fills it: once it is immutable, an image whose tag is taken is replicated without the tag, and no push fails. Make the \
+                 source immutable, exempt it, or set `replicas` in the policy; new replicas get their settings from a creation template \
+                 (`aws_ecr_repository_creation_template`)"
+                    .to_owned(),
+            );
+        }
         if self.is_cache(&repository.id.name) {
             return Err(
                 "its name says that builds use it as a cache: they push a tag again when its entry has expired, and immutability would \
@@ -355,6 +379,9 @@ impl Rule for MutableTags {
         // A rule for every repository would keep every one from being reported.
         if cached && !repository.root_cache && self.pull_through_caches == PullThroughCaches::Ignore
         {
+            return None;
+        }
+        if repository.replicated && self.replicas == Replicas::Ignore {
             return None;
         }
         Some(match self.known(repository) {
@@ -666,6 +693,24 @@ mod tests {
             let detail = rule(&[]).check(&with_tags(&[stays])).unwrap().detail;
             assert!(!detail.contains(stays), "{detail}");
         }
+    }
+
+    #[test]
+    fn a_replica_is_told_apart() {
+        let mut repository = with_tags(&["v1"]);
+        repository.replicated = true;
+        let check = |replicas| {
+            let rule = MutableTags {
+                replicas,
+                ..rule(&["latest"])
+            };
+            rule.check(&repository).map(|violation| violation.fix)
+        };
+        assert_eq!(check(Replicas::Ignore), None);
+        assert!(
+            matches!(check(Replicas::Report), Some(Fix::Manual(why)) if why.contains("without the tag"))
+        );
+        assert!(matches!(check(Replicas::Repair), Some(Fix::Safe(_))));
     }
 
     /// A build cache by its name is not made immutable, whatever its tags look like.

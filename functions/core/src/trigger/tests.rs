@@ -258,6 +258,7 @@ impl Expected {
                 actor: owned(actor),
                 occurred_at: (*at).to_owned(),
                 pushed: None,
+                replicated: actor.is_some_and(|actor| actor.contains("ForECRReplication")),
             }),
             Self::Push(name, actor, tag, refused) => Decoded::Trigger(Trigger {
                 cause: Cause::PutImage,
@@ -270,6 +271,7 @@ impl Expected {
                     digest: (!refused).then(|| DIGEST.to_owned()),
                     refused: *refused,
                 }),
+                replicated: false,
             }),
             Self::Brought(name, actor) => Decoded::Trigger(Trigger {
                 cause: Cause::PutImage,
@@ -281,6 +283,7 @@ impl Expected {
                     digest: None,
                     refused: false,
                 }),
+                replicated: actor.starts_with("replication."),
             }),
             Self::Ignored(name, reason) => ignored(name.map(id), *reason),
             Self::Unreadable(why) => Decoded::Unreadable((*why).to_owned()),

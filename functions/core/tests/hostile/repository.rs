@@ -26,6 +26,7 @@ pub fn fine() -> Repository {
         pull_through: Read::Known(false),
         root_cache: false,
         images: Read::NotAsked,
+        replicated: false,
         pushed: None,
         keys: [].into(),
     }

@@ -246,6 +246,7 @@ impl Given {
             pull_through: Read::NotAsked,
             root_cache: false,
             images: Read::NotAsked,
+            replicated: false,
             pushed: None,
             keys: BTreeMap::new(),
         };
