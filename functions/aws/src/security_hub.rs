@@ -11,7 +11,7 @@ use aws_sigv4::sign::v4;
 use aws_types::SdkConfig;
 use ecr_warden_core::asff::{self, GENERATOR, archived, imported, product_arn, record_state};
 use ecr_warden_core::audit::{AuditFinding, Request};
-use ecr_warden_core::repository::{RepositoryId, partition};
+use ecr_warden_core::repository::{RepositoryId, domain};
 use ecr_warden_core::text::rfc3339;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
@@ -258,7 +258,7 @@ impl SecurityHub {
     ) -> Result<hyper::Request<Full<Bytes>>, String> {
         let endpoint = match self.config.endpoint_url() {
             Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
-            None => format!("https://securityhub.{region}.{}", suffix(region)),
+            None => format!("https://securityhub.{region}.{}", domain(region)),
         };
         let uri = format!("{endpoint}{path}");
         let host = endpoint.split_once("://").map_or("", |(_, host)| host);
@@ -344,17 +344,6 @@ fn is_before(at: &str, limit: &str) -> bool {
     read(at)
         .zip(read(limit))
         .is_some_and(|(at, limit)| at < limit)
-}
-
-/// The DNS suffix of a region's endpoints (AWS General Reference, "Service endpoints").
-fn suffix(region: &str) -> &'static str {
-    match partition(region) {
-        "aws-cn" => "amazonaws.com.cn",
-        "aws-iso" => "c2s.ic.gov",
-        "aws-iso-b" => "sc2s.sgov.gov",
-        "aws-eusc" => "amazonaws.eu",
-        _ => "amazonaws.com",
-    }
 }
 
 #[cfg(test)]

@@ -145,17 +145,33 @@ pub fn check_region(region: &str) -> Result<(), InvalidId> {
     }
 }
 
+/// AWS's partitions but for `aws`: how the names of their regions begin, and the domain of their services (botocore, `partitions.json`).
+const PARTITIONS: [(&str, &str, &str); 7] = [
+    ("cn-", "aws-cn", "amazonaws.com.cn"),
+    ("us-gov-", "aws-us-gov", "amazonaws.com"),
+    ("us-iso-", "aws-iso", "c2s.ic.gov"),
+    ("us-isob-", "aws-iso-b", "sc2s.sgov.gov"),
+    ("eu-isoe-", "aws-iso-e", "cloud.adc-e.uk"),
+    ("us-isof-", "aws-iso-f", "csp.hci.ic.gov"),
+    ("eusc-", "aws-eusc", "amazonaws.eu"),
+];
+
 /// The partition of a region (AWS General Reference, ARN format).
 #[must_use]
 pub fn partition(region: &str) -> &'static str {
-    match region {
-        r if r.starts_with("cn-") => "aws-cn",
-        r if r.starts_with("us-gov-") => "aws-us-gov",
-        r if r.starts_with("us-iso-") => "aws-iso",
-        r if r.starts_with("us-isob-") => "aws-iso-b",
-        r if r.starts_with("eusc-") => "aws-eusc",
-        _ => "aws",
-    }
+    let of = PARTITIONS
+        .iter()
+        .find(|(begin, ..)| region.starts_with(begin));
+    of.map_or("aws", |(_, partition, _)| *partition)
+}
+
+/// The domain of the services in a region.
+#[must_use]
+pub fn domain(region: &str) -> &'static str {
+    let of = PARTITIONS
+        .iter()
+        .find(|(begin, ..)| region.starts_with(begin));
+    of.map_or("amazonaws.com", |(.., domain)| *domain)
 }
 
 /// What a read brought back. A rule that needs what could not be had reports, and changes nothing.
@@ -606,6 +622,27 @@ pub enum EncryptionType {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_region_belongs_to_a_partition() {
+        for (region, partition_of, domain_of) in [
+            ("eu-central-1", "aws", "amazonaws.com"),
+            ("mx-central-1", "aws", "amazonaws.com"),
+            ("cn-north-1", "aws-cn", "amazonaws.com.cn"),
+            ("us-gov-west-1", "aws-us-gov", "amazonaws.com"),
+            ("us-iso-east-1", "aws-iso", "c2s.ic.gov"),
+            ("us-isob-east-1", "aws-iso-b", "sc2s.sgov.gov"),
+            ("eu-isoe-west-1", "aws-iso-e", "cloud.adc-e.uk"),
+            ("us-isof-south-1", "aws-iso-f", "csp.hci.ic.gov"),
+            ("eusc-de-east-1", "aws-eusc", "amazonaws.eu"),
+        ] {
+            assert_eq!(
+                (partition(region), domain(region)),
+                (partition_of, domain_of),
+                "{region}"
+            );
+        }
+    }
 
     #[test]
     fn an_arn_reads_back_as_the_id_it_was_made_from() {

@@ -121,7 +121,7 @@ fn one_fixed_and_one_for_people() {
                 {
                     "action": "set-tag-mutability",
                     "from": "MUTABLE",
-                    "to": "IMMUTABLE",
+                    "to": "IMMUTABLE_WITH_EXCLUSION (cache*, latest, sha256-*)",
                     "result": "done",
                 },
             ],
