@@ -11,7 +11,10 @@ async fn an_alert_answers_who_what_and_how() {
     let name = "shop/told";
     world.create(name).await;
     world.invoke(&call("CreateRepository", name)).await.unwrap();
-    assert_eq!(world.mutability(name).await, ImageTagMutability::Immutable);
+    assert_eq!(
+        world.mutability(name).await,
+        ImageTagMutability::ImmutableWithExclusion
+    );
     let alert = inbox.wait_for(name).await.unwrap();
     assert_eq!(alert["schema"], "ecr-warden.alert/1");
     assert_eq!(alert["repository"], arn(name));

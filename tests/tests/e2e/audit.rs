@@ -191,7 +191,7 @@ async fn a_schedule_starts_sweeps() {
     world.create(name).await;
     eventually("the sweep", Duration::from_secs(150), || async {
         let mutability = world.mutability(name).await;
-        Ok((mutability == ImageTagMutability::Immutable).then_some(()))
+        Ok((mutability == ImageTagMutability::ImmutableWithExclusion).then_some(()))
     })
     .await
     .unwrap();

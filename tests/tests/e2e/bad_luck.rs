@@ -29,7 +29,7 @@ async fn calls_that_fail_twice_succeed_in_the_end() {
         world.local.proxy.calm(&name);
         assert_eq!(
             world.mutability(&name).await,
-            ImageTagMutability::Immutable,
+            ImageTagMutability::ImmutableWithExclusion,
             "{label}: {outcome}"
         );
     }
@@ -72,7 +72,7 @@ async fn an_alert_that_could_not_be_published_is_told_by_the_retry() {
     assert!(error.contains("could not be published"), "{error}");
     assert_eq!(
         world.mutability(name).await,
-        ImageTagMutability::Immutable,
+        ImageTagMutability::ImmutableWithExclusion,
         "the repair was made"
     );
     assert_eq!(inbox.alerts_of(name).await.unwrap().len(), 0);
@@ -155,7 +155,10 @@ async fn a_topic_that_is_gone_is_loud() {
         .await
         .unwrap_err();
     assert!(why.contains("could not be published"), "{why}");
-    assert_eq!(world.mutability(name).await, ImageTagMutability::Immutable);
+    assert_eq!(
+        world.mutability(name).await,
+        ImageTagMutability::ImmutableWithExclusion
+    );
     // What was not told is on record as such.
     assert_eq!(
         world.state(name).await,

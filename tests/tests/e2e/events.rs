@@ -90,7 +90,8 @@ async fn what_aws_says_little_about_is_evaluated() {
     relay.recorded(&pushed).await.unwrap();
     for name in [replica, large] {
         eventually(name, Duration::from_secs(60), || async {
-            let repaired = world.mutability(name).await == ImageTagMutability::Immutable;
+            let repaired =
+                world.mutability(name).await == ImageTagMutability::ImmutableWithExclusion;
             Ok(repaired.then_some(()))
         })
         .await
