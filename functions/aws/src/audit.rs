@@ -304,11 +304,10 @@ impl RegionAudit<'_> {
             }
         }
         let mut around = Arc::unwrap_or_clone(around);
-        let (added, frequencies) = tokio::join!(
-            around.add(&self.aws, &common),
+        let ((), frequencies) = tokio::join!(
+            self.surround(&mut around, &common),
             self.scan_frequencies(&repositories),
         );
-        added.map_err(|error| AuditError::Aws(format!("in {}: {error}", self.region)))?;
         for (repository, _) in &mut repositories {
             if let Some(frequency) = frequencies.get(&repository.id.name) {
                 repository.scan_frequency = frequency.clone();
@@ -320,6 +319,20 @@ impl RegionAudit<'_> {
             next: answer.next_token,
             around: Arc::new(around),
         })
+    }
+
+    /// Reads what the repositories have in common. What cannot be read all the same ends no audit: it is said of what needs it.
+    async fn surround(&self, around: &mut Surroundings, common: &Reads) {
+        let mut tries: usize = 0;
+        while let Err(error) = around.add(&self.aws, common).await {
+            tries = tries.saturating_add(1);
+            if tries >= TRIES {
+                tracing::warn!(%error, region = self.region, "what the registry's repositories have in common cannot be read");
+                around.give_up(common, &error.to_string());
+                return;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// When ECR scans the repositories of a page of which that is asked, many with each call.

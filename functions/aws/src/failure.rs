@@ -116,7 +116,13 @@ impl Failure {
             .is_some_and(|code| begins(&TEMPORARY_KMS_ERRORS, code));
         if throttled || passes || status >= 500 || status == 429 {
             let code = kms.as_deref().unwrap_or(code);
-            return Self::Unavailable(format!("{permission}: {code}: {message}"));
+            let said = [code, &message].into_iter().filter(|text| !text.is_empty());
+            let said: Vec<&str> = said.collect();
+            return Self::Unavailable(if said.is_empty() {
+                format!("{permission}: AWS answered HTTP {status}")
+            } else {
+                format!("{permission}: {}", said.join(": "))
+            });
         }
         Self::Refused {
             code: code.to_owned(),

@@ -273,6 +273,20 @@ impl Surroundings {
         self.keys.extend(keys);
         Ok(())
     }
+
+    /// Gives up what is asked for and not there yet: why.
+    pub(crate) fn give_up(&mut self, reads: &Reads, why: &str) {
+        if reads.scanning && self.scanning == Read::NotAsked {
+            self.scanning = Read::Unreadable(why.to_owned());
+        }
+        if reads.pull_through && self.caches == Read::NotAsked {
+            self.caches = Read::Unreadable(why.to_owned());
+        }
+        for key in &reads.keys {
+            let unreadable = || Read::Unreadable(why.to_owned());
+            self.keys.entry(key.clone()).or_insert_with(unreadable);
+        }
+    }
 }
 
 async fn surroundings(aws: &Regional, reads: &Reads) -> Result<Surroundings, LoadError> {

@@ -73,6 +73,34 @@ async fn what_ecr_does_not_scan_is_reported_whatever_its_own_setting() {
     );
 }
 
+/// What the registry does not answer ends no audit: the repositories that need it say so, the others are evaluated.
+#[tokio::test]
+async fn a_registry_that_does_not_answer_ends_no_audit() {
+    let world = World::own();
+    world
+        .set_policy(
+            "version: 1\nmode: enforce\nrules: { mutable-tags: {}, nonconforming-name: {} }\n",
+        )
+        .await;
+    for name in ["shop/mutable", "unnamed"] {
+        world.create(name).await;
+    }
+    world.local.proxy.plan("", |call| {
+        (call.operation == "DescribePullThroughCacheRules").then_some(Fault::ServerError)
+    });
+    let audit = world
+        .invoke_function(&world.stack.auditor, &json!({}))
+        .await;
+    let audit = audit.unwrap();
+    assert_eq!(audit["summary"]["repositories"], 2, "{audit}");
+    assert_eq!(audit["summary"]["unjudged"], 0, "{audit}");
+    let text = audit["findings"].to_string();
+    assert!(
+        text.contains("nonconforming-name") && text.contains("ecr:DescribePullThroughCacheRules"),
+        "{text}"
+    );
+}
+
 /// Enhanced scanning may take a permission of Amazon Inspector's: the message names the one that AWS names.
 #[tokio::test]
 async fn a_change_of_the_registry_that_takes_inspectors_permission_names_it() {
