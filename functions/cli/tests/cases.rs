@@ -362,6 +362,76 @@ fn what_the_aws_cli_prints_is_taken() {
     );
 }
 
+/// Several answers of AWS together, so that a customer's key is known to be one.
+#[test]
+fn what_the_aws_cli_prints_is_laid_together() {
+    let file = |name: &str, text: &str| {
+        let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let key = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    let described = file(
+        "described.json",
+        &format!(
+            r#"{{"repositories": [{{"repositoryName": "other"}}, {{
+                "repositoryArn": "arn:aws:ecr:eu-central-1:111122223333:repository/shop/api", "registryId": "111122223333",
+                "repositoryName": "shop/api", "createdAt": "2026-11-23T08:00:02+00:00", "imageTagMutability": "IMMUTABLE_WITH_EXCLUSION",
+                "imageTagMutabilityExclusionFilters": [{{"filterType": "WILDCARD", "filter": "latest"}}],
+                "imageScanningConfiguration": {{"scanOnPush": true}},
+                "encryptionConfiguration": {{"encryptionType": "KMS", "kmsKey": "{key}"}} }}]}}"#
+        ),
+    );
+    let tags = file(
+        "tags.json",
+        r#"{"tags": [{"Key": "team", "Value": "shop"}]}"#,
+    );
+    let customer = file(
+        "key.json",
+        &format!(
+            r#"{{"KeyMetadata": {{"Arn": "{key}", "KeyManager": "CUSTOMER", "KeyState": "Enabled"}}}}"#
+        ),
+    );
+    let policy = file(
+        "key-policy.yaml",
+        "version: 1\nmode: enforce\nrules: { weak-encryption: { require: CUSTOMER_KEY }, no-scan-on-push: {}, missing-tags: { require: { team: {} } }, \
+         mutable-tags: { allow-exclusions: [latest] } }\n",
+    );
+    let event = "explain-does-not-take-aws-shapes/2-mutability-as-aws-says.event.json";
+    let explain = |files: &[&String]| {
+        let mut arguments = vec!["explain", event, "--policy", &policy];
+        files
+            .iter()
+            .for_each(|file| arguments.extend(["--repository", file.as_str()]));
+        ecr_warden(&arguments)
+    };
+    let (status, said) = explain(&[&described, &tags, &customer]);
+    assert!(status == 0 && said.contains(CONFORMS), "{said}");
+    let (status, said) = explain(&[&described, &tags]);
+    assert!(
+        status == 1 && said.contains("weak-encryption"),
+        "whose key it is was not said: {said}"
+    );
+    let wrong = file("wrong-tags.json", "{\n \"tags\": 7\n}");
+    let (status, said) = explain(&[&wrong]);
+    assert!(
+        status == 2
+            && said.contains(
+                "wrong-tags.json:2:2: `tags` can't be read: write it as `tags: { team: payments }`"
+            ),
+        "{said}"
+    );
+    let elsewhere = file(
+        "elsewhere.json",
+        r#"{"repositories": [{"repositoryName": "other"}]}"#,
+    );
+    let (status, said) = explain(&[&elsewhere]);
+    assert!(
+        status == 2 && said.contains("`shop/api`, which the event is about"),
+        "{said}"
+    );
+}
+
 #[test]
 fn events_in_each_shape_that_aws_documents() {
     let case = |name: &str| format!("events/{name}");

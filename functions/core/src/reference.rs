@@ -220,6 +220,22 @@ mod tests {
     }
 
     #[test]
+    fn every_rule_has_its_table_of_verdicts() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/verdicts.md");
+        let verdicts = std::fs::read_to_string(path).unwrap();
+        let headings: Vec<&str> = verdicts
+            .lines()
+            .filter_map(|line| line.strip_prefix("## "))
+            .flat_map(|heading| heading.split(", "))
+            .collect();
+        let mut rules: Vec<&str> = super::RULES.iter().map(|entry| entry.meta.id).collect();
+        rules.sort_unstable();
+        let mut found = headings.clone();
+        found.sort_unstable();
+        assert_eq!(found, rules);
+    }
+
+    #[test]
     fn the_rule_reference_is_fresh() {
         is_fresh("rules.md", &super::rules());
     }

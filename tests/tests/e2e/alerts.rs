@@ -25,11 +25,28 @@ async fn an_alert_answers_who_what_and_how() {
     assert_eq!(alert["occurred_at"], "2026-11-23T08:00:00Z");
     assert_eq!(alert["severity"], "medium");
     assert_eq!(alert["actions"][0]["from"], "MUTABLE");
-    assert_eq!(alert["actions"][0]["to"], "IMMUTABLE");
+    assert_eq!(
+        alert["actions"][0]["to"],
+        "IMMUTABLE_WITH_EXCLUSION (cache*, latest, sha256-*)"
+    );
     assert_eq!(alert["actions"][0]["result"], "done");
     let iac = &alert["findings"][0]["iac"];
-    assert_eq!(iac["terraform"], "image_tag_mutability = \"IMMUTABLE\"");
-    assert_eq!(iac["cloudformation"], "ImageTagMutability: IMMUTABLE");
+    for (language, line) in [
+        (
+            "terraform",
+            "image_tag_mutability = \"IMMUTABLE_WITH_EXCLUSION\"",
+        ),
+        (
+            "cloudformation",
+            "ImageTagMutability: IMMUTABLE_WITH_EXCLUSION",
+        ),
+    ] {
+        let said = iac[language].as_str().unwrap();
+        assert!(
+            said.starts_with(line) && said.contains("sha256-*"),
+            "{said}"
+        );
+    }
     // What filters of subscriptions use is in the body: SNS delivers no attributes beside `MessageStructure=json`.
     assert_eq!(alert["outcome"], "fixed");
     assert_eq!(alert["rules"], serde_json::json!(["mutable-tags"]));

@@ -216,7 +216,7 @@ async fn a_sweep_of_many_parts_loses_nothing() {
     let set = world.clients.sqs.set_queue_attributes().queue_url(queue);
     let set = set.attributes(QueueAttributeName::VisibilityTimeout, "15");
     set.send().await.unwrap();
-    world.set_timeout_of_auditor(9).await;
+    world.set_timeout_of_auditor(8).await;
     let proxy = &world.local.proxy;
     proxy.delay("PutImageTagMutability", Duration::from_millis(800));
     let request = json!({ "mode": "enforce", "continue": true });

@@ -134,7 +134,7 @@ async fn conditions_and_companions_do_not_shield_a_public_statement() {
     };
     let own = "arn:aws:iam::000000000000:root";
     let beside = json!({ "Effect": "Allow", "Principal": { "AWS": ["*", own] }, "Action": "ecr:BatchGetImage" });
-    let doubtful = with(json!({ "StringEquals": { "aws:SourceVpce": "vpce-1" } }));
+    let doubtful = with(json!({ "IpAddress": { "aws:SourceIp": "10.0.0.0/8" } }));
     for (name, statements, found, left) in [
         (
             "shop/secure-transport",
@@ -153,7 +153,7 @@ async fn conditions_and_companions_do_not_shield_a_public_statement() {
             "shop/doubtful",
             json!([everyone, doubtful]),
             "open",
-            Some("vpce-1"),
+            Some("10.0.0.0/8"),
         ),
     ] {
         world.create(name).await;

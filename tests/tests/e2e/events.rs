@@ -9,7 +9,7 @@ use ecr_warden_tests::local_aws::{ACCOUNT, REGION, root};
 use ecr_warden_tests::relay::Relay;
 use serde_json::{Value, json};
 
-use crate::support::{World, arn, call};
+use crate::support::{World, arn, call, status};
 
 /// The account of the samples, and the role that is ours in them.
 const SAMPLE_ACCOUNT: &str = "123456789012";
@@ -48,7 +48,13 @@ async fn each_kind_of_event_leads_to_what_it_should() {
                 assert_eq!(outcome["cause"], trigger.cause.name(), "{label}: {outcome}");
                 let there = world.describe(name).await.unwrap();
                 let mutability = there.image_tag_mutability.unwrap();
-                assert_eq!(mutability.as_str(), "IMMUTABLE", "{label}");
+                // What replication fills is left to people.
+                let expected = if trigger.replicated {
+                    "MUTABLE"
+                } else {
+                    "IMMUTABLE_WITH_EXCLUSION"
+                };
+                assert_eq!(mutability.as_str(), expected, "{label}");
                 assert!(world.local.proxy.count() > before, "{label}");
             }
             Decoded::Ignored { reason, repository } => {
@@ -88,15 +94,29 @@ async fn what_aws_says_little_about_is_evaluated() {
     pushed["requestParameters"]["imageManifest"] = json!("x".repeat(200 * 1024));
     pushed["resources"] = json!([{ "ARN": arn(large), "accountId": ACCOUNT }]);
     relay.recorded(&pushed).await.unwrap();
-    for name in [replica, large] {
-        eventually(name, Duration::from_secs(60), || async {
-            let repaired =
-                world.mutability(name).await == ImageTagMutability::ImmutableWithExclusion;
-            Ok(repaired.then_some(()))
-        })
-        .await
-        .unwrap();
-    }
+    eventually(large, Duration::from_secs(60), || async {
+        let repaired = world.mutability(large).await == ImageTagMutability::ImmutableWithExclusion;
+        Ok(repaired.then_some(()))
+    })
+    .await
+    .unwrap();
+    // That it is evaluated shows in what is on record: it is left to people, and stays so for events and sweeps that do not say who
+    // fills it.
+    eventually(replica, Duration::from_secs(60), || async {
+        let on_record = world.state(replica).await;
+        let evaluated = ["finding#mutable-tags", "replica"];
+        let has = |kind: &&str| on_record.iter().any(|known| known == kind);
+        Ok(evaluated.iter().all(has).then_some(()))
+    })
+    .await
+    .unwrap();
+    let outcome = world.invoke(&call("PutImage", replica)).await.unwrap();
+    assert_eq!(status(&outcome, "mutable-tags"), Some("open"), "{outcome}");
+    let sweep = json!({ "mode": "enforce", "repositories": [replica] });
+    let swept = world.invoke_function(&world.stack.auditor, &sweep).await;
+    let swept = swept.unwrap().to_string();
+    assert!(swept.contains("replication fills it"), "{swept}");
+    assert_eq!(world.mutability(replica).await, ImageTagMutability::Mutable);
 }
 
 /// An ignored event costs no call; on a local AWS of its own, so that every call counts.

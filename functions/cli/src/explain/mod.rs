@@ -3,7 +3,7 @@
 mod events;
 mod snapshot;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use ecr_warden_core::evaluate::evaluate;
@@ -33,9 +33,10 @@ pub(crate) struct Explain {
     #[arg(long, value_name = "FILE")]
     policy: PathBuf,
     /// What the repository is like, as YAML or JSON, or as `aws ecr describe-repositories`, `get-repository-policy`,
-    /// `get-lifecycle-policy` or `list-tags-for-resource` print it: what is not given is as in a new repository.
+    /// `get-lifecycle-policy`, `list-tags-for-resource` or `aws kms describe-key` print it: what is not given is as in a new
+    /// repository. May be given several times.
     #[arg(long, value_name = "FILE")]
-    repository: Option<PathBuf>,
+    repository: Vec<PathBuf>,
 }
 
 impl Explain {
@@ -75,7 +76,7 @@ impl Explain {
             }
         };
         tell_of_event(&trigger);
-        let repository = repository(&trigger, self.repository.as_deref())?;
+        let repository = repository(&trigger, &self.repository)?;
         tell_of_repository(&repository);
         let resolved = policy
             .for_repository(&repository.id, &repository.tags)
@@ -185,8 +186,8 @@ fn then(decision: &Decision, by_hand: &Option<String>) -> String {
     }
 }
 
-/// A new repository as ECR makes it, with what the file says laid over.
-fn repository(trigger: &Trigger, file: Option<&Path>) -> Result<Repository, Failure> {
+/// A new repository as ECR makes it, with what the files say laid over.
+fn repository(trigger: &Trigger, files: &[PathBuf]) -> Result<Repository, Failure> {
     let new = Repository {
         id: trigger.repository.clone(),
         created_at: Some(0),
@@ -207,8 +208,6 @@ fn repository(trigger: &Trigger, file: Option<&Path>) -> Result<Repository, Fail
         pushed: trigger.pushed.clone(),
         keys: [].into(),
     };
-    match file {
-        None => Ok(new),
-        Some(file) => snapshot::laid_over(&new, file),
-    }
+    let over = |repository, file: &PathBuf| snapshot::laid_over(&repository, file);
+    files.iter().try_fold(new, over)
 }

@@ -1,4 +1,4 @@
-//! What a repository is like, from a file: as people write it, or as the AWS CLI prints it.
+//! A repository from a file: its settings, or what the AWS CLI prints of it.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ const READS: [&str; 9] = [
 ];
 
 /// Each setting that a file may give, and how it is written.
-const FORMS: [(&str, &str); 15] = [
+const FORMS: [(&str, &str); 16] = [
     ("mutability", "mutability: IMMUTABLE"),
     ("encryption", "encryption: { kind: kms }"),
     ("scan-on-push", "scan-on-push: true"),
@@ -47,6 +47,10 @@ const FORMS: [(&str, &str); 15] = [
         "images: [{ pushed-at: 1790000000, bytes: 1000, tags: [latest] }]",
     ),
     ("created-at", "created-at: 1790000000000"),
+    (
+        "keys",
+        "keys: { alias/ecr: { arn: \"arn:aws:kms:…:key/…\", enabled: true }, alias/aws/ecr: null }",
+    ),
 ];
 
 /// What the AWS CLI prints beside what matters here.
@@ -109,6 +113,8 @@ impl Snapshot<'_> {
                     ));
                 }
                 key if BESIDE.contains(&key) => {}
+                "KeyMetadata" => self.take("keys", *place, described_key(value), given)?,
+                "keys" => self.take("keys", *place, keys(value), given)?,
                 "imageTagMutability" | "mutability" => {
                     let filters = filters(node.get("imageTagMutabilityExclusionFilters"));
                     self.take(
@@ -208,7 +214,7 @@ fn setting(key: &str, node: &Node) -> Value {
     }
 }
 
-/// A document is text to AWS; people write it as it is. `policyText` may be inside, as `get-repository-policy` prints it.
+/// AWS keeps a document as text; a file may have it as it is. `policyText` may be inside, as `get-repository-policy` prints it.
 fn document(node: &Node) -> Value {
     match &node.content {
         Content::Mapping(_) => match node.get("policyText").or(node.get("lifecyclePolicyText")) {
@@ -217,6 +223,32 @@ fn document(node: &Node) -> Value {
         },
         _ => node.value(),
     }
+}
+
+/// What KMS says of keys, by the name that they are asked by; `null`: there is no such key.
+fn keys(node: &Node) -> Value {
+    let entries = node.entries().iter();
+    let known = entries.map(|(_, name, key)| (name.clone(), json!({ "known": key.value() })));
+    Value::Object(known.collect())
+}
+
+/// `aws kms describe-key` says whether a key is a customer's: then it is not AWS's own key for ECR.
+fn described_key(node: &Node) -> Value {
+    let text = |key: &str| node.get(key).map_or(Value::Null, Node::value);
+    let enabled = text("KeyState") == "Enabled";
+    let key = json!({ "known": { "arn": text("Arn"), "enabled": enabled } });
+    let managed = if text("KeyManager") == "CUSTOMER" {
+        json!({ "known": null })
+    } else {
+        key.clone()
+    };
+    let mut keys = Map::from_iter([("alias/aws/ecr".to_owned(), managed)]);
+    for name in ["Arn", "KeyId"] {
+        if let Some(name) = text(name).as_str() {
+            keys.insert(name.to_owned(), key.clone());
+        }
+    }
+    Value::Object(keys)
 }
 
 /// `list-tags-for-resource` prints a list of keys and values.

@@ -1,4 +1,4 @@
-//! What a statement lets callers do.
+//! The actions that a statement lets callers do.
 
 use serde_json::Value;
 

@@ -14,16 +14,16 @@ use crate::text::one_line;
 /// The longest key or value that is shown.
 const SHOWN: usize = 100;
 
-/// What one condition says of callers.
+/// The callers that meet one condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
     /// Strangers can meet it.
     Anyone,
-    /// Those named meet it, and so does whoever lacks the key: why.
+    /// The named ones meet it, and so do callers without the key: why.
     Loose(Vec<Named>, String),
-    /// Only those named meet it.
+    /// Only the named ones meet it.
     Only(Vec<Named>),
-    /// All but those named meet it.
+    /// All but the named ones meet it.
     AllBut(Vec<Named>),
     /// It cannot be judged: why.
     Unknown(String),
@@ -56,7 +56,7 @@ const ALWAYS: [&str; 10] = [
     "aws:viaawsservice",
 ];
 
-/// What identifies a caller.
+/// The kinds of identity that a key compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Identity {
     Account,
@@ -132,7 +132,7 @@ impl<'o> Operator<'o> {
 pub(super) struct Conditions<'s> {
     pub(super) conditions: &'s Map<String, Value>,
     pub(super) trust: &'s Trust,
-    /// Whether `${…}` in a value stands for something.
+    /// Whether AWS replaces `${…}` in a value.
     pub(super) variables: bool,
 }
 
@@ -233,7 +233,10 @@ impl Conditions<'_> {
         Meaning::Anyone
     }
 
-    /// Who is meant by a value; or why that is not known.
+    /// The identity that a value names.
+    ///
+    /// # Errors
+    /// The value names no single identity: the end of a sentence.
     fn named(
         &self,
         operator: Operator<'_>,
@@ -297,7 +300,7 @@ impl Conditions<'_> {
                 }
                 _ => Err("names no single account"),
             },
-            _ if wild => Err("is a pattern and names nobody"),
+            _ if wild => Err("is a pattern that names no identity"),
             Identity::Account => Ok(trust.account(&shown)),
             Identity::Organization => Ok(trust.organization(&shown)),
             Identity::Vpc => Ok(trust.vpc(&shown)),
@@ -335,7 +338,7 @@ fn spans_fields(operator: Operator<'_>, key: &str, arn: &str) -> bool {
             .any(|field| field.contains(['*', '?']))
 }
 
-/// Whom a Deny under these conditions spares; `None`: it does not keep out every stranger. All conditions must hold for it to deny, so
+/// The callers that a Deny under these conditions spares; `None`: it does not keep out every stranger. All conditions must hold for it to deny, so
 /// each spares some more.
 ///
 /// # Errors

@@ -27,13 +27,13 @@ pub use trust::{Services, Trust};
 /// A repository policy, judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Judged<'t> {
-    /// The statements that let in somebody who is not trusted, or may.
+    /// The statements that let in untrusted callers, or may.
     pub(crate) grants: Vec<Grant<'t>>,
     /// How many statements the document has.
     pub(crate) statements: usize,
 }
 
-/// A statement that lets in somebody who is not trusted, or may.
+/// A statement that lets in untrusted callers, or may.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Grant<'t> {
     /// The statement as the document has it.
@@ -41,14 +41,14 @@ pub(crate) struct Grant<'t> {
     /// Its `Sid` in backticks, or its number.
     pub(crate) label: String,
     pub(crate) to: To,
-    /// One line: whom it lets in, and what they may do.
+    /// One line: the callers, and what they may do.
     pub(crate) detail: String,
     /// One line: what to write instead.
     pub(crate) instead: String,
     pub(crate) removal: Removal,
 }
 
-/// Whom a statement lets in.
+/// The callers that a statement lets in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum To {
     /// Everyone, or everyone but some; or everyone as far as can be judged.
@@ -57,14 +57,14 @@ pub(crate) enum To {
     Named,
 }
 
-/// What becomes of the statement when nobody but the trusted is to be let in.
+/// The change of the statement that leaves trusted callers only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Removal {
     /// It goes.
     Whole,
     /// This takes its place.
     Narrowed(String),
-    /// People decide.
+    /// An operator decides.
     Never,
 }
 
@@ -154,7 +154,7 @@ struct Denied {
     others: Vec<String>,
 }
 
-/// Whom the conditions of a statement admit of those whom it names.
+/// The callers that the conditions of a statement admit.
 #[derive(Debug)]
 enum Admitted {
     /// Strangers; beside them those named, and why.
@@ -227,7 +227,7 @@ impl<'t> Document<'_, 't> {
                 spared(&self.conditions(deny))?
             };
             match spared {
-                // Under no condition, nobody but those that `NotPrincipal` leaves out is let in.
+                // Without a condition, the Deny spares those that `NotPrincipal` leaves out.
                 Some(mut named) => {
                     named.extend(deny.principals.but.clone().unwrap_or_default());
                     let trusted = named.iter().all(|one| one.trusted);
@@ -242,7 +242,7 @@ impl<'t> Document<'_, 't> {
     }
 }
 
-/// All conditions of a statement must hold: the one that names somebody says most.
+/// All conditions of a statement must hold, so one that names identities decides.
 fn admitted(meanings: Vec<Meaning>) -> Admitted {
     let (mut named, mut loose, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
     let mut only: Option<Vec<Named>> = None;
@@ -416,7 +416,7 @@ fn list<'n>(named: impl Iterator<Item = &'n Named>) -> String {
     }
 }
 
-/// How those are trusted who should be.
+/// The ways to trust these identities, or to remove them.
 fn trust_them(strangers: &[&Named]) -> String {
     let mut settings: Vec<Setting> = strangers.iter().map(|one| one.setting).collect();
     settings.sort_unstable();

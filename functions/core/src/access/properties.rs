@@ -13,7 +13,7 @@ const OWN_ORGANIZATION: &str = "o-abcdefghij";
 const OTHER_ORGANIZATION: &str = "o-other00000";
 const PATH: &str = "o-partner000/r-ab12/ou-ab12-1/";
 
-/// Somebody who calls.
+/// A caller.
 #[derive(Clone, Debug)]
 struct Caller {
     account: &'static str,
@@ -452,7 +452,7 @@ fn no_stranger_gets_in_unseen_and_no_removal_takes_from_the_trusted() {
             });
             assert!(
                 alone != [false, false] || other,
-                "seed {seed}: nobody strange gets in by {statement}"
+                "seed {seed}: no stranger gets in by {statement}"
             );
         }
     }

@@ -23,7 +23,7 @@ pub(super) struct Statement<'t> {
     pub(super) conditions: Map<String, Value>,
 }
 
-/// Whom a statement is about.
+/// The principals that a statement names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Principals {
     /// Everyone, by `*` or by `NotPrincipal`.
@@ -112,7 +112,7 @@ impl Principals {
                     "AWS" if principal == "*" => read.everyone = true,
                     "Service" if is_service(principal) => read.services.push(shown),
                     "AWS" if is_account(principal) => read.named.push(trust.account(principal)),
-                    // The id of a principal that was deleted: it lets in nobody.
+                    // The id of a deleted principal lets no caller in.
                     "AWS" if principal.starts_with("AIDA") || principal.starts_with("AROA") => {}
                     "AWS" | "Federated" => read.named.push(match account_of(principal) {
                         Some(account) => trust.arn(account, &shown),

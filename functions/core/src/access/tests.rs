@@ -1,4 +1,4 @@
-//! Whom statements let in, by the IAM User Guide.
+//! The callers that statements let in, by the IAM User Guide.
 
 use serde_json::{Value, json};
 
@@ -149,12 +149,12 @@ fn conditions_that_name_others() {
         ),
         (
             json!({ "StringEquals": { "aws:SourceVpce": "vpce-2" } }),
-            "whoever comes through vpce-2",
+            "callers through vpce-2",
             "trusted-vpc-endpoints",
         ),
         (
             json!({ "StringEquals": { "aws:SourceVpc": "vpc-2" } }),
-            "whoever comes through vpc-2",
+            "callers through vpc-2",
             "trusted-vpcs",
         ),
         (
@@ -169,7 +169,7 @@ fn conditions_that_name_others() {
         ),
     ] {
         let (to, removal, said) = to_everyone(&condition).unwrap();
-        // Whoever comes through an endpoint may be trusted all the same.
+        // Trusted callers may come through it, too.
         let expected = if setting.contains("vpc") {
             Removal::Never
         } else {

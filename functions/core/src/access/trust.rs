@@ -1,11 +1,11 @@
-//! Whom a policy trusts, and how a value of a condition or a principal compares with that.
+//! The identities that a policy trusts, compared with the values of principals and conditions.
 
 use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Whom the policy trusts with a repository.
+/// The identities that the policy trusts with a repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trust {
     /// The account that the repository belongs to.
@@ -14,7 +14,7 @@ pub struct Trust {
     pub accounts: BTreeSet<String>,
     /// `o-…`
     pub organizations: BTreeSet<String>,
-    /// `o-…/r-…/ou-…/`, as `aws:PrincipalOrgPaths` has them; a `*` at the end stands for all below.
+    /// `o-…/r-…/ou-…/`, as `aws:PrincipalOrgPaths` has them; a `*` at the end includes all units below.
     pub organization_paths: BTreeSet<String>,
     /// `vpc-…`
     pub vpcs: BTreeSet<String>,
@@ -87,7 +87,7 @@ fn is_path(text: &str) -> bool {
     !text.trim_end_matches('*').contains(['*', '?'])
 }
 
-/// Which setting trusts somebody.
+/// The setting that trusts an identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Setting {
     Accounts,
@@ -114,11 +114,11 @@ impl Setting {
     }
 }
 
-/// Somebody whom a statement names.
+/// An identity that a statement names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Named {
     pub(super) trusted: bool,
-    /// Whether some of them are.
+    /// It includes trusted callers.
     pub(super) some_trusted: bool,
     pub(super) setting: Setting,
     /// For messages: `account 111122223333`.
@@ -173,20 +173,20 @@ impl Trust {
     pub(super) fn vpc(&self, id: &str) -> Named {
         Named {
             trusted: self.vpcs.contains(id),
-            // Whoever comes from there may be, whoever else does.
+            // Trusted callers may come from there, too.
             some_trusted: true,
             setting: Setting::Vpcs,
-            text: format!("whoever comes through {id}"),
+            text: format!("callers through {id}"),
         }
     }
 
     pub(super) fn vpc_endpoint(&self, id: &str) -> Named {
         Named {
             trusted: self.vpc_endpoints.contains(id),
-            // Whoever comes from there may be, whoever else does.
+            // Trusted callers may come from there, too.
             some_trusted: true,
             setting: Setting::VpcEndpoints,
-            text: format!("whoever comes through {id}"),
+            text: format!("callers through {id}"),
         }
     }
 
@@ -216,7 +216,7 @@ impl Trust {
 }
 
 impl Named {
-    /// Somebody whom no setting can trust.
+    /// An identity that no setting can trust.
     pub(super) fn other(text: &str) -> Self {
         Self {
             trusted: false,

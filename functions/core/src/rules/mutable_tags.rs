@@ -144,7 +144,7 @@ pub enum PullThroughCaches {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Replicas {
-    /// Report them, for people to decide.
+    /// Report them: an operator decides.
     #[default]
     Report,
     /// They may be mutable.

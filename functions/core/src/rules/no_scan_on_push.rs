@@ -230,7 +230,7 @@ impl NoScanOnPush {
 /// Whether ECR scans what is pushed: as ECR answers, else as its documentation says of the configurations.
 ///
 /// # Errors
-/// Neither says it: one line for people.
+/// Neither says it: one line.
 fn is_scanned(repository: &Repository) -> Result<bool, String> {
     match &repository.scan_frequency {
         Read::Known(ScanFrequency::Unknown(value)) => {

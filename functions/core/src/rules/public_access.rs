@@ -56,7 +56,7 @@ made an hour later, then twice as long each time, and the finding is critical. `
 
 The repository policy can also deny ecr-warden itself. AWS names that in its refusal, and the critical finding `blinded` lists the \
 denied reads. Keep it from happening by a service control policy that denies `ecr:SetRepositoryPolicy` to all principals but those \
-that deploy repository policies: IAM has no condition on the text of a repository policy. Whoever used the removed statement loses access at once.",
+that deploy repository policies: IAM has no condition on the text of a repository policy. The callers of the removed statement lose access at once.",
         example: r#"public-access:
   trusted-accounts: ["111122223333"]
   trusted-organizations: [o-a1b2c3d4e5]

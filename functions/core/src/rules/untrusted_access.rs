@@ -1,4 +1,4 @@
-//! `untrusted-access`: the repository policy lets in some who are named and not trusted.
+//! `untrusted-access`: the repository policy lets in named callers that are not trusted.
 
 use std::collections::BTreeSet;
 
@@ -34,14 +34,14 @@ pub struct UntrustedAccess {
     pub services: Services,
 }
 
-/// What is done about a statement that lets in some who are not trusted.
+/// The repair of a statement that lets in untrusted callers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AccessFix {
-    /// It is reported: who is named was let in on purpose.
+    /// Report the statement: it names its callers on purpose.
     #[default]
     None,
-    /// It is removed where it names nobody who is trusted.
+    /// Remove the statement if it names no trusted caller.
     Remove,
 }
 
@@ -57,9 +57,9 @@ AWS service that acts for such an account (`aws:SourceAccount`, `aws:SourceArn`,
 they may do: pull, push or administer. With `services: with-source`, a service without such a condition is reported, too: it acts for any \
 account.
 
-Somebody let them in on purpose, so they are reported. With `fix: remove` a statement is removed that names nobody who is trusted; one \
-that names trusted and untrusted ones together stays, and so does one with a condition that cannot be judged, and any statement of a document \
-with another statement that denies. Whoever used the removed statement loses access at once.",
+The statement names them on purpose, so it is reported. With `fix: remove`, ecr-warden removes a statement that names no trusted caller. A \
+statement stays if it names trusted and untrusted callers together, if a condition of it cannot be judged, or if the document has another \
+statement that denies. The callers of the removed statement lose access at once.",
         example: r#"untrusted-access:
   fix: remove
   trusted-accounts: ["111122223333"]
