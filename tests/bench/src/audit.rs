@@ -28,6 +28,8 @@ pub(crate) struct Needs {
     pub(crate) policy: PathBuf,
     /// Who am I, and what is the same for all repositories.
     once: usize,
+    /// Whether ECR is asked when it scans the repositories.
+    scanning: bool,
     of_each: fn(Repository) -> usize,
 }
 
@@ -37,6 +39,7 @@ pub(crate) fn shipped() -> Needs {
         policy: root().join("infra/policy.yaml"),
         // GetCallerIdentity, DescribePullThroughCacheRules.
         once: 2,
+        scanning: false,
         of_each: |repository| {
             let tags_in_use = usize::from(repository.has(Fault::MutableTags));
             // Tags, both policies, images: whether it could be recreated.
@@ -52,6 +55,7 @@ pub(crate) fn all_rules() -> Needs {
         policy: root().join("tests/bench/all-rules.yaml"),
         // These, and GetRegistryScanningConfiguration.
         once: 3,
+        scanning: true,
         of_each: |repository| {
             // Tags and both policies; the tags in use; whether there are images.
             3 + usize::from(repository.has(Fault::MutableTags))
@@ -60,11 +64,15 @@ pub(crate) fn all_rules() -> Needs {
     }
 }
 
+/// API reference, BatchGetRepositoryScanningConfiguration.
+const NAMES_OF_SCANNING: usize = 25;
+
 impl Needs {
     fn calls(&self, repositories: Repositories) -> usize {
         let pages = repositories.count.div_ceil(PAGE);
         let details: usize = repositories.all().map(self.of_each).sum();
-        self.once + pages + details
+        let batches = repositories.count.div_ceil(NAMES_OF_SCANNING);
+        self.once + pages + details + if self.scanning { batches } else { 0 }
     }
 }
 
