@@ -382,8 +382,7 @@ impl RegionAudit<'_> {
             }
             answer => return answer,
         }
-        let first = self.describe(None).await?;
-        let mut page = first.clone();
+        let mut page = self.describe(None).await?;
         loop {
             let mut repositories = page.repositories.unwrap_or_default();
             let position = repositories
@@ -395,7 +394,7 @@ impl RegionAudit<'_> {
             }
             match page.next_token {
                 Some(token) => page = self.describe(Some(token)).await?,
-                None => return Ok(first),
+                None => return self.describe(None).await,
             }
         }
     }

@@ -155,8 +155,6 @@ pub(crate) async fn rest(
 /// What DescribeRepositories alone says.
 pub(crate) fn bare(id: &RepositoryId, described: &aws_sdk_ecr::types::Repository) -> Repository {
     Repository {
-        id: id.clone(),
-        created_at: described.created_at().and_then(|at| at.to_millis().ok()),
         mutability: ecr::mutability(
             described.image_tag_mutability(),
             described.image_tag_mutability_exclusion_filters(),
@@ -165,19 +163,11 @@ pub(crate) fn bare(id: &RepositoryId, described: &aws_sdk_ecr::types::Repository
         scan_on_push: described
             .image_scanning_configuration()
             .is_some_and(aws_sdk_ecr::types::ImageScanningConfiguration::scan_on_push),
-        tags: Read::NotAsked,
-        policy: Read::NotAsked,
-        lifecycle: Read::NotAsked,
-        has_images: Read::NotAsked,
-        recent_tags: Read::NotAsked,
-        scanning: Read::NotAsked,
-        scan_frequency: Read::NotAsked,
-        pull_through: Read::NotAsked,
-        root_cache: false,
-        images: Read::NotAsked,
-        replicated: false,
-        pushed: None,
-        keys: BTreeMap::new(),
+        ..Repository::unread(
+            id,
+            described.created_at().and_then(|at| at.to_millis().ok()),
+            None,
+        )
     }
 }
 

@@ -312,8 +312,6 @@ async fn a_recreation_creates_with_everything_that_creation_can_carry() {
         (MARKER_TAG, "intent-0"),
     ];
     let before = Repository {
-        id: id(),
-        created_at: Some(1),
         mutability: TagMutability::ImmutableWithExclusion(filters.map(str::to_owned).into()),
         encryption: Encryption::aes256(),
         scan_on_push: true,
@@ -321,15 +319,7 @@ async fn a_recreation_creates_with_everything_that_creation_can_carry() {
         policy: Read::Known(None),
         lifecycle: Read::Known(None),
         has_images: Read::Known(false),
-        recent_tags: Read::NotAsked,
-        scanning: Read::NotAsked,
-        scan_frequency: Read::NotAsked,
-        pull_through: Read::NotAsked,
-        root_cache: false,
-        images: Read::NotAsked,
-        replicated: false,
-        pushed: None,
-        keys: [].into(),
+        ..Repository::unread(&id(), Some(1), None)
     };
     let to = Encryption::kms(Some("alias/ecr"));
     let unused = aws_types::SdkConfig::builder()

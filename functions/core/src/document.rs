@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::repository::is_account;
+
 /// Whether two policies mean the same. Their lists are sets, whose order ECR does not keep; a list of one is written without
 /// brackets, too; an account in a `Principal` is written by its number or as its root user, and everyone with `AWS` or without.
 #[must_use]
@@ -60,8 +62,7 @@ fn canonical(value: Value, of_principal: bool) -> Value {
 fn root_account(arn: &str) -> Option<&str> {
     let (partition, rest) = arn.strip_prefix("arn:")?.split_once(":iam::")?;
     let account = rest.strip_suffix(":root")?;
-    let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
-    (partition.starts_with("aws") && is_account).then_some(account)
+    (partition.starts_with("aws") && is_account(account)).then_some(account)
 }
 
 #[cfg(test)]

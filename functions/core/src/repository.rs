@@ -81,7 +81,7 @@ impl RepositoryId {
         if !name_fits {
             return Err(InvalidId::Name(shown(name)));
         }
-        if account.len() != 12 || !account.bytes().all(|b| b.is_ascii_digit()) {
+        if !is_account(account) {
             return Err(InvalidId::Account(shown(account)));
         }
         check_region(region)?;
@@ -143,6 +143,11 @@ pub fn check_region(region: &str) -> Result<(), InvalidId> {
     } else {
         Err(InvalidId::Region(crate::text::one_line(region, 80)))
     }
+}
+
+/// Whether a text is an account's id: twelve digits.
+pub(crate) fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// AWS's partitions but for `aws`: how the names of their regions begin, and the domain of their services (botocore, `partitions.json`).

@@ -189,24 +189,18 @@ fn then(decision: &Decision, by_hand: &Option<String>) -> String {
 /// A new repository as ECR makes it, with what the files say laid over.
 fn repository(trigger: &Trigger, files: &[PathBuf]) -> Result<Repository, Failure> {
     let new = Repository {
-        id: trigger.repository.clone(),
-        created_at: Some(0),
         mutability: TagMutability::Mutable,
         encryption: Encryption::aes256(),
-        scan_on_push: false,
         tags: Read::Known([].into()),
         policy: Read::Known(None),
         lifecycle: Read::Known(None),
         has_images: Read::Known(false),
         recent_tags: Read::Known([].into()),
         scanning: Read::Known(RegistryScanning::default()),
-        scan_frequency: Read::NotAsked,
         pull_through: Read::Known(false),
-        root_cache: false,
         images: Read::Known([].into()),
         replicated: trigger.replicated,
-        pushed: trigger.pushed.clone(),
-        keys: [].into(),
+        ..Repository::unread(&trigger.repository, Some(0), trigger.pushed.clone())
     };
     let over = |repository, file: &PathBuf| snapshot::laid_over(&repository, file);
     files.iter().try_fold(new, over)

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use ecr_warden_core::policy::document::{Content, Node, Place, parse};
 use ecr_warden_core::repository::Repository;
+use ecr_warden_core::rules::weak_encryption::AWS_MANAGED_KEY;
 use serde_json::{Map, Value, json};
 
 use crate::failure::{Failure, read};
@@ -242,7 +243,7 @@ fn described_key(node: &Node) -> Value {
     } else {
         key.clone()
     };
-    let mut keys = Map::from_iter([("alias/aws/ecr".to_owned(), managed)]);
+    let mut keys = Map::from_iter([(AWS_MANAGED_KEY.to_owned(), managed)]);
     for name in ["Arn", "KeyId"] {
         if let Some(name) = text(name).as_str() {
             keys.insert(name.to_owned(), key.clone());

@@ -3,10 +3,20 @@
 use serde_json::json;
 
 use super::Trust;
+use crate::action::Action;
 use crate::rules::{Advice, heredoc, shell_word};
 
+/// The lines that make the repository policy what the repair leaves, which is the own document without the statements that offend; else one
+/// that lets in the trusted ones only.
+pub(crate) fn on(trust: &Trust, repair: Option<&Action>) -> Advice {
+    match repair {
+        Some(Action::SetRepositoryPolicy { to, .. }) => advise(to.as_deref()),
+        _ => advise(Some(&trusting(trust))),
+    }
+}
+
 /// The lines that make this the repository policy, or that leave none.
-pub(crate) fn advise(document: Option<&str>) -> Advice {
+fn advise(document: Option<&str>) -> Advice {
     let Some(document) = document else {
         return Advice {
             text: "Take the statements out where the repository is defined; nothing is left then, so the repository policy goes."

@@ -84,15 +84,15 @@ fn identity(key: &str) -> Option<Identity> {
 
 /// An operator, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Operator<'o> {
+struct Operator<'o> {
     for_all: bool,
     for_any: bool,
     if_exists: bool,
-    pub(super) base: &'o str,
+    base: &'o str,
 }
 
 impl<'o> Operator<'o> {
-    pub(super) fn of(written: &'o str) -> Self {
+    fn of(written: &'o str) -> Self {
         let for_all = written.strip_prefix("ForAllValues:");
         let for_any = written.strip_prefix("ForAnyValue:");
         let rest = for_all.or(for_any).unwrap_or(written);

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::actions::Actions;
-use super::trust::{Named, Trust, account_of, is_account};
+use super::trust::{Named, Trust, account_of};
+use crate::repository::is_account;
 use crate::text::one_line;
 
 /// The longest name of a statement that is shown.

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::repository::is_account;
+
 /// The identities that the policy trusts with a repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trust {
@@ -238,10 +240,6 @@ impl Named {
     pub(super) fn any_service() -> Self {
         Self::service("AWS services")
     }
-}
-
-pub(crate) fn is_account(text: &str) -> bool {
-    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// The account of an ARN, where it says one: no wildcard and no variable.

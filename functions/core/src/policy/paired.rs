@@ -28,8 +28,8 @@ const MUTABLE: &str = MutableTags::META.id;
 const BLOCKED: &str = BlockedPush::META.id;
 const ALLOWED: &str = "allow-exclusions";
 
-/// Lays over what rules have in common. It switches `untrusted-access` on with the mode of `public-access` where only the latter is mentioned, and has both trust whom either
-/// trusts. Answers whether it follows so.
+/// Lays over what rules have in common. It switches `untrusted-access` on with the mode of `public-access` where only the latter is
+/// mentioned, and has both trust whom either trusts. Answers whether it follows so.
 pub(super) fn pair(settings: &mut Blocks) -> bool {
     let follows = settings.contains_key(PUBLIC) && !settings.contains_key(UNTRUSTED);
     if follows {

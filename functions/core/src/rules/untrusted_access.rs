@@ -92,14 +92,11 @@ impl Rule for UntrustedAccess {
     }
 
     fn advice(&self, id: &RepositoryId) -> Advice {
-        advice::advise(Some(&advice::trusting(&self.trust(&id.account))))
+        self.advice_on(id, None)
     }
 
     fn advice_on(&self, id: &RepositoryId, repair: Option<&Action>) -> Advice {
-        match repair {
-            Some(Action::SetRepositoryPolicy { to, .. }) => advice::advise(to.as_deref()),
-            _ => self.advice(id),
-        }
+        advice::on(&self.trust(&id.account), repair)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::repository::{
 };
 
 /// The alias of the key that AWS manages for ECR. An account that never used it has no such key.
-const AWS_MANAGED_KEY: &str = "alias/aws/ecr";
+pub const AWS_MANAGED_KEY: &str = "alias/aws/ecr";
 
 const HOLDS_IMAGES: &str = "it holds images, so it is not recreated: create a repository with the right encryption, copy the \
                             images there and move the deployments over";

@@ -230,9 +230,8 @@ pub(super) struct World {
 
 impl Given {
     pub(super) fn new(policy: bool, key: Key, coarse_clock: bool, deletions: bool) -> Self {
+        let id = RepositoryId::new("123456789012", "eu-central-1", "payments/api").unwrap();
         let before = Repository {
-            id: RepositoryId::new("123456789012", "eu-central-1", "payments/api").unwrap(),
-            created_at: Some(1000),
             mutability: TagMutability::Immutable,
             encryption: Encryption::aes256(),
             scan_on_push: true,
@@ -240,15 +239,7 @@ impl Given {
             policy: Read::Known(policy.then(|| "snapshot".to_owned())),
             lifecycle: Read::Known(Some("snapshot".to_owned())),
             has_images: Read::Known(false),
-            recent_tags: Read::NotAsked,
-            scanning: Read::NotAsked,
-            scan_frequency: Read::NotAsked,
-            pull_through: Read::NotAsked,
-            root_cache: false,
-            images: Read::NotAsked,
-            replicated: false,
-            pushed: None,
-            keys: BTreeMap::new(),
+            ..Repository::unread(&id, Some(1000), None)
         };
         Self {
             policy,
