@@ -7,7 +7,7 @@ use ecr_warden_core::recreate::{
     Deletion, Finished, Intent, Next, Progress, Withdrawn, next, own_tags,
 };
 use ecr_warden_core::repository::{Encryption, MARKER_TAG, REHEARSAL_TAG, Reads, Repository};
-use ecr_warden_core::state::{Lease, Repair, Repairs, Result as RepairResult, Said};
+use ecr_warden_core::state::{Lease, Newer, Repair, Repairs, Result as RepairResult, Said};
 use ecr_warden_core::{action::Action, finding::Status};
 
 use crate::clients::Regional;
@@ -362,6 +362,7 @@ impl Attempt<'_> {
             at: self.now,
             cause: self.intent.cause.clone(),
             actor: self.intent.actor.clone(),
+            newer: Newer::default(),
         }
     }
 
@@ -391,6 +392,7 @@ impl Attempt<'_> {
             pending: Some(self.claimant.clone()),
             reported: None,
             pushes: None,
+            newer: Newer::default(),
         });
         let cleared = self
             .state

@@ -4,7 +4,7 @@ use ecr_warden_core::action::Action;
 use ecr_warden_core::ledger::ROLLBACK;
 use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::rules::RULES;
-use ecr_warden_core::state::{Held, Known, Repair, Repairs, Result as RepairResult};
+use ecr_warden_core::state::{Held, Known, Newer, Repair, Repairs, Result as RepairResult};
 
 use crate::apply::{NotApplied, apply};
 use crate::clients::Regional;
@@ -104,6 +104,7 @@ pub async fn roll_back(
                 at: now,
                 cause: ROLLBACK.to_owned(),
                 actor: Some(who.to_owned()),
+                newer: Newer::default(),
             };
             write(state, &subject, rule, &held.with(repair.clone()), now).await?;
             Ok(repair)
@@ -149,6 +150,7 @@ pub async fn repair(
         at: now,
         cause: "audit --fix".to_owned(),
         actor: Some(who.to_owned()),
+        newer: Newer::default(),
     });
     write(state, &subject, rule, &begun, now).await?;
     let result = apply(regional, id, action).await;

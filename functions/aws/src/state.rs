@@ -692,6 +692,7 @@ fn read_item(item: &Item, now: i64, known: &mut Known) -> Result<(), Failure> {
                 let repairs = if has_expired && !is_held {
                     Repairs {
                         version: repairs.version,
+                        newer: repairs.newer,
                         ..Repairs::default()
                     }
                 } else {

@@ -152,7 +152,7 @@ pub fn undo(change: &Change, known: &Known) -> Undo {
 mod tests {
     use super::*;
     use crate::repository::{Encryption, TagMutability};
-    use crate::state::{Repairs, Result as Repaired};
+    use crate::state::{Newer, Repairs, Result as Repaired};
 
     fn id(name: &str) -> RepositoryId {
         RepositoryId::new("123456789012", "eu-central-1", name).unwrap()
@@ -229,6 +229,7 @@ mod tests {
             at: 5,
             cause: cause.to_owned(),
             actor: None,
+            newer: Newer::default(),
         };
         let known = |history: &[Repair]| {
             let mut repairs = Repairs::default();

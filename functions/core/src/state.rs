@@ -199,7 +199,14 @@ pub struct Said {
     /// Pushes that the rule has found since, this one included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pushes: Option<Pushes>,
+    #[serde(flatten)]
+    pub newer: Newer,
 }
+
+/// Keys of an item that a newer version wrote and this version does not know, with their values. They are written back unchanged, so
+/// that an upgrade, a rollback of it and a second upgrade lose nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Newer(BTreeMap<String, serde_json::Value>);
 
 /// Pushes of one repository that one rule has found and that no report has named yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -232,6 +239,8 @@ pub struct Repairs {
     /// Seconds since the epoch: repairs before this do not count as a fight, because people have said that it is over.
     #[serde(default)]
     pub forgiven: i64,
+    #[serde(flatten)]
+    pub newer: Newer,
 }
 
 /// A repair that is not made until people say so.
@@ -331,6 +340,8 @@ pub struct Repair {
     /// Who had made it necessary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
+    #[serde(flatten)]
+    pub newer: Newer,
 }
 
 /// What is known of a repair's success.
@@ -449,6 +460,7 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
             at: context.now,
             cause: context.cause.to_owned(),
             actor: context.actor.map(str::to_owned),
+            newer: Newer::default(),
         });
         let record = known.repairs.get(rule).cloned().unwrap_or_default();
         let record = match (&step.decision, &repair) {
@@ -478,6 +490,7 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
                     reported.or(said.reported)
                 }),
                 pushes,
+                newer: before.map_or_else(Newer::default, |said| said.newer.clone()),
             },
             reminds,
         });

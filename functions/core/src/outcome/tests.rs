@@ -7,7 +7,7 @@ use crate::evaluate::evaluate;
 use crate::evaluate::tests::{repository, shipped};
 use crate::plan::plan;
 use crate::repository::{Encryption, Read, Repository, TagMutability};
-use crate::state::{Context, Known, Lease, Said, claims};
+use crate::state::{Context, Known, Lease, Newer, Said, claims};
 
 const NOW: i64 = 1_800_000_000;
 const ARN: &str = "arn:aws:ecr:eu-central-1:123456789012:repository/payments/api";
@@ -172,6 +172,7 @@ fn what_was_told_before_is_still_known_to_stand_since_then() {
         pending: None,
         reported: None,
         pushes: None,
+        newer: Newer::default(),
     };
     let known = Known {
         said: [(first.rule.clone(), told)].into(),

@@ -5,7 +5,7 @@ use crate::evaluate::evaluate;
 use crate::evaluate::tests::repository;
 use crate::policy::Policy;
 use crate::repository::{Encryption, Read, TagMutability};
-use crate::state::{Held, Lease, Repair};
+use crate::state::{Held, Lease, Newer, Repair};
 
 const NOW: i64 = 1_800_000_000; // 2027-01-15
 const HOUR: i64 = 60 * 60;
@@ -75,6 +75,7 @@ fn repaired(before: &[(i64, &str)]) -> Known {
             at: NOW - hours * HOUR,
             cause: "PutImageTagMutability".to_owned(),
             actor: Some((*actor).to_owned()),
+            newer: Newer::default(),
         });
     }
     Known {
@@ -342,6 +343,7 @@ fn a_refused_recreation_is_withheld_for_a_day() {
             at: NOW - hours * HOUR,
             cause: "CreateRepository".to_owned(),
             actor: None,
+            newer: Newer::default(),
         });
         Known {
             repairs: [("weak-encryption".to_owned(), repairs)].into(),
@@ -392,6 +394,7 @@ fn closed(before: &[i64]) -> Known {
             at: NOW - seconds,
             cause: "SetRepositoryPolicy".to_owned(),
             actor: None,
+            newer: Newer::default(),
         });
     }
     Known {
@@ -547,6 +550,7 @@ fn a_deleted_lifecycle_policy_is_restored_where_it_is_on_record() {
         at: NOW - 100 * 24 * HOUR,
         cause: "CreateRepository".to_owned(),
         actor: None,
+        newer: Newer::default(),
     });
     let known = Known {
         repairs: [("no-lifecycle-policy".to_owned(), record)].into(),

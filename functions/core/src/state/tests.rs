@@ -426,45 +426,52 @@ fn a_repair_in_place_of_an_open_finding_keeps_its_age() {
     assert_eq!((table.told, table.known.said.len()), (2, 0));
 }
 
-/// What the table holds outlives versions: it must read back as it was written.
+/// The items of the state table as each version wrote them. A key that this version does not know is written back.
 #[test]
-fn items_read_back_as_they_were_written() {
-    let said = Said {
-        status: Status::Failed,
-        about: "x".to_owned(),
-        since: NOW,
-        version: 7,
-        action: Some(Action::Recreate {
-            from: Encryption::aes256(),
-            to: Encryption::kms(Some("alias/ecr")),
-        }),
-        pending: Some(lease("me")),
-        reported: Some(NOW),
-        pushes: Some(Pushes {
-            count: 2,
-            last: "x".to_owned(),
-        }),
-    };
-    let text = serde_json::to_string(&said).unwrap();
-    assert_eq!(serde_json::from_str::<Said>(&text).unwrap(), said);
-    for (action, result) in Action::samples().into_iter().zip([
-        Result::Begun,
-        Result::Done,
-        Result::Failed("x".to_owned()),
-        Result::FellBack("y".to_owned()),
-        Result::Done,
-        Result::Done,
-    ]) {
-        let repair = Repair {
-            action,
-            result,
-            at: NOW,
-            cause: "PutImage".to_owned(),
-            actor: None,
+fn stored_items_are_read_and_written_back_without_a_loss() {
+    let mut actions = std::collections::BTreeSet::new();
+    for line in include_str!("stored/items.jsonl").lines() {
+        let item: serde_json::Value = serde_json::from_str(line).unwrap();
+        let stored = item["body"].clone();
+        let written = if item["item"] == "fix" {
+            let repairs: Repairs = serde_json::from_value(stored.clone()).expect(line);
+            let made = repairs.history.iter();
+            actions.extend(made.map(|repair| repair.action.name()));
+            serde_json::to_value(repairs)
+        } else {
+            serde_json::to_value(serde_json::from_value::<Said>(stored.clone()).expect(line))
         };
-        let text = serde_json::to_string(&repair).unwrap();
-        assert_eq!(serde_json::from_str::<Repair>(&text).unwrap(), repair);
+        assert_eq!(written.unwrap(), stored);
     }
+    for action in Action::samples() {
+        let name = action.name();
+        assert!(actions.contains(name), "stored/items.jsonl has no `{name}`");
+    }
+}
+
+/// What a newer version recorded of a finding and of a repair stays when this version writes again.
+#[test]
+fn what_a_newer_version_recorded_outlives_a_write_of_this_one() {
+    let newer = |json: &str| -> Newer { serde_json::from_str(json).unwrap() };
+    let repairs = Repairs {
+        newer: newer(r#"{"approved":1}"#),
+        ..Repairs::default()
+    };
+    for repairs in [
+        repairs.with_held(None),
+        repairs.with_result(Result::Done),
+        repairs.resumed(NOW),
+    ] {
+        assert_eq!(repairs.newer, newer(r#"{"approved":1}"#));
+    }
+    let me = lease("me");
+    let mut table = Table::default();
+    table.invocation(&found("AES256", people("a")), &context(&me, NOW), OPEN);
+    let said = table.known.said.get_mut(RULE).unwrap();
+    said.newer = newer(r#"{"enforce-after":5}"#);
+    table.invocation(&found("KMS", people("a")), &context(&me, NOW), OPEN);
+    let said = &table.known.said[RULE];
+    assert_eq!(said.newer, newer(r#"{"enforce-after":5}"#));
 }
 
 fn exempt(until: &str) -> Decision {
@@ -541,6 +548,7 @@ fn the_record_of_repairs_has_room_for_the_newest() {
         at: NOW + n,
         cause: "SetRepositoryPolicy".to_owned(),
         actor: None,
+        newer: Newer::default(),
     };
     let repairs = (0..20).fold(Repairs::default(), |repairs, n| repairs.with(repair(n)));
     assert_eq!(repairs.version, 20);
@@ -564,6 +572,7 @@ fn a_quarantine_that_was_lifted_is_none() {
         at,
         cause: "PutImage".to_owned(),
         actor: None,
+        newer: Newer::default(),
     };
     let mut known = Known::default();
     assert!(!known.quarantined());
@@ -595,6 +604,7 @@ fn what_fails_again_and_again_leaves_room_for_what_was_made() {
         at: NOW + n,
         cause: "PutImage".to_owned(),
         actor: None,
+        newer: Newer::default(),
     };
     let failed = || Result::Failed("refused".to_owned());
     let mut record = Repairs::default().with(repair("made", Result::Done, 0));
@@ -623,6 +633,7 @@ fn a_recreated_repository_is_ours() {
         at: NOW,
         cause: "CreateRepository".to_owned(),
         actor: None,
+        newer: Newer::default(),
     };
     let mut known = Known::default();
     assert!(!known.recreated_around(NOW));
@@ -647,6 +658,7 @@ fn a_repair_of_a_moment_ago_may_not_be_seen_yet() {
         at: NOW,
         cause: "PutImage".to_owned(),
         actor: None,
+        newer: Newer::default(),
     };
     let rule = "no-scan-on-push";
     assert!(!known.just_repaired(rule, NOW));
@@ -912,6 +924,7 @@ fn a_change_of_the_registry_is_on_record_for_the_registry() {
         at,
         cause: "sweep".to_owned(),
         actor: None,
+        newer: Newer::default(),
     };
     let rule = "no-scan-on-push";
     let with = |at: i64| Known {
