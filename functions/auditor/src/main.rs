@@ -2,13 +2,13 @@
 
 mod handler;
 
-use lambda_runtime::{Error, run, service_fn, tracing};
+use lambda_runtime::{Error, run, service_fn};
 
 use handler::Auditor;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    tracing::init_default_subscriber();
+    ecr_warden_aws::log::start();
     let auditor = Auditor::from_environment()?;
     run(service_fn(|event| auditor.handle(event))).await
 }

@@ -2,13 +2,13 @@
 
 mod handler;
 
-use lambda_runtime::{Error, run, service_fn, tracing};
+use lambda_runtime::{Error, run, service_fn};
 
 use handler::Enforcer;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    tracing::init_default_subscriber();
+    ecr_warden_aws::log::start();
     let enforcer = Enforcer::from_environment()?;
     run(service_fn(|event| enforcer.handle(event))).await
 }
