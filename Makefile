@@ -1,4 +1,4 @@
-# Every habit as one command. `make` alone lists them.
+# All developer commands. `make` alone lists them.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -66,10 +66,11 @@ test: package $(BROWSER)/node_modules/ready ## Run all tests: end to end on a lo
 	cargo test --workspace
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npm --prefix $(BROWSER) test
 
-check: $(VENV)/ready ## Formatting, lints, what the core may depend on, the template
+check: $(VENV)/ready ## Formatting, lints, what the core may depend on, the words of texts, the template
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	@scripts/check-purity
+	@scripts/check-prose
 	$(VENV)/bin/cfn-lint infra/template.yaml
 
 deny: target/tools/bin/cargo-deny ## Licences, sources and versions of what is built in, and known vulnerabilities

@@ -280,14 +280,14 @@ async fn once(world: &World, inbox: &mut Inbox, event: &Value, by_sweep: bool) -
     received(inbox).await
 }
 
-/// The filter that the README advises, on the body: attributes do not arrive.
+/// The filter that docs/alerts.md advises, on the body: attributes do not arrive.
 #[tokio::test]
 async fn a_subscription_filtered_by_severity_gets_the_alert() {
-    let readme = include_str!("../../../README.md");
-    let filter = readme
+    let page = include_str!("../../../docs/alerts.md");
+    let filter = page
         .lines()
         .find_map(|line| line.trim().strip_prefix("FILTER='")?.strip_suffix('\''))
-        .expect("the README shows a filter");
+        .expect("docs/alerts.md shows a filter");
     let world = World::own();
     world
         .set_policy(
