@@ -9,10 +9,11 @@ use ecr_warden_core::audit::{Audit, Position, REQUEST, Request};
 use ecr_warden_core::defer::{Deferred, MOST_PARTS, is_endless};
 use ecr_warden_core::metrics;
 use ecr_warden_core::policy::Mode;
+use ecr_warden_core::reason::{Code, Reason};
 use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::single_flight::Start;
 use ecr_warden_core::trigger::message;
-use lambda_runtime::{Error, LambdaEvent, tracing};
+use lambda_runtime::{Error, LambdaEvent};
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -84,10 +85,7 @@ impl Auditor {
             .into());
         }
         let request: Request = serde_json::from_value(event).map_err(|error| {
-            format!(
-                "the request is not one of the auditor's: {error}. It is \
-                 {REQUEST}, all optional"
-            )
+            format!("invalid audit request: {error}; expected {REQUEST}, all fields optional")
         })?;
         let left = context
             .deadline()
@@ -97,7 +95,7 @@ impl Auditor {
             .waits_for_another(&request, &request_id, part, left)
             .await?
         {
-            tracing::info!(why, "not swept");
+            tracing::info!(%why, "not swept");
             return Ok(Audit::ignored(why));
         }
         let began = OffsetDateTime::now_utc();
@@ -144,7 +142,7 @@ impl Auditor {
         request_id: &str,
         part: Option<Deferred>,
         left: Duration,
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<Option<Reason>, Error> {
         if !request.is_unattended() {
             return Ok(None);
         }
@@ -161,14 +159,14 @@ impl Auditor {
             Entered::Waits(seconds) => {
                 let request = serde_json::to_value(request)?;
                 self.pipeline.put_off(&request, part, seconds).await?;
-                Some(format!(
-                    "another sweep runs; this one waits for its end, {seconds} s at most"
-                ))
+                let why =
+                    format!("another sweep runs; this one waits for its end, {seconds} s at most");
+                Some(Reason::new(Code::WaitsForAnotherSweep, why))
             }
-            Entered::Superfluous => Some(
-                "another sweep runs, and one waits for its end that evaluates all repositories"
-                    .to_owned(),
-            ),
+            Entered::Superfluous => Some(Reason::new(
+                Code::CoveredByAnotherSweep,
+                "another sweep runs, and one waits for its end that evaluates all repositories",
+            )),
         })
     }
 

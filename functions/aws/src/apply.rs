@@ -77,7 +77,7 @@ pub(crate) async fn apply_despite(
         }
         // What somebody has written since is judged by its own event.
         if !action.stands_on(&seen)? {
-            return Err("somebody has changed it in the meantime; it stays"
+            return Err("it was changed since it was read, so it was left unchanged"
                 .to_owned()
                 .into());
         }

@@ -37,8 +37,9 @@ impl Audience {
                 tracing::error!(
                     nobody_listens = true,
                     topic_arn,
-                    "nobody has confirmed a subscription to the alert topic, so findings are reported again later; subscribe with \
-                     `aws sns subscribe --topic-arn {topic_arn} --protocol email --notification-endpoint ADDRESS` and confirm it"
+                    "the alert topic has no confirmed subscription, so findings will be reported \
+                     again; subscribe with `aws sns subscribe --topic-arn {topic_arn} --protocol \
+                     email --notification-endpoint ADDRESS` and confirm it"
                 );
                 false
             }

@@ -103,7 +103,8 @@ pub(crate) async fn audit(
     }
     if request.cost && policy.costs().is_none() {
         return Err(AuditError::Request(
-            "what images cost can't be told: the policy has no `costs`, for one `costs: { usd-per-gb-month: 0.10 }`"
+            "cannot estimate costs: the policy has no `costs`; add it, for example `costs: { \
+             usd-per-gb-month: 0.10 }`"
                 .to_owned(),
         ));
     }

@@ -10,6 +10,7 @@ mod ecr;
 mod failure;
 mod http;
 mod load;
+pub mod log;
 mod pipeline;
 mod policy;
 #[cfg(feature = "profiles")]

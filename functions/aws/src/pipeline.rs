@@ -9,6 +9,7 @@ use ecr_warden_core::alert::{Alert, Occasion};
 use ecr_warden_core::defer::Deferred;
 use ecr_warden_core::outcome::{Outcome, Results, Verdict};
 use ecr_warden_core::policy::Policy;
+use ecr_warden_core::reason::{Code, Reason};
 use ecr_warden_core::repository::{Push, RepositoryId};
 use ecr_warden_core::state::{Claim, Context, Lease, Result as RepairResult, settled, unreported};
 use futures_util::future::join_all;
@@ -204,9 +205,9 @@ impl Pipeline {
                 tracing::warn!(repository = %id, %why, "deferred, but not recorded");
             }
         }
-        let reason = format!(
-            "the rate limit `ecr-calls-per-second` is used up; the event comes back in {seconds} s"
-        );
+        let reason =
+            format!("the rate limit `ecr-calls-per-second` is used up; retrying in {seconds} s");
+        let reason = Reason::new(Code::RateLimited, reason);
         let cause = Some(occurrence.cause.as_str());
         let outcome = Outcome::ignored(Some(&occurrence.repository), cause, reason);
         Ok(outcome.deferred(Some(deferred)))
@@ -232,7 +233,11 @@ impl Pipeline {
             Err(why) => {
                 let cause = Some(occurrence.cause.as_str());
                 return Ok((
-                    Outcome::ignored(Some(id), cause, why.to_string()),
+                    Outcome::ignored(
+                        Some(id),
+                        cause,
+                        Reason::new(Code::ForeignAccount, why.to_string()),
+                    ),
                     Vec::new(),
                 ));
             }
@@ -275,7 +280,7 @@ impl Pipeline {
             Err(Failure::Unavailable(why)) => return Err(why),
             // The alert matters more than its record.
             Err(other) => {
-                tracing::error!(why = %other, "whether people know of the policy can't be told");
+                tracing::error!(why = %other, "cannot read whether the invalid policy was reported");
                 None
             }
         };
@@ -310,7 +315,8 @@ impl Pipeline {
             .tell_of_policy(&found.parameter, found.wrong.as_deref())
             .await;
         if let Err(why) = written {
-            tracing::warn!(%why, "told, but not written down");
+            tracing::warn!(%why, "reported, but the report could not be recorded; it may be sent \
+                                  again");
         }
         Ok(())
     }
@@ -355,7 +361,8 @@ impl Pipeline {
                     .settle(&news.id, claim, said.as_ref(), record.as_ref(), news.now)
                     .await;
                 if let Err(why) = written {
-                    tracing::warn!(repository = %news.id, rule = claim.rule, %why, "told, but not written down");
+                    tracing::warn!(repository = %news.id, rule = claim.rule, %why, "reported, but \
+                        the report could not be recorded; it may be sent again");
                 }
             })
         });

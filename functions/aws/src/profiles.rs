@@ -145,7 +145,7 @@ where
             innermost(error)
         ),
         _ => format!(
-            "who you are to AWS can't be told: {}",
+            "cannot determine the caller identity: {}",
             Failure::of("sts:GetCallerIdentity", error)
         ),
     }

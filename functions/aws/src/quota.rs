@@ -148,7 +148,8 @@ impl Turns {
                     Ok(Some(turn)) => turn,
                     Ok(None) | Err(_) => {
                         tracing::warn!(
-                            "whose turn it is can't be told: this function keeps to the share by itself"
+                            "cannot read the shared rate limit; this function applies the limit to \
+                             its own calls"
                         );
                         self.next_own(cost, patience)
                     }

@@ -68,7 +68,8 @@ pub async fn roll_back(
         .ok_or_else(|| refused(format!("`{rule}` has not changed {} so often", id.name)))?;
     let reverse = change.action.reverse().ok_or_else(|| {
         refused(
-            "a recreation can't be put back: ECR can't change encryption. Delete the repository and create it anew"
+            "a recreation cannot be rolled back, because ECR cannot change encryption; to return \
+             to the old encryption, delete the repository and create it again"
                 .to_owned(),
         )
     })?;
@@ -82,16 +83,14 @@ pub async fn roll_back(
         .map_err(aws)?;
     if !reverse.stands_on(&seen).map_err(aws)? {
         return Err(refused(format!(
-            "somebody has changed it since: it is not {} any more, so nothing is put back",
+            "it was changed since and is not {} any more, so nothing was rolled back",
             reverse.from()
         )));
     }
     // First: what is put back would be repaired at once.
     let subject = id.subject(known.of_registry.contains(rule));
     let held = record.with_held(Some(Held {
-        why: format!(
-            "rolled back by {who}: it is not repaired until somebody says `ecr-warden resume`"
-        ),
+        why: format!("rolled back by {who}; repairs are suspended until `ecr-warden resume`"),
         at: now,
         by_person: true,
     }));
@@ -112,7 +111,8 @@ pub async fn roll_back(
         Err(NotApplied::Later(why)) => {
             // It may have been made all the same: the hold stays, which is the safe side.
             Err(aws(format!(
-                "{why}. Whether it was put back is not known, and it is not repaired until `ecr-warden resume`"
+                "{why}; it is not known whether the rollback took effect, and repairs are \
+                 suspended until `ecr-warden resume`"
             )))
         }
         Err(NotApplied::Failed(why) | NotApplied::Marked { why, .. }) => {
@@ -183,7 +183,7 @@ pub async fn resume(
             write(state, &subject, rule, &record.resumed(now), now).await
         }
         _ => Err(NotRolledBack::Refused(format!(
-            "`{rule}` is not held back for {}",
+            "repairs by `{rule}` are not suspended for {}",
             id.name
         ))),
     }

@@ -176,9 +176,8 @@ impl SecurityHub {
                 fields.insert("NextToken".to_owned(), token);
             }
             let answer = self.call(region, "/findings", &request, until).await;
-            let answer = answer.map_err(|why| {
-                format!("what does not stand any more is not archived in {region}: {why}")
-            })?;
+            let answer = answer
+                .map_err(|why| format!("resolved findings were not archived in {region}: {why}"))?;
             found.extend(list(&answer, "Findings").iter().filter_map(|finding| {
                 let updated = finding.get("UpdatedAt")?.as_str()?;
                 is_before(updated, &before).then(|| finding.clone())
@@ -419,6 +418,7 @@ mod tests {
             advice: None,
             since: None,
             news: false,
+            reason: None,
         }
     }
 

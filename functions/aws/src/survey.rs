@@ -67,7 +67,7 @@ fn report(seen: Seen, now: i64) -> (RepositoryId, Vec<Verdict>) {
     let known = Known::default();
     match seen {
         Seen::Unjudged { id, why } => {
-            let plan = Plan::for_people("unreadable-repository", "it can't be judged", why);
+            let plan = Plan::for_people("unreadable-repository", "it cannot be evaluated", why);
             let policy = Resolved::nothing();
             let verdicts = outcome::verdicts(&policy, &id, &plan, &known, &[], &nothing, now);
             (id, verdicts)

@@ -8,6 +8,7 @@ use ecr_warden_core::audit::{Audit, Position, Request};
 use ecr_warden_core::defer::Deferred;
 use ecr_warden_core::ledger::{self, Ledger};
 use ecr_warden_core::outcome::{Outcome, Verdict};
+use ecr_warden_core::reason::Code;
 use ecr_warden_core::reminder::{SignOfLife, sign_of_life};
 use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::state::{Context, Known, Lease, claims};
@@ -24,7 +25,6 @@ use crate::pipeline::{News, Occurrence, Pipeline};
 use crate::reports::Reports;
 use crate::security_hub::SecurityHub;
 use crate::survey::survey;
-use crate::work::GONE;
 
 /// Repositories that are repaired side by side.
 const AT_ONCE: usize = 4;
@@ -127,7 +127,7 @@ impl Pipeline {
     ) -> Result<(Option<Position>, Option<Ledger>), AuditError> {
         if sweep.request.cost {
             return Err(AuditError::Request(
-                "`cost` goes with `mode: monitor`: ask for it in an audit of its own".to_owned(),
+                "`cost` requires `mode: monitor`; run a separate audit for it".to_owned(),
             ));
         }
         let occurred_at = OffsetDateTime::now_utc()
@@ -309,11 +309,13 @@ impl Pipeline {
                 None => left.push(id),
                 Some(Ok((
                     Outcome {
-                        ignored: Some(why), ..
+                        ignored: Some(why),
+                        reason,
+                        ..
                     },
                     _,
                 ))) => {
-                    if why == GONE {
+                    if reason == Some(Code::RepositoryGone) {
                         each(&id, Swept::Gone);
                     } else {
                         each(&id, Swept::Unjudged(&why));

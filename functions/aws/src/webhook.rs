@@ -58,7 +58,7 @@ impl Webhook {
         let request = Request::post(url)
             .header("content-type", "application/json")
             .body(Full::new(Bytes::from(message.to_string())))
-            .map_err(|_| "the secret does not hold the URL of a webhook".to_owned())?;
+            .map_err(|_| "the secret does not contain the URL of a webhook".to_owned())?;
         let not_yet = |why: &str| {
             Ok(Posted::TryAgain {
                 after: None,

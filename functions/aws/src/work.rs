@@ -11,6 +11,7 @@ use ecr_warden_core::finding::Finding;
 use ecr_warden_core::outcome::{Outcome, Results, Verdict, verdicts};
 use ecr_warden_core::plan::{self, Decision, Plan, Step};
 use ecr_warden_core::policy::{Policy, Resolved};
+use ecr_warden_core::reason::{Code, Reason};
 use ecr_warden_core::recreate::{Finished, Intent, Withdrawn, delivery};
 use ecr_warden_core::repository::{DENIED_BY_POLICY, Repository, RepositoryId};
 use ecr_warden_core::rules::{Subject, entry};
@@ -52,9 +53,6 @@ const SHOWN_WITHIN: Duration = Duration::from_secs(2);
 /// So often a change of the registry is waited for. Whoever has begun it may be dead: then it is made.
 const WAITS: u32 = 2;
 
-/// Why a repository is ignored that is not there.
-pub(crate) const GONE: &str = "the repository is gone";
-
 /// What one round came to.
 pub(crate) enum Round {
     Done(Outcome, Vec<Verdict>),
@@ -70,7 +68,7 @@ pub(crate) struct Work<'p> {
     /// This delivery of the event alone, see [`delivery`].
     delivery: String,
     /// Why the recreation is not tried again in this invocation, once it was.
-    gave_up: Option<String>,
+    gave_up: Option<Reason>,
     /// It looked again, because what it saw may have been older than the records.
     looked_again: bool,
     /// How often it waited for a change of the registry that another one has begun.
@@ -110,7 +108,8 @@ impl<'p> Work<'p> {
         &self.occurrence.repository
     }
 
-    fn ignored(&self, reason: impl Into<String>) -> Round {
+    fn ignored(&self, code: Code, why: impl Into<String>) -> Round {
+        let reason = Reason::new(code, why);
         let outcome = Outcome::ignored(Some(self.id()), Some(&self.occurrence.cause), reason);
         Round::Done(outcome, Vec::new())
     }
@@ -210,16 +209,19 @@ impl<'p> Work<'p> {
             Err(LoadError::Gone) => {
                 // Ours may be to bring it back: that must not be taken for nothing to do.
                 return match known {
-                    Ok(_) => Ok(self.ignored(GONE)),
+                    Ok(_) => {
+                        Ok(self.ignored(Code::RepositoryGone, "the repository does not exist"))
+                    }
                     Err(why) => {
                         let what = format!(
                             "fix the error below; the next event or sweep then finishes a recreation that may have been cut short: {why}"
                         );
-                        let detail = "the repository is gone, and its record, which may hold all its settings, cannot be read";
+                        let detail = "the repository does not exist, and its record, which may \
+                                      hold all its settings, cannot be read";
                         self.announce(&Plan::critical("unreadable-record", detail, what), now)
                             .await?;
                         Err(format!(
-                            "the repository is gone, and its record cannot be read: {why}"
+                            "the repository does not exist, and its record cannot be read: {why}"
                         ))
                     }
                 };
@@ -232,7 +234,7 @@ impl<'p> Work<'p> {
             Err(LoadError::Unreadable(why)) => {
                 let plan = Plan::for_people(
                     "unreadable-repository",
-                    "the repository can't be read, so it is not judged",
+                    "the repository cannot be read, so it was not evaluated",
                     why,
                 );
                 return self.tell(&empty, plan, known.as_ref(), None, now).await;
@@ -252,7 +254,8 @@ impl<'p> Work<'p> {
             Err(why) => {
                 let plan = Plan::for_people(
                     "undecided-policy",
-                    "what the policy asks of the repository can't be told, so it is not judged",
+                    "cannot determine what the policy requires of the repository, so it was not \
+                     evaluated",
                     why,
                 );
                 return self
@@ -283,9 +286,12 @@ impl<'p> Work<'p> {
             plan.steps
                 .retain(|step| step.finding.rule != plan::STALE_QUARANTINE);
             if plan.steps.is_empty() {
-                let why =
-                    format!("it is new and may settle: it is looked at again in {seconds} seconds");
-                return self.deferred(seconds, &why).await;
+                let why = format!(
+                    "the repository is younger than `settle`; it is evaluated in {seconds} s"
+                );
+                return self
+                    .deferred(seconds, Reason::new(Code::Settling, why))
+                    .await;
             }
         }
         // Or a repair that was made since the repository was read: it was not set back.
@@ -318,7 +324,7 @@ impl<'p> Work<'p> {
                 (&step.decision, &known)
             {
                 if let Some(why) = self.owned_by_stack(&resolved, rule).await? {
-                    self.gave_up = Some(why);
+                    self.gave_up = Some(Reason::new(Code::OwnedByStack, why));
                     return Ok(Round::Again);
                 }
                 let intent = self.intent(rule, &repository, to, now);
@@ -329,8 +335,8 @@ impl<'p> Work<'p> {
                     Ok(false) => Ok(Round::Again),
                     Err(Failure::Unavailable(why)) => Err(why),
                     Err(other) => {
-                        self.gave_up =
-                            Some(format!("not recreated: it can't be recorded: {other}"));
+                        let why = format!("not recreated, because it cannot be recorded: {other}");
+                        self.gave_up = Some(Reason::new(Code::NotRecorded, why));
                         Ok(Round::Again)
                     }
                 };
@@ -480,12 +486,12 @@ impl<'p> Work<'p> {
     }
 
     /// Ends this invocation and has the event come back in so many seconds.
-    async fn deferred(&self, seconds: i64, why: &str) -> Result<Round, String> {
+    async fn deferred(&self, seconds: i64, why: Reason) -> Result<Round, String> {
         let deferred = self.defer_by(seconds).await?;
         Ok(self.comes_back(deferred, why))
     }
 
-    fn comes_back(&self, deferred: Option<Deferred>, why: &str) -> Round {
+    fn comes_back(&self, deferred: Option<Deferred>, why: Reason) -> Round {
         let outcome = Outcome::ignored(Some(self.id()), Some(&self.occurrence.cause), why);
         Round::Done(outcome.deferred(deferred), Vec::new())
     }
@@ -504,9 +510,12 @@ impl<'p> Work<'p> {
         let (id, at) = (self.id(), now());
         match spacing.enter(id, &self.me.owner).await {
             Ok(Turn::Evaluate) => Ok(None),
-            Ok(Turn::Covered { seconds }) => Ok(Some(self.ignored(format!(
-                "a deferred event of the repository comes back in {seconds} s and covers this one"
-            )))),
+            Ok(Turn::Covered { seconds }) => {
+                let why = format!(
+                    "an earlier event of the repository was deferred for {seconds} s and covers this one"
+                );
+                Ok(Some(self.ignored(Code::CoveredByEarlierEvent, why)))
+            }
             Ok(Turn::In { seconds }) => {
                 // The last evaluation is younger than this event's first deferral, so it waits from now on.
                 let (event, before) = (&self.occurrence.event, None);
@@ -515,9 +524,11 @@ impl<'p> Work<'p> {
                     tracing::warn!(repository = %id, %why, "deferred, but not recorded");
                 }
                 let why = format!(
-                    "the repository was evaluated a moment ago; the event comes back in {seconds} s"
+                    "the repository was evaluated a moment ago; the event was deferred for \
+                     {seconds} s"
                 );
-                Ok(Some(self.comes_back(Some(deferred), &why)))
+                let why = Reason::new(Code::RateLimited, why);
+                Ok(Some(self.comes_back(Some(deferred), why)))
             }
             // Fairness is not worth a lost event.
             Err(why) => {
@@ -594,7 +605,8 @@ impl<'p> Work<'p> {
             return Err(why.to_owned());
         }
         let seconds = lease.until.saturating_sub(now).saturating_add(1);
-        self.deferred(seconds, why).await
+        self.deferred(seconds, Reason::new(Code::LeasedElsewhere, why))
+            .await
     }
 
     async fn take(&self, intent: &Intent, mine: &Lease, now: i64) -> Result<bool, String> {
@@ -654,12 +666,14 @@ impl<'p> Work<'p> {
             }
             End::Finished(Finished::Superseded) => {
                 let before = serde_json::to_string(&begun.before).unwrap_or_default();
-                tracing::error!(repository = %self.id(), rule, before, "somebody else created it again; it is left as it is");
+                tracing::error!(repository = %self.id(), rule, before, "another caller created it \
+                    again; the new repository was left unchanged");
                 let what = format!(
-                    "it is left as it is. It had {}; the log has that in full: put back what is missed",
+                    "the new repository was left unchanged. The old one had {}; the log has all of \
+                     it: restore what you need",
                     begun.outline()
                 );
-                let detail = "somebody created it again while it was being recreated";
+                let detail = "another caller created it while ecr-warden was recreating it";
                 self.announce(&Plan::critical("superseded-recreation", detail, what), now)
                     .await?;
                 // Last: with it goes the record of what was there.
@@ -668,18 +682,23 @@ impl<'p> Work<'p> {
             }
             End::Withdrawn(why) => {
                 self.gave_up = Some(match why {
-                    Withdrawn::HoldsImages => {
-                        "an image was pushed just before its deletion, so it was not recreated and nothing is lost: \
-                         create a repository with the right encryption and copy the images there"
-                            .to_owned()
-                    }
-                    Withdrawn::Changed => {
-                        "somebody changed it at the same time, so it was not recreated: the next event tries again"
-                            .to_owned()
-                    }
-                    Withdrawn::Refused(why) => {
-                        format!("not recreated, because it could not have been put back: {why}")
-                    }
+                    Withdrawn::HoldsImages => Reason::new(
+                        Code::HoldsImages,
+                        "an image was pushed just before the deletion, so the repository was not \
+                         recreated and nothing is lost; create a repository with the required \
+                         encryption and copy the images to it",
+                    ),
+                    Withdrawn::Changed => Reason::new(
+                        Code::ChangedMeanwhile,
+                        "it was changed at the same time, so it was not recreated; the next event \
+                         tries again",
+                    ),
+                    Withdrawn::Refused(why) => Reason::new(
+                        Code::RehearsalRefused,
+                        format!(
+                            "not recreated, because its settings could not have been restored: {why}"
+                        ),
+                    ),
                 });
             }
             End::Interrupted(Interruption::Transient(why)) if !is_late => return Err(why),

@@ -89,7 +89,7 @@ fn beside(to_do: &Steps) -> Vec<String> {
         ));
     }
     if to_do.steps.is_empty() && said.is_empty() {
-        said.push("there is nothing that could be repaired here".to_owned());
+        said.push("no finding can be repaired here".to_owned());
     }
     said
 }

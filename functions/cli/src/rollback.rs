@@ -130,7 +130,7 @@ impl Rollback {
             repair.action.from()
         );
         if !yes && !agreed("Put it back?")? {
-            return Err(Failure::Usage("nothing was put back".to_owned()));
+            return Err(Failure::Usage("nothing was rolled back".to_owned()));
         }
         let regional = there
             .clients
@@ -141,7 +141,7 @@ impl Rollback {
             .await
             .map_err(failure)?;
         say!(
-            "Put back. `{rule}` leaves it alone until: ecr-warden resume {} {rule}",
+            "Rolled back. Repairs by `{rule}` are suspended until: ecr-warden resume {} {rule}",
             id.name
         );
         Ok(Found::Nothing)
@@ -215,7 +215,7 @@ fn list(id: &RepositoryId, known: &Known, all: &[(&str, usize, &Repair)]) {
     for (rule, repairs) in &known.repairs {
         if let Some(held) = &repairs.held {
             say!(
-                "`{rule}` is held back since {}: {}",
+                "repairs by `{rule}` have been suspended since {}: {}",
                 time(held.at),
                 held.why
             );
@@ -230,7 +230,7 @@ fn time(at: i64) -> String {
 pub(crate) fn agreed(question: &str) -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(Failure::Usage(
-            "nobody is there to ask: say --yes".to_owned(),
+            "stdin is not a terminal; pass --yes to confirm".to_owned(),
         ));
     }
     remark(&format!("{question} [y/N] "));

@@ -20,7 +20,7 @@ impl Rules {
             Some(id) => {
                 let entry = entry(&id).ok_or_else(|| {
                     Failure::Usage(format!(
-                        "there is no rule `{id}`: `ecr-warden rules` lists them"
+                        "unknown rule `{id}`; `ecr-warden rules` lists all rules"
                     ))
                 })?;
                 let meta = &entry.meta;

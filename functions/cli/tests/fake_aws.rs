@@ -449,7 +449,7 @@ fn nobody_to_ask_changes_nothing() {
     let ask = ["--fix", "--state-table", TABLE];
     let (status, _, error) = aws.audit(MUTABLE_TAGS, &ask);
     assert_eq!(status, 2);
-    assert!(error.ends_with("say --yes\n"), "{error}");
+    assert!(error.ends_with("pass --yes to confirm\n"), "{error}");
     assert_eq!(aws.mutability("shop/api"), "MUTABLE");
 }
 

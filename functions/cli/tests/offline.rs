@@ -73,7 +73,7 @@ fn rules_are_listed_and_explained() {
     assert!(status == 0 && out.contains("allow-exclusions"), "{out}");
     let (status, _, error) = ecr_warden(&["rules", "mutable"]);
     assert!(
-        status == 2 && error.contains("no rule `mutable`"),
+        status == 2 && error.contains("unknown rule `mutable`"),
         "{error}"
     );
 }
@@ -107,7 +107,10 @@ fn an_event_is_explained() {
     ]
     .concat();
     let (status, out, _) = ecr_warden(&with);
-    assert!(status == 1 && out.contains("people: not changed"), "{out}");
+    assert!(
+        status == 1 && out.contains("report only: not changed"),
+        "{out}"
+    );
     let wrong = file("wrong-snapshot.yaml", "mutabilty: immutable\n");
     let with = [&created[..], &["--repository", wrong.to_str().unwrap()]].concat();
     let (status, _, error) = ecr_warden(&with);

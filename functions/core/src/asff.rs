@@ -154,6 +154,7 @@ mod tests {
             advice: None,
             since: None,
             news: false,
+            reason: None,
         }
     }
 

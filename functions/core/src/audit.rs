@@ -9,6 +9,7 @@ use crate::finding::{Severity, Status};
 use crate::ledger::Ledger;
 use crate::outcome::Verdict;
 use crate::policy::{Glob, Mode};
+use crate::reason::{Code, Reason};
 use crate::repository::RepositoryId;
 use crate::storage::{StorageCost, cents};
 
@@ -113,7 +114,7 @@ impl Position {
     /// One line: it is none of ours.
     pub fn read(text: &str) -> Result<Self, String> {
         serde_json::from_str(text)
-            .map_err(|_| "`next` is not what an audit gave out: begin anew without it".to_owned())
+            .map_err(|_| "`next` does not come from an audit; start again without it".to_owned())
     }
 
     #[must_use]
@@ -143,6 +144,9 @@ pub struct Audit {
     /// Why nothing was audited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ignored: Option<String>,
+    /// The code of `ignored`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Code>,
 }
 
 /// Of the repositories that this answer is about.
@@ -169,8 +173,11 @@ pub struct AuditFinding {
     pub rule: String,
     pub severity: Severity,
     pub status: Status,
+    /// Why it is open, or its repair withheld or failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Code>,
     pub detail: String,
-    /// What people must still do, or why nothing was done.
+    /// What the operator must still do, or why nothing was done.
     pub to_do: String,
     /// How it is kept from coming back.
     #[serde(skip)]
@@ -202,6 +209,7 @@ impl Default for Audit {
             next: None,
             ledger: None,
             ignored: None,
+            reason: None,
         }
     }
 }
@@ -209,10 +217,11 @@ impl Default for Audit {
 impl Audit {
     /// Nothing was audited, for this reason.
     #[must_use]
-    pub fn ignored(why: impl Into<String>) -> Self {
+    pub fn ignored(why: Reason) -> Self {
         Self {
             findings: None,
-            ignored: Some(why.into()),
+            ignored: Some(why.text),
+            reason: Some(why.code),
             ..Self::default()
         }
     }
@@ -243,6 +252,7 @@ impl Audit {
                     rule: verdict.rule.clone(),
                     severity: verdict.severity,
                     status: verdict.status,
+                    reason: verdict.reason,
                     detail: verdict.detail.clone(),
                     to_do: verdict.to_do.clone(),
                     advice: verdict.advice.clone().filter(|_| advised),
@@ -263,8 +273,9 @@ impl Audit {
                 rule: UNJUDGED.to_owned(),
                 severity: Severity::Informational,
                 status: Status::Open,
-                detail: format!("the repository was not judged this time: {why}"),
-                to_do: "its next event or the next sweep looks at it again".to_owned(),
+                reason: None,
+                detail: format!("the repository was not evaluated this time: {why}"),
+                to_do: "its next event or the next sweep evaluates it again".to_owned(),
                 advice: None,
                 since: None,
                 news: false,
@@ -296,6 +307,7 @@ impl Audit {
                     rule: finding.rule.clone(),
                     severity: finding.severity,
                     status: finding.status,
+                    reason: finding.reason,
                     detail: finding.detail.clone(),
                     to_do: finding.to_do.clone(),
                     // A message about many repositories has no room for it.
@@ -344,6 +356,7 @@ mod tests {
             since: None,
             action: None,
             news: false,
+            reason: None,
         }
     }
 

@@ -176,6 +176,7 @@ mod tests {
             since: None,
             action,
             news,
+            reason: None,
         }
     }
 
@@ -219,6 +220,98 @@ mod tests {
             let why = read(&text).unwrap_err();
             assert!(why.contains(wrong), "{why}");
         }
+        assert!(read(&good.repeat(MOST_CHANGES)).is_ok());
+    }
+
+    #[test]
+    fn the_line_names_the_number_the_place_and_the_command() {
+        let ledger = Ledger {
+            location: "s3://reports/sweep.jsonl".to_owned(),
+            changes: 2,
+        };
+        assert_eq!(
+            ledger.line(),
+            "2 changes are listed in s3://reports/sweep.jsonl; `ecr-warden rollback --sweep s3://reports/sweep.jsonl` shows and \
+             reverts them"
+        );
+    }
+
+    /// A change is the same only by its action, the value before and the value after.
+    #[test]
+    fn what_is_not_the_change_on_record_is_not_rolled_back() {
+        let repair = |cause: &str| Repair {
+            action: action(),
+            result: Repaired::Done,
+            at: 5,
+            cause: cause.to_owned(),
+            actor: None,
+            newer: Newer::default(),
+        };
+        let of = |history: &[Repair]| Known {
+            repairs: [(
+                "mutable-tags".to_owned(),
+                history.iter().fold(Repairs::default(), |repairs, repair| {
+                    repairs.with(repair.clone())
+                }),
+            )]
+            .into(),
+            ..Known::default()
+        };
+        let on_record = of(&[repair("sweep")]);
+        let not_on_record = Undo::Impossible("the change is not on record");
+        let same = made(action());
+        for other in [
+            Change {
+                action: "set-tags".to_owned(),
+                ..same.clone()
+            },
+            Change {
+                from: "x".to_owned(),
+                ..same.clone()
+            },
+            Change {
+                to: "x".to_owned(),
+                ..same.clone()
+            },
+        ] {
+            assert_eq!(undo(&other, &on_record), not_on_record, "{other:?}");
+        }
+        // The newest one on record is a rollback, of this change or of another one.
+        let reverse = Change {
+            from: same.to.clone(),
+            to: same.from.clone(),
+            ..same.clone()
+        };
+        let rolled_back = of(&[repair(ROLLBACK)]);
+        assert_eq!(undo(&reverse, &rolled_back), Undo::Done);
+        for other in [
+            Change {
+                action: "set-tags".to_owned(),
+                ..reverse.clone()
+            },
+            Change {
+                from: "x".to_owned(),
+                ..reverse.clone()
+            },
+            Change {
+                to: "x".to_owned(),
+                ..reverse.clone()
+            },
+        ] {
+            assert_eq!(undo(&other, &rolled_back), not_on_record, "{other:?}");
+        }
+        // Another change came after it.
+        let later = Repair {
+            action: Action::SetTagMutability {
+                from: TagMutability::Immutable,
+                to: TagMutability::MutableWithExclusion(["a*".to_owned()].into()),
+            },
+            ..repair("sweep")
+        };
+        assert_eq!(
+            undo(&same, &of(&[repair("sweep"), later])),
+            Undo::Impossible("the same setting was changed again since")
+        );
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod outcome;
 pub mod plan;
 pub mod policy;
 pub mod quarantine;
+pub mod reason;
 pub mod recreate;
 pub mod reference;
 pub mod reminder;

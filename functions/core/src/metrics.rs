@@ -155,6 +155,7 @@ mod tests {
     use super::*;
     use crate::finding::Severity;
     use crate::outcome::Verdict;
+    use crate::reason::{Code, Reason};
     use crate::repository::{RepositoryId, TagMutability};
 
     #[test]
@@ -171,6 +172,7 @@ mod tests {
             since: None,
             action: None,
             news: true,
+            reason: None,
         };
         for status in [
             Status::Fixed,
@@ -216,6 +218,7 @@ mod tests {
                 to: TagMutability::Immutable,
             }),
             news: true,
+            reason: None,
         };
         let outcome = Outcome::of(&id, "CreateRepository", &[verdict]);
         let lines = of_event(
@@ -234,7 +237,7 @@ mod tests {
         assert_eq!(lines[1]["Rule"], "mutable-tags");
         assert_eq!(lines[1]["Status"], "fixed");
         assert_eq!(lines[1]["Findings"], 1);
-        let ignored = Outcome::ignored(None, None, "x");
+        let ignored = Outcome::ignored(None, None, Reason::new(Code::OwnChange, "x"));
         let lines = of_event("ecr-warden/x", &ignored, "nonsense", None, 12_500);
         assert_eq!((lines.len(), &lines[0]["Ignored"]), (1, &json!(1)));
         assert_eq!(lines[0]["TimeToRepair"], Value::Null);
@@ -248,7 +251,7 @@ mod tests {
             since: 10,
             count: 3,
         });
-        let mut outcome = Outcome::ignored(None, None, "x");
+        let mut outcome = Outcome::ignored(None, None, Reason::new(Code::OwnChange, "x"));
         outcome.deferred = deferred;
         let lines = of_event("ecr-warden/x", &outcome, "", deferred, 1_870_900);
         assert_eq!(

@@ -10,6 +10,7 @@ use crate::finding::{Fix, Severity, Status};
 use crate::plan::{Decision, Plan};
 use crate::policy::Resolved;
 use crate::policy::exemption::Standing;
+use crate::reason::{Code, Reason};
 use crate::repository::RepositoryId;
 use crate::rules::{Advice, entry};
 use crate::state::{Claim, Known, Pushes};
@@ -32,6 +33,8 @@ pub struct Verdict {
     /// Seconds since the epoch at which it was first seen; `None`: nobody has been told of it.
     pub since: Option<i64>,
     pub action: Option<Action>,
+    /// Why the finding is open, or its repair withheld or failed.
+    pub reason: Option<Code>,
     /// People have not been told yet.
     pub news: bool,
 }
@@ -60,8 +63,10 @@ pub fn verdicts(
             let claim = claim_of(rule);
             let mut detail = &step.finding.violation.detail;
             let (status, to_do, action) = match &step.decision {
-                Decision::People(what) => (Status::Open, what.clone(), None),
-                Decision::Hold(why) | Decision::Stop(why) => (Status::Withheld, why.clone(), None),
+                Decision::Manual(what) => (Status::Open, what.text.clone(), None),
+                Decision::Withhold(why) | Decision::Suspend(why) => {
+                    (Status::Withheld, why.text.clone(), None)
+                }
                 Decision::Exempt(standing) => (Status::Exempt, exempt(standing, now), None),
                 Decision::Repair(action) => match results.get(rule) {
                     Some(Ok(())) => match &step.finding.left {
@@ -87,10 +92,20 @@ pub fn verdicts(
                 | (_, Fix::Safe(action) | Fix::Disruptive(action)) => Some(action),
                 (_, Fix::Manual(_)) => None,
             };
+            let reason = match (&step.decision, status) {
+                (Decision::Manual(why) | Decision::Withhold(why) | Decision::Suspend(why), _) => {
+                    Some(why.code)
+                }
+                (Decision::Repair(_), Status::Failed) => Some(Code::RepairFailed),
+                (Decision::Repair(_), Status::Withheld) => Some(Code::RepairedElsewhere),
+                (Decision::Repair(_), Status::Open) => Some(Code::NoRepair),
+                (Decision::Repair(_) | Decision::Exempt(_), _) => None,
+            };
             Verdict {
                 rule: rule.to_owned(),
                 severity: step.finding.severity,
                 status,
+                reason,
                 detail: match claim.and_then(|claim| claim.said.pushes.as_ref()) {
                     Some(pushes) if pushes.count > 1 => format!(
                         "{detail}; {} more since the last report",
@@ -123,7 +138,7 @@ pub fn verdicts(
             (Some(action), Status::Fixed) => {
                 format!("was {}, which the policy does not allow", action.from())
             }
-            _ => "was found before and is gone".to_owned(),
+            _ => "the finding is resolved".to_owned(),
         };
         verdicts.push(Verdict {
             rule: claim.rule.clone(),
@@ -133,6 +148,7 @@ pub fn verdicts(
                 _ => entry(&claim.rule).map_or(Severity::Medium, |entry| entry.meta.severity),
             },
             status: claim.said.status,
+            reason: None,
             detail,
             to_do: String::new(),
             advice: (claim.said.status == Status::Fixed)
@@ -161,7 +177,7 @@ fn pushes(pushes: Option<&Pushes>) -> String {
 
 fn exempt(standing: &Standing, now: i64) -> String {
     if standing.ends_soon(now) {
-        format!("{standing}. That is soon: mend it before, or renew the exemption")
+        format!("{standing}; the exemption ends soon: repair the finding, or extend the exemption")
     } else {
         standing.to_string()
     }
@@ -174,8 +190,11 @@ pub struct Outcome {
     /// ARN; `null` where the event names none.
     repository: Option<String>,
     cause: Option<String>,
-    /// Why nothing was looked at, `null` where it was.
+    /// Why the repository was not evaluated; `null` if it was.
     pub ignored: Option<String>,
+    /// The code of `ignored`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Code>,
     pub(crate) findings: Vec<OutcomeFinding>,
     pub(crate) actions: Vec<OutcomeAction>,
     /// The event comes back from the delay queue.
@@ -188,6 +207,8 @@ pub(crate) struct OutcomeFinding {
     pub(crate) rule: String,
     severity: Severity,
     pub(crate) status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Code>,
     detail: String,
 }
 
@@ -205,16 +226,13 @@ const SCHEMA: &str = "ecr-warden.outcome/1";
 
 impl Outcome {
     #[must_use]
-    pub fn ignored(
-        repository: Option<&RepositoryId>,
-        cause: Option<&str>,
-        reason: impl Into<String>,
-    ) -> Self {
+    pub fn ignored(repository: Option<&RepositoryId>, cause: Option<&str>, reason: Reason) -> Self {
         Self {
             schema: SCHEMA,
             repository: repository.map(RepositoryId::arn),
             cause: cause.map(str::to_owned),
-            ignored: Some(reason.into()),
+            ignored: Some(reason.text),
+            reason: Some(reason.code),
             findings: Vec::new(),
             actions: Vec::new(),
             deferred: None,
@@ -234,12 +252,14 @@ impl Outcome {
             repository: Some(id.arn()),
             cause: Some(cause.to_owned()),
             ignored: None,
+            reason: None,
             findings: verdicts
                 .iter()
                 .map(|verdict| OutcomeFinding {
                     rule: verdict.rule.clone(),
                     severity: verdict.severity,
                     status: verdict.status,
+                    reason: verdict.reason,
                     detail: match verdict.to_do.as_str() {
                         "" => verdict.detail.clone(),
                         to_do => format!("{}; {to_do}", verdict.detail),

@@ -9,6 +9,7 @@ use crate::lifecycle::Impact;
 use crate::policy::Resolved;
 use crate::policy::exemption::Standing;
 use crate::quarantine;
+use crate::reason::{Code, Reason};
 use crate::repository::{DENIED_BY_POLICY, Read, Reads, Repository};
 use crate::state::{Context, Known, Repairs, Result as Repaired};
 use crate::text::rfc3339;
@@ -40,14 +41,14 @@ pub struct Step {
 pub enum Decision {
     /// Make this change.
     Repair(Action),
-    /// There is a repair, and it is held back: one line says why.
-    Hold(String),
-    /// It is held back from now on, until people say that it may be made again: one line says why.
-    Stop(String),
-    /// The policy lets it stand.
+    /// There is a repair, and it is not made this time.
+    Withhold(Reason),
+    /// Repairs of it are suspended from now on, until they are resumed.
+    Suspend(Reason),
+    /// The policy exempts it.
     Exempt(Standing),
-    /// Only people can mend it: one line says what they should do.
-    People(String),
+    /// ecr-warden does not repair it. The sentence says what to do.
+    Manual(Reason),
 }
 
 impl Plan {
@@ -63,9 +64,10 @@ impl Plan {
     pub fn repairs(&self) -> impl Iterator<Item = (&'static str, &Action)> {
         self.steps.iter().filter_map(|step| match &step.decision {
             Decision::Repair(action) => Some((step.finding.rule, action)),
-            Decision::Hold(_) | Decision::Stop(_) | Decision::Exempt(_) | Decision::People(_) => {
-                None
-            }
+            Decision::Withhold(_)
+            | Decision::Suspend(_)
+            | Decision::Exempt(_)
+            | Decision::Manual(_) => None,
         })
     }
 
@@ -83,7 +85,7 @@ impl Plan {
                     },
                     left: None,
                 },
-                decision: Decision::People(what),
+                decision: Decision::Manual(Reason::new(Code::NoRepair, what)),
             }],
             complete: false,
         }
@@ -100,10 +102,10 @@ impl Plan {
     }
 
     /// Turns a repair into one that people have to make.
-    pub fn give_up(&mut self, rule: &str, why: &str) {
+    pub fn give_up(&mut self, rule: &str, why: &Reason) {
         for step in &mut self.steps {
             if step.finding.rule == rule {
-                step.decision = Decision::People(why.to_owned());
+                step.decision = Decision::Manual(why.clone());
             }
         }
     }
@@ -199,9 +201,10 @@ fn go_on(policy: &Resolved, finding: &Finding, repaired: &Repository) -> Decisio
     };
     match violation.map(|violation| violation.fix) {
         Some(Fix::Safe(action)) => Decision::Repair(action),
-        _ => {
-            Decision::Hold("another repair changes the same part: the next look goes on".to_owned())
-        }
+        _ => withhold(
+            Code::SamePart,
+            "another repair changes the same setting; the next evaluation continues",
+        ),
     }
 }
 
@@ -224,10 +227,10 @@ fn lifecycle(
         .and_then(|known| known.repairs.get("no-lifecycle-policy"))
         .and_then(|repairs| repairs.history.iter().find_map(put_before));
     if deleted && restored.is_none() && !empty {
-        return Decision::Hold(
+        return withhold(
+            Code::ExpiresImages,
             "its lifecycle policy was deleted and is not on record, so the default is not put in its place; restore the deleted \
-             one with `aws ecr put-lifecycle-policy`"
-                .to_owned(),
+             one with `aws ecr put-lifecycle-policy`",
         );
     }
     let to = restored.or(default);
@@ -244,27 +247,34 @@ fn lifecycle(
     ) {
         (Ok(_), Ok(images)) => images,
         (Err(why), _) | (_, Err(why)) => {
-            return Decision::Hold(format!(
-                "the lifecycle policy is not put while its images cannot be read: {why}; grant ecr:DescribeImages"
-            ));
+            return withhold(
+                Code::ExpiresImages,
+                format!(
+                    "the lifecycle policy is not put while its images cannot be read: {why}; grant ecr:DescribeImages"
+                ),
+            );
         }
     };
     let document = to
         .as_deref()
         .and_then(|text| serde_json::from_str(text).ok());
     let Some(document) = document else {
-        return Decision::Hold(
-            "the lifecycle policy is not put because it cannot be read; correct `default` in the policy".to_owned(),
+        return withhold(
+            Code::ExpiresImages,
+            "the lifecycle policy is not put because it cannot be read; correct `default` in the policy",
         );
     };
     let impact = Impact::of(&document, images, context.now);
     if impact.is_small() {
         return put;
     }
-    Decision::Hold(format!(
-        "the lifecycle policy is not put because {impact}; narrow `default`, or review it with `aws ecr \
-         start-lifecycle-policy-preview` and put it with `aws ecr put-lifecycle-policy`"
-    ))
+    withhold(
+        Code::ExpiresImages,
+        format!(
+            "the lifecycle policy is not put because {impact}; narrow `default`, or review it with `aws ecr \
+             start-lifecycle-policy-preview` and put it with `aws ecr put-lifecycle-policy`"
+        ),
+    )
 }
 
 /// The lifecycle policy that this repair put.
@@ -352,13 +362,17 @@ fn stale_quarantine(
 fn lift(repository: &Repository) -> Option<Violation> {
     let text = repository.policy.known()?.as_ref()?;
     quarantine::is_in(text).then(|| Violation {
-        detail: "pushes are refused by ecr-warden's quarantine, and nothing asks for that any more"
+        detail: "the ecr-warden quarantine blocks pushes, but no rule requires it any more"
             .to_owned(),
         fix: Fix::Safe(Action::SetRepositoryPolicy {
             from: Some(text.clone()),
             to: quarantine::lift(text),
         }),
     })
+}
+
+fn withhold(code: Code, text: impl Into<String>) -> Decision {
+    Decision::Withhold(Reason::new(code, text))
 }
 
 fn decide(
@@ -368,7 +382,9 @@ fn decide(
     context: &Context<'_>,
 ) -> Decision {
     let action = match &finding.violation.fix {
-        Fix::Manual(what) => return Decision::People(what.clone()),
+        Fix::Manual(what) => {
+            return Decision::Manual(Reason::new(Code::NoRepair, what.clone()));
+        }
         Fix::Safe(action) | Fix::Disruptive(action) => action.clone(),
     };
     let enforced = match finding.rule {
@@ -376,38 +392,51 @@ fn decide(
         rule => policy.rule(rule).is_some_and(|active| active.enforce),
     };
     if !enforced {
-        return Decision::Hold(format!(
-            "reported only: would change {} to {}",
-            action.from(),
-            action.to()
-        ));
+        return withhold(
+            Code::MonitorMode,
+            format!(
+                "monitor mode; would change {} to {}",
+                action.from(),
+                action.to()
+            ),
+        );
     }
     let known = match state {
         Ok(known) => known,
         Err(why) => {
-            return Decision::Hold(format!(
-                "nothing is changed while the state table cannot be read: {why}"
-            ));
+            return withhold(
+                Code::RecordUnreadable,
+                format!("no repair is made while the state table cannot be read: {why}"),
+            );
         }
     };
     if let Some(why) = known.unreadable(finding.rule) {
-        return Decision::Hold(format!(
-            "repairs by this rule are withheld, because its record in the state table cannot be read: {why}; update ecr-warden to \
-             the version that wrote it"
-        ));
+        return withhold(
+            Code::RecordUnreadable,
+            format!(
+                "repairs by this rule are withheld, because its record in the state table cannot be read: {why}; update \
+                 ecr-warden to the version that wrote it"
+            ),
+        );
     }
     match refused_lately(finding, Ok(known), context.now) {
         Some(Refusal::FellBack(why)) => {
-            return Decision::People(format!(
-                "it was recreated with its old encryption, because the new one was refused: {why}. Mend that; it is tried \
-                 again after a day"
+            return Decision::Manual(Reason::new(
+                Code::FellBack,
+                format!(
+                    "it was recreated with its old encryption, because the new one was refused: {why}. \
+                     Correct that; ecr-warden tries again after a day"
+                ),
             ));
         }
         Some(Refusal::NotDeleted(why)) => {
-            return Decision::People(format!(
-                "not recreated, because its deletion was refused: {why}. Repair that; it is tried again after a day, or \
-                 once `ecr-warden resume` ({}) says so",
-                finding.rule
+            return Decision::Manual(Reason::new(
+                Code::DeletionRefused,
+                format!(
+                    "not recreated, because its deletion was refused: {why}. Correct that; ecr-warden \
+                     tries again after a day, or after `ecr-warden resume` ({})",
+                    finding.rule
+                ),
             ));
         }
         None => {}
@@ -419,21 +448,29 @@ fn decide(
     if let Some(held) = &repairs.held
         && (held.by_person || !persistent)
     {
-        return Decision::Hold(held.why.clone());
+        let code = if held.by_person {
+            Code::RolledBack
+        } else {
+            Code::RevertLimit
+        };
+        return withhold(code, held.why.clone());
     }
     if persistent {
         return match reverted(policy, finding, known, context.now) {
-            Some(fight) if context.now < fight.next => Decision::Hold(format!(
-                "repaired {} times within 24 hours and reverted each time; the next repair is made after {}: stop what \
-                 reverts it, see the events of this repository in CloudTrail",
-                fight.times,
-                rfc3339(fight.next).unwrap_or_default()
-            )),
+            Some(fight) if context.now < fight.next => withhold(
+                Code::RevertLimit,
+                format!(
+                    "repaired {} times within 24 hours and reverted each time; the next repair is made after {}: stop what \
+                     reverts it, see the events of this repository in CloudTrail",
+                    fight.times,
+                    rfc3339(fight.next).unwrap_or_default()
+                ),
+            ),
             _ => Decision::Repair(action),
         };
     }
     match fight(policy, repairs, &action, finding.rule, context) {
-        Some(why) => Decision::Stop(why),
+        Some(why) => Decision::Suspend(Reason::new(Code::RevertLimit, why)),
         None => Decision::Repair(action),
     }
 }
@@ -491,8 +528,8 @@ fn fight(
     set_back.insert(0, who(context.cause, context.actor, context.now));
     set_back.reverse();
     Some(format!(
-        "repaired {} times within 24 hours and set back each time: {}. It is not repaired any more: mend what sets it back, \
-         then say so with `ecr-warden resume` ({rule})",
+        "repaired {} times within 24 hours and reverted each time: {}. Repairs are suspended: stop \
+         what reverts them, then run `ecr-warden resume` ({rule})",
         recent.len(),
         set_back.join("; ")
     ))

@@ -47,7 +47,8 @@ pub fn impose(policy: Option<&str>) -> Result<String, String> {
     };
     if imposed.chars().count() > LONGEST {
         return Err(format!(
-            "its repository policy has no room for one more statement within ECR's {LONGEST} characters"
+            "its repository policy has no space for one more statement within ECR's limit of \
+             {LONGEST} characters"
         ));
     }
     Ok(imposed)
@@ -60,7 +61,8 @@ fn takes_it(policy: &str) -> Result<(), String> {
             .map_err(|error| not_understood(wrong(&error)))?;
         if parsed.get("Sid").is_some_and(|sid| sid == SID) {
             return Err(format!(
-                "a statement of its repository policy bears the name `{SID}` and says something else: give it another name"
+                "a statement of its repository policy has the `Sid` `{SID}` with other contents; \
+                 rename that statement"
             ));
         }
     }
@@ -103,7 +105,7 @@ mod tests {
             assert!(!is_in(&policy), "{policy}");
             assert_eq!(lift(&policy).as_ref(), Some(&policy));
             let why = impose(Some(&policy)).unwrap_err();
-            assert!(why.contains("another name"), "{why}");
+            assert!(why.contains("rename that statement"), "{why}");
         }
     }
 
@@ -122,6 +124,6 @@ mod tests {
             r#"{{"Statement":[{{"Sid":"{}"}}]}}"#,
             "x".repeat(LONGEST - 40)
         );
-        assert!(impose(Some(&long)).unwrap_err().contains("no room"));
+        assert!(impose(Some(&long)).unwrap_err().contains("no space"));
     }
 }

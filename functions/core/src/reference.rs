@@ -35,7 +35,7 @@ pub fn rules() -> String {
             meta.explanation
         );
         if meta.subject == Subject::Push {
-            out.push_str("\nIt is about one push: it is told once and is not followed up.\n");
+            out.push_str("\nIt concerns one push: it is reported once and is not followed up.\n");
         }
         if !meta.controls.is_empty() {
             let _ = write!(out, "\nThe same elsewhere: {}.\n", meta.controls.join(", "));

@@ -405,7 +405,7 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
         }
         // A sweep names all repositories that wait for the registry in one message; a change of the registry starts one.
         let of_registry = known.of_registry.contains(rule);
-        if of_registry && matches!(step.decision, Decision::Hold(_)) && context.cause != SWEEP {
+        if of_registry && matches!(step.decision, Decision::Withhold(_)) && context.cause != SWEEP {
             continue;
         }
         let detail = &step.finding.violation.detail;
@@ -419,10 +419,10 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
             (Decision::Repair(action), None) => {
                 (Status::Fixed, Some(action.clone()), detail, action.to())
             }
-            (Decision::Hold(why) | Decision::Stop(why), _) => {
-                (Status::Withheld, None, detail, why.clone())
+            (Decision::Withhold(why) | Decision::Suspend(why), _) => {
+                (Status::Withheld, None, detail, why.text.clone())
             }
-            (Decision::People(what), _) => (Status::Open, None, detail, what.clone()),
+            (Decision::Manual(what), _) => (Status::Open, None, detail, what.text.clone()),
             (Decision::Exempt(standing), _) => {
                 let ends_soon = standing.ends_soon(context.now);
                 if before.is_none() && !ends_soon {
@@ -465,8 +465,8 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
         let record = known.repairs.get(rule).cloned().unwrap_or_default();
         let record = match (&step.decision, &repair) {
             (_, Some(repair)) => Some(record.with(repair.clone())),
-            (Decision::Stop(why), None) => Some(record.with_held(Some(Held {
-                why: why.clone(),
+            (Decision::Suspend(why), None) => Some(record.with_held(Some(Held {
+                why: why.text.clone(),
                 at: context.now,
                 by_person: false,
             }))),
@@ -606,7 +606,7 @@ fn is_said(said: &Said, about: &str, repairs: bool, context: &Context<'_>) -> bo
 /// The words by which it is decided whether a finding is news: how many images a lifecycle policy would expire changes with each push.
 fn steady(step: &crate::plan::Step, words: String) -> String {
     match (&step.decision, &step.finding.violation.fix) {
-        (Decision::Hold(_), Fix::Disruptive(Action::SetLifecyclePolicy { .. })) => words
+        (Decision::Withhold(_), Fix::Disruptive(Action::SetLifecyclePolicy { .. })) => words
             .chars()
             .filter(|character| !character.is_ascii_digit())
             .collect(),

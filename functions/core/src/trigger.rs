@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::defer::Deferred;
+use crate::reason::{Code, Reason};
 use crate::repository::{Push, RepositoryId};
 use crate::text::{LONGEST, one_line};
 
@@ -82,7 +83,7 @@ pub enum Decoded {
     /// Understood, and nothing to do; no call is made.
     Ignored {
         repository: Option<RepositoryId>,
-        reason: String,
+        reason: Reason,
     },
     /// Not to be understood; no retry can mend it.
     Unreadable(String),
@@ -120,7 +121,13 @@ pub fn message(event: &Value, now: i64) -> Option<Message> {
 pub fn decode(event: &Value, own_role: Option<&str>) -> Decoded {
     match text(event, "/source") {
         Some("aws.ecr") => {}
-        Some(other) => return ignored(None, format!("from {}, not from ECR", one_line(other, 80))),
+        Some(other) => {
+            return ignored(
+                None,
+                Code::IrrelevantEvent,
+                format!("from {}, not from ECR", one_line(other, 80)),
+            );
+        }
         None => {
             return Decoded::Unreadable("no `source`: this is not an EventBridge event".to_owned());
         }
@@ -132,15 +139,19 @@ pub fn decode(event: &Value, own_role: Option<&str>) -> Decoded {
         Some("ECR Image Action") => image_action(event, &PUSH),
         Some("ECR Replication Action") => image_action(event, &REPLICATION),
         Some("ECR Pull Through Cache Action") => image_action(event, &CACHE),
-        Some(other) => ignored(None, format!("`{}` is not acted on", one_line(other, 80))),
+        Some(other) => ignored(
+            None,
+            Code::IrrelevantEvent,
+            format!("`{}` is not acted on", one_line(other, 80)),
+        ),
         None => Decoded::Unreadable("no `detail-type`".to_owned()),
     }
 }
 
-fn ignored(repository: Option<RepositoryId>, reason: impl Into<String>) -> Decoded {
+fn ignored(repository: Option<RepositoryId>, code: Code, why: impl Into<String>) -> Decoded {
     Decoded::Ignored {
         repository,
-        reason: reason.into(),
+        reason: Reason::new(code, why),
     }
 }
 
@@ -162,6 +173,7 @@ fn recorded_call(event: &Value, own_role: Option<&str>) -> Decoded {
         Some(other) => {
             return ignored(
                 None,
+                Code::IrrelevantEvent,
                 format!("a call to {}, not to ECR", one_line(other, 80)),
             );
         }
@@ -173,27 +185,39 @@ fn recorded_call(event: &Value, own_role: Option<&str>) -> Decoded {
     let named = repository(event);
     let known = named.as_ref().ok().cloned();
     if event.pointer("/detail/readOnly") == Some(&Value::Bool(true)) {
-        return ignored(known, format!("{} only reads", one_line(name, 80)));
+        return ignored(
+            known,
+            Code::ReadOnlyCall,
+            format!("{} only reads", one_line(name, 80)),
+        );
     }
     let Some(cause) = Cause::ALL.into_iter().find(|cause| cause.name() == name) else {
         let reason = if name.contains("Delete") {
-            "deletes: there is nothing left to repair"
+            "deletes; nothing to evaluate"
         } else {
             "is not acted on"
         };
-        return ignored(known, format!("{} {reason}", one_line(name, 80)));
+        return ignored(
+            known,
+            Code::IrrelevantEvent,
+            format!("{} {reason}", one_line(name, 80)),
+        );
     };
     let refused = match text(event, "/detail/errorCode") {
         None => false,
         // A team whose build has just failed.
         Some("ImageTagAlreadyExistsException") if cause == Cause::PutImage => true,
         Some(code) => {
-            return ignored(known, format!("the call failed: {}", one_line(code, 80)));
+            return ignored(
+                known,
+                Code::FailedCall,
+                format!("the call failed: {}", one_line(code, 80)),
+            );
         }
     };
     let actor = actor(event);
     if own_role.is_some_and(|own| is_role(event, own)) {
-        return ignored(known, "our own change");
+        return ignored(known, Code::OwnChange, "ecr-warden's own change");
     }
     let repository = match named {
         Ok(repository) => repository,
@@ -212,8 +236,8 @@ fn recorded_call(event: &Value, own_role: Option<&str>) -> Decoded {
     let by_resource = resource(event).map(|id| id.account);
     let owner = owner.map(str::to_owned).or(by_resource);
     if let Some(owner) = owner.filter(|owner| *owner != repository.account) {
-        let reason = format!("the repository is account {}'s", one_line(&owner, 40));
-        return ignored(None, reason);
+        let reason = format!("the repository belongs to account {}", one_line(&owner, 40));
+        return ignored(None, Code::ForeignAccount, reason);
     }
     let pushed = (cause == Cause::PutImage).then(|| Push {
         digest: outside(
@@ -302,13 +326,13 @@ fn image_action(event: &Value, native: &Native) -> Decoded {
             Some(found) if found == action => {}
             Some(other) => {
                 let reason = format!("image action `{}` is not acted on", one_line(other, 80));
-                return ignored(known, reason);
+                return ignored(known, Code::IrrelevantEvent, reason);
             }
             None => return Decoded::Unreadable("no `detail.action-type`".to_owned()),
         }
     }
     if text(event, native.result).is_some_and(|result| result != "SUCCESS") {
-        return ignored(known, "the push failed");
+        return ignored(known, Code::FailedCall, "the push failed");
     }
     match named {
         Ok(repository) => Decoded::Trigger(Trigger {

@@ -6,9 +6,10 @@ use ecr_warden_aws::{Occurrence, Pipeline, TryAgain, environment};
 use ecr_warden_core::defer::Deferred;
 use ecr_warden_core::metrics;
 use ecr_warden_core::outcome::Outcome;
+use ecr_warden_core::reason::{Code, Reason};
 use ecr_warden_core::text::one_line;
 use ecr_warden_core::trigger::{Cause, Decoded, decode, message};
-use lambda_runtime::{Error, LambdaEvent, tracing};
+use lambda_runtime::{Error, LambdaEvent};
 use serde_json::Value;
 
 /// The policy that this function is built with.
@@ -50,7 +51,7 @@ impl Enforcer {
         let trigger = match decode(&event, self.own_role.as_deref()) {
             Decoded::Trigger(trigger) => trigger,
             Decoded::Ignored { repository, reason } => {
-                tracing::info!(reason, "ignored");
+                tracing::info!(%reason, "ignored");
                 let outcome = Outcome::ignored(repository.as_ref(), None, reason);
                 self.measure(&outcome, "", deferred);
                 return Ok(outcome);
@@ -61,9 +62,10 @@ impl Enforcer {
                     unreadable_event = true,
                     why,
                     event = shown,
-                    "the event can't be understood"
+                    "the event cannot be understood"
                 );
-                let reason = format!("the event can't be understood: {why}");
+                let reason = format!("the event cannot be understood: {why}");
+                let reason = Reason::new(Code::UnreadableEvent, reason);
                 return Ok(Outcome::ignored(None, None, reason));
             }
         };

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use ecr_warden_aws::Posted;
 use ecr_warden_core::slack;
-use lambda_runtime::tracing;
 use serde_json::Value;
 
 /// Slack takes about one message a second; also before trying again where it does not say how long to wait.

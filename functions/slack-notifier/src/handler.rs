@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use ecr_warden_aws::{Webhook, environment};
 use ecr_warden_core::slack;
-use lambda_runtime::{Error, LambdaEvent, tracing};
+use lambda_runtime::{Error, LambdaEvent};
 use serde_json::{Value, json};
 
 use crate::delivery::{Delivery, PAUSE};

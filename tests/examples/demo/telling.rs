@@ -24,7 +24,7 @@ pub(crate) fn tell(screen: &Screen, alert: &Value) -> Result<(), Problem> {
             "Changed",
             &format!("{} -> {}", text("/actions/0/from")?, text("/actions/0/to")?),
         ),
-        ("Keep it", text("/findings/0/advice")?),
+        ("Prevent", text("/findings/0/advice")?),
         ("Terraform", text("/findings/0/iac/terraform")?),
         ("CloudFormation", text("/findings/0/iac/cloudformation")?),
     ];

@@ -135,7 +135,7 @@ async fn a_repository_that_is_gone_is_ignored() {
         .invoke(&call("CreateRepository", "shop/never-there"))
         .await
         .unwrap();
-    assert_eq!(outcome["ignored"], "the repository is gone");
+    assert_eq!(outcome["reason"], "repository-gone");
     assert_eq!(outcome["findings"], json!([]));
 }
 

@@ -370,7 +370,7 @@ overrides:
                     .iter()
                     .any(|alert| alert.to_string().contains(&about) && alert[letters].is_number())
             }
-            Case::PutOff => said.to_string().contains("may settle"),
+            Case::PutOff => said["reason"] == "settling",
             Case::GoesOn => said["next"].is_string(),
             Case::Reported => said["report"]["json"].is_string(),
             Case::PolicyRead => {

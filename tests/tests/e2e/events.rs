@@ -69,7 +69,8 @@ async fn each_kind_of_event_leads_to_what_it_should() {
                 let of = |name: &str| world.local.proxy.calls(name).len();
                 let calls_before = repository.as_ref().map(|r| of(&r.name));
                 let outcome = world.deliver(&event).await.unwrap();
-                assert_eq!(outcome["ignored"], json!(reason), "{label}: {outcome}");
+                assert_eq!(outcome["ignored"], json!(reason.text), "{label}: {outcome}");
+                assert_eq!(outcome["reason"], json!(reason.code), "{label}: {outcome}");
                 // No call is made for what is ignored.
                 assert_eq!(
                     repository.as_ref().map(|r| of(&r.name)),
@@ -80,6 +81,7 @@ async fn each_kind_of_event_leads_to_what_it_should() {
             Decoded::Unreadable(why) => {
                 let outcome = world.deliver(&event).await.unwrap();
                 let ignored = outcome["ignored"].as_str().unwrap();
+                assert_eq!(outcome["reason"], "unreadable-event", "{label}: {outcome}");
                 assert!(ignored.contains(&why), "{label}: {outcome}");
             }
         }

@@ -259,7 +259,7 @@ async fn immutability_breaks_nobody_and_the_registry_scans() {
     assert!(
         outcome
             .to_string()
-            .contains("once it is immutable: `nightly`"),
+            .contains("`allow-exclusions` match them): `nightly`"),
         "{outcome}"
     );
     assert_eq!(

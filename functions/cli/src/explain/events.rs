@@ -13,7 +13,7 @@ pub(super) fn events(file: Value) -> Result<Vec<Value>, String> {
         None => return Ok(vec![file]),
     };
     if records.is_empty() {
-        return Err("`Records` is empty: there is no event to explain".to_owned());
+        return Err("`Records` is empty; it needs one event".to_owned());
     }
     records.into_iter().map(enveloped).collect()
 }

@@ -177,12 +177,12 @@ fn then(decision: &Decision, by_hand: &Option<String>) -> String {
         Decision::Repair(action) => {
             format!("{}: {} → {}", action.name(), action.from(), action.to())
         }
-        Decision::Hold(why) | Decision::Stop(why) => match by_hand {
+        Decision::Withhold(why) | Decision::Suspend(why) => match by_hand {
             Some(command) => format!("withheld: {why}; to make it: {command}"),
             None => format!("withheld: {why}"),
         },
         Decision::Exempt(standing) => standing.to_string(),
-        Decision::People(what) => format!("people: {what}"),
+        Decision::Manual(what) => format!("report only: {what}"),
     }
 }
 

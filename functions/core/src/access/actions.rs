@@ -124,7 +124,7 @@ impl Actions {
             })
             .collect();
         match names.as_slice() {
-            [] => "do nothing that ECR knows".to_owned(),
+            [] => "allow no action of ECR".to_owned(),
             [one] => (*one).to_owned(),
             [first @ .., last] => format!("{} and {last}", first.join(", ")),
         }
@@ -154,7 +154,7 @@ mod tests {
             (json!("ecr:*"), "pull, push and administer"),
             (json!("*"), "pull, push and administer"),
             (json!("ecr:DescribeImages"), "read"),
-            (json!("s3:*"), "do nothing that ECR knows"),
+            (json!("s3:*"), "allow no action of ECR"),
         ] {
             assert_eq!(of(&actions).uses(), uses, "{actions}");
         }

@@ -19,16 +19,19 @@ pub(crate) fn on(trust: &Trust, repair: Option<&Action>) -> Advice {
 fn advise(document: Option<&str>) -> Advice {
     let Some(document) = document else {
         return Advice {
-            text: "Take the statements out where the repository is defined; nothing is left then, so the repository policy goes."
+            text:
+                "Remove the statements where the repository is defined; no statement remains, so \
+                   remove the repository policy."
+                    .to_owned(),
+            terraform: "# remove the resource \"aws_ecr_repository_policy\" of this repository"
                 .to_owned(),
-            terraform: "# remove the resource \"aws_ecr_repository_policy\" of this repository".to_owned(),
             cloudformation: "# remove `RepositoryPolicyText` of this repository".to_owned(),
             cli: "aws ecr delete-repository-policy --repository-name \"$REPOSITORY\"".to_owned(),
         };
     };
     Advice {
-        text: "Let in trusted accounts only, where the repository is defined; other statements that are to stay belong into the \
-               same document."
+        text: "Allow trusted accounts only, where the repository is defined; keep the other \
+               statements in the same document."
             .to_owned(),
         terraform: format!(
             "resource \"aws_ecr_repository_policy\" \"this\" {{\n  repository = aws_ecr_repository.this.name\n  policy     = {}\n}}",
@@ -40,7 +43,10 @@ fn advise(document: Option<&str>) -> Advice {
             shell_word(document)
         ),
         // JSON is YAML.
-        cloudformation: format!("RepositoryPolicyText:\n  {}", document.replace('\n', "\n  ")),
+        cloudformation: format!(
+            "RepositoryPolicyText:\n  {}",
+            document.replace('\n', "\n  ")
+        ),
     }
 }
 

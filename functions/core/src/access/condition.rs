@@ -174,10 +174,10 @@ impl Conditions<'_> {
             return self.of_the_resource(operator, &lower, values);
         }
         let Some(kind) = identity(&lower) else {
-            return Meaning::Unknown(format!("{} is not judged", shown()));
+            return Meaning::Unknown(format!("{} is not evaluated", shown()));
         };
         if !operator.is_positive() && !operator.is_negative() {
-            return Meaning::Unknown(format!("{} is not judged", shown()));
+            return Meaning::Unknown(format!("{} is not evaluated", shown()));
         }
         if values.is_empty() {
             return Meaning::Unknown(format!("{} has no value", shown()));
@@ -195,7 +195,7 @@ impl Conditions<'_> {
         if operator.is_negative() {
             // It does not hold without the key.
             return if operator.for_any {
-                Meaning::Unknown(format!("{} is not judged", shown()))
+                Meaning::Unknown(format!("{} is not evaluated", shown()))
             } else {
                 Meaning::AllBut(named)
             };
@@ -276,7 +276,7 @@ impl Conditions<'_> {
             return if own {
                 Ok(Trust::own(&shown))
             } else {
-                Err("has a variable that is not judged")
+                Err("has a variable that is not evaluated")
             };
         }
         let wild = value.contains(['*', '?']);

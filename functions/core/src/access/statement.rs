@@ -86,9 +86,7 @@ impl Principals {
                     ..Self::default()
                 })
             }
-            _ => {
-                Err("a statement has not exactly one of `Principal` and `NotPrincipal`".to_owned())
-            }
+            _ => Err("a statement needs exactly one of `Principal` and `NotPrincipal`".to_owned()),
         }
     }
 

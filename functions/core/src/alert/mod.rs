@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::finding::{Severity, Status};
 use crate::ledger::Ledger;
 use crate::outcome::Verdict;
+use crate::reason::Code;
 use crate::repository::{RepositoryId, partition};
 use crate::rules::Advice;
 use crate::text::{counted, one_line, rfc3339};
@@ -87,8 +88,11 @@ pub struct AlertFinding {
     pub rule: String,
     pub severity: Severity,
     pub status: Status,
+    /// Why it is open, or its repair withheld or failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Code>,
     pub detail: String,
-    /// What people must still do, or how to keep it from coming back.
+    /// What the operator must still do, or how to prevent it.
     pub advice: String,
     /// RFC 3339: when it was first seen.
     pub since: Option<String>,
@@ -225,8 +229,8 @@ impl Alert {
                 Status::Open,
                 Severity::High,
                 one_line(wrong, POLICY_PROBLEMS),
-                "the last valid policy stays in force, or nothing is judged where there is none: correct the parameter, and try \
-                 it with `ecr-warden policy check` before",
+                "the last valid policy stays in force; without one, nothing is evaluated. Correct \
+                 the parameter; check it first with `ecr-warden policy check FILE`",
             ),
             None => (
                 Status::Resolved,
@@ -261,6 +265,7 @@ impl Alert {
                 iac: None,
                 change: None,
                 to_do: to_do.to_owned(),
+                reason: None,
             }],
             omitted: 0,
             actions: Vec::new(),
@@ -306,6 +311,7 @@ impl Alert {
                 iac: None,
                 change: None,
                 to_do: String::new(),
+                reason: None,
             }],
             omitted: 0,
             actions: Vec::new(),
@@ -474,6 +480,7 @@ fn finding(verdict: &Verdict) -> AlertFinding {
         rule: verdict.rule.clone(),
         severity: verdict.severity,
         status: verdict.status,
+        reason: verdict.reason,
         detail: verdict.detail.clone(),
         advice: [verdict.to_do.as_str(), keeping]
             .into_iter()

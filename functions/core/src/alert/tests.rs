@@ -38,6 +38,7 @@ fn verdicts() -> Vec<Verdict> {
                 to: TagMutability::Immutable,
             }),
             news: true,
+            reason: None,
         },
         Verdict {
             rule: "weak-encryption".to_owned(),
@@ -50,6 +51,7 @@ fn verdicts() -> Vec<Verdict> {
             since: Some(1_795_420_800),
             action: None,
             news: true,
+            reason: None,
         },
     ]
 }
@@ -69,22 +71,22 @@ ecr-warden: 1 open, 1 fixed in payments/api
 
 Repository  payments/api
 Account     123456789012, eu-central-1
-Because of  CreateRepository by arn:aws:sts::123456789012:assumed-role/Deploy/ci
+Cause       CreateRepository by arn:aws:sts::123456789012:assumed-role/Deploy/ci
             at 2026-11-23T08:00:00Z
 
 FIXED  mutable-tags (medium)
-  What:    tags can be overwritten (MUTABLE)
-  Changed: MUTABLE -> IMMUTABLE
-  Keep it: Set it where the repository is defined.
+  What:     tags can be overwritten (MUTABLE)
+  Changed:  MUTABLE -> IMMUTABLE
+  Prevent:  Set it where the repository is defined.
     Terraform
       image_tag_mutability = \"IMMUTABLE\"
     CloudFormation
       ImageTagMutability: IMMUTABLE
 
 OPEN  weak-encryption (high)
-  What:    encrypted with AES256, and the policy asks for KMS
-  Since:   2026-11-23T08:00:00Z
-  To do:   it holds images; ask <!channel> or @here, [see](https://example.com) & tell
+  What:     encrypted with AES256, and the policy asks for KMS
+  Since:    2026-11-23T08:00:00Z
+  To do:    it holds images; ask <!channel> or @here, [see](https://example.com) & tell
 ";
     assert_eq!(body("default"), expected);
     assert_eq!(body("email"), expected);

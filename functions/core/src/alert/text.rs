@@ -43,7 +43,7 @@ pub(super) fn write(alert: &Alert) -> String {
         None => "Repository",
     };
     let mut out = format!(
-        "ecr-warden: {} in {}\n\n{place}  {}\nAccount     {}, {}\nBecause of  {}",
+        "ecr-warden: {} in {}\n\n{place}  {}\nAccount     {}, {}\nCause       {}",
         alert.tally(),
         alert.name,
         alert.name,
@@ -61,7 +61,7 @@ pub(super) fn write(alert: &Alert) -> String {
     for finding in &alert.findings {
         let _ = write!(
             out,
-            "\n{}  {} ({})\n  What:    {}\n",
+            "\n{}  {} ({})\n  What:     {}\n",
             finding.status.name().to_uppercase(),
             finding.rule,
             finding.severity.name(),
@@ -72,20 +72,20 @@ pub(super) fn write(alert: &Alert) -> String {
             .as_ref()
             .filter(|_| finding.status != Status::Failed)
         {
-            let _ = writeln!(out, "  Changed: {from} -> {to}");
+            let _ = writeln!(out, "  Changed:  {from} -> {to}");
         }
         if let Some(since) = finding
             .since
             .as_ref()
             .filter(|_| finding.status != Status::Fixed)
         {
-            let _ = writeln!(out, "  Since:   {since}");
+            let _ = writeln!(out, "  Since:    {since}");
         }
         if !finding.to_do.is_empty() {
             let _ = writeln!(out, "  {} {}", label(finding.status), finding.to_do);
         }
         if let Some(advice) = &finding.iac {
-            let _ = writeln!(out, "  Keep it: {}", advice.text);
+            let _ = writeln!(out, "  Prevent:  {}", advice.text);
             let _ = writeln!(out, "    Terraform");
             indent(&mut out, &advice.terraform);
             let _ = writeln!(out, "    CloudFormation");
@@ -98,7 +98,7 @@ pub(super) fn write(alert: &Alert) -> String {
     if !alert.standing.is_empty() {
         let _ = write!(
             out,
-            "\nTold before and still standing: {}\n",
+            "\nStill open from earlier alerts: {}\n",
             alert.standing.join(", ")
         );
     }
@@ -107,17 +107,17 @@ pub(super) fn write(alert: &Alert) -> String {
 
 fn label(status: Status) -> &'static str {
     match status {
-        Status::Failed => "Failed: ",
-        Status::Withheld => "Held:   ",
-        Status::Exempt => "Exempt: ",
-        _ => "To do:  ",
+        Status::Failed => "Failed:  ",
+        Status::Withheld => "Withheld:",
+        Status::Exempt => "Exempt:  ",
+        _ => "To do:   ",
     }
 }
 
 /// A group of findings each, and no paragraph twice.
 fn many(alert: &Alert, summary: &Summary) -> String {
     let mut out = format!("{}\n", alert.digest_headline());
-    let _ = write!(out, "\nBecause of  {}", alert.cause);
+    let _ = write!(out, "\nCause       {}", alert.cause);
     if let Some(actor) = &alert.actor {
         let _ = write!(out, " by {actor}");
     }
@@ -128,17 +128,17 @@ fn many(alert: &Alert, summary: &Summary) -> String {
     for group in &summary.groups {
         let _ = write!(
             out,
-            "\n{} ({}): {}\n  What:    {}\n",
+            "\n{} ({}): {}\n  What:     {}\n",
             group.head(),
             group.severity.name(),
             group.places(),
             group.detail
         );
         for change in &group.changes {
-            let _ = writeln!(out, "  Changed: {} -> {}", change.from, change.to);
+            let _ = writeln!(out, "  Changed:  {} -> {}", change.from, change.to);
         }
         if group.other_changes > 0 {
-            let _ = writeln!(out, "           and {} other changes", group.other_changes);
+            let _ = writeln!(out, "            and {} other changes", group.other_changes);
         }
         if !group.to_do.is_empty() {
             let _ = writeln!(out, "  {} {}", label(group.status), group.to_do);

@@ -53,7 +53,11 @@ fn went(result: Result<(), &str>) -> Results {
 
 #[test]
 fn ignored() {
-    let outcome = Outcome::ignored(None, None, "from aws.s3, not from ECR");
+    let outcome = Outcome::ignored(
+        None,
+        None,
+        Reason::new(Code::IrrelevantEvent, "from aws.s3, not from ECR"),
+    );
     assert_eq!(
         serde_json::to_value(outcome).unwrap(),
         json!({
@@ -61,12 +65,17 @@ fn ignored() {
             "repository": null,
             "cause": null,
             "ignored": "from aws.s3, not from ECR",
+            "reason": "irrelevant-event",
             "findings": [],
             "actions": [],
         })
     );
     let id = repository().id;
-    let outcome = Outcome::ignored(Some(&id), Some("PutImage"), "the repository is gone");
+    let outcome = Outcome::ignored(
+        Some(&id),
+        Some("PutImage"),
+        Reason::new(Code::RepositoryGone, "the repository does not exist"),
+    );
     let outcome = serde_json::to_value(outcome).unwrap();
     assert_eq!(outcome["repository"], ARN);
     assert_eq!(outcome["cause"], "PutImage");
@@ -112,9 +121,11 @@ fn one_fixed_and_one_for_people() {
                     "rule": "weak-encryption",
                     "severity": "medium",
                     "status": "open",
-                    "detail": "encrypted with AES256, and the policy asks for KMS; it holds images, so it is not recreated: \
-                               create a repository with the right encryption, copy the images there and move the \
-                               deployments over",
+                    "reason": "no-repair",
+                    "detail": "encrypted with AES256, but the policy requires KMS; it holds \
+                               images, so it is not recreated; create a repository with the \
+                               required encryption, copy the images to it and change the \
+                               deployments",
                 },
             ],
             "actions": [
@@ -134,6 +145,7 @@ fn a_failed_repair_says_why() {
     let why = "ecr:PutImageTagMutability is missing";
     let outcome = outcome(&mutable(), &Known::default(), &went(Err(why)));
     assert_eq!(outcome["findings"][0]["status"], "failed");
+    assert_eq!(outcome["findings"][0]["reason"], "repair-failed");
     assert_eq!(
         outcome["findings"][0]["detail"],
         format!("tags can be overwritten (MUTABLE); {why}")
@@ -146,6 +158,7 @@ fn a_failed_repair_says_why() {
 fn what_another_invocation_repairs_is_withheld() {
     let outcome = outcome(&mutable(), &Known::default(), &Results::new());
     assert_eq!(outcome["findings"][0]["status"], "withheld");
+    assert_eq!(outcome["findings"][0]["reason"], "repaired-elsewhere");
     assert_eq!(outcome["actions"], json!([]));
 }
 

@@ -622,7 +622,7 @@ fn no_plan_puts_a_lifecycle_policy_that_expires_tagged_images() {
             .steps
             .iter()
             .filter(|step| step.finding.rule == "no-lifecycle-policy")
-            .filter(|step| matches!(&step.decision, Decision::Hold(why) if why.contains("it would expire")))
+            .filter(|step| matches!(&step.decision, Decision::Withhold(why) if why.text.contains("it would expire")))
             .count();
         for (_, action) in plan.repairs() {
             let Action::SetLifecyclePolicy { to: Some(to), .. } = action else {

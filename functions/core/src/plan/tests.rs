@@ -88,16 +88,16 @@ fn repaired(before: &[(i64, &str)]) -> Known {
 fn what_is_set_back_too_often_is_left_to_people() {
     let policy = policy("repair-limit: 2");
     let twice = repaired(&[(9, "the creator"), (3, "a stack")]);
-    let Decision::Stop(why) = decision(&policy, &mutable(), &twice) else {
+    let Decision::Suspend(why) = decision(&policy, &mutable(), &twice) else {
         panic!("it goes on");
     };
-    assert!(why.contains("repaired 2 times"), "{why}");
+    assert!(why.text.contains("repaired 2 times"), "{why}");
     assert!(
-        why.contains("by a stack at") && why.contains("by terraform at"),
+        why.text.contains("by a stack at") && why.text.contains("by terraform at"),
         "{why}"
     );
     assert!(
-        !why.contains("the creator"),
+        !why.text.contains("the creator"),
         "nobody had set anything back yet: {why}"
     );
     let yesterday = repaired(&[(25, "a stack"), (3, "a stack")]);
@@ -120,7 +120,7 @@ fn what_is_held_stays_held_until_people_say_so() {
     known.repairs.insert("mutable-tags".to_owned(), held);
     assert_eq!(
         decision(&policy, &mutable(), &known),
-        Decision::Hold("rolled back by mary".to_owned())
+        Decision::Withhold(Reason::new(Code::RolledBack, "rolled back by mary"))
     );
     known.repairs.insert("mutable-tags".to_owned(), resumed);
     assert!(matches!(
@@ -135,7 +135,7 @@ fn a_fight_that_people_have_ended_is_not_counted() {
     let mut known = repaired(&[(2, "a stack")]);
     assert!(matches!(
         decision(&policy, &mutable(), &known),
-        Decision::Stop(_)
+        Decision::Suspend(_)
     ));
     let resumed = known.repairs["mutable-tags"].resumed(NOW - HOUR);
     known.repairs.insert("mutable-tags".to_owned(), resumed);
@@ -201,7 +201,7 @@ fn a_quarantine_goes_with_its_reason() {
     action.apply_to(&mut repository);
     let while_weak = decisions(&policy, &repository, &known);
     assert!(
-        matches!(while_weak[..], [(_, Decision::People(_))]),
+        matches!(while_weak[..], [(_, Decision::Manual(_))]),
         "{while_weak:?}"
     );
     // It conforms, it is exempt, the policy asks for no quarantine, or for nothing.
@@ -228,7 +228,7 @@ fn a_quarantine_goes_with_its_reason() {
         let monitor = Policy::parse("version: 1\nmode: monitor\n").unwrap();
         assert!(matches!(
             decisions(&monitor, repository, &Known::default())[..],
-            [(_, Decision::Hold(_))]
+            [(_, Decision::Withhold(_))]
         ));
     }
 }
@@ -298,7 +298,7 @@ fn documents_that_can_not_be_understood_are_for_people() {
                 continue;
             }
             assert!(
-                matches!(decision, Decision::People(_)),
+                matches!(decision, Decision::Manual(_)),
                 "{shown}: {decision:?}"
             );
         }
@@ -428,9 +428,9 @@ fn a_repair_that_nothing_exempts_from_backs_off_and_is_never_suspended() {
         let decision = decision(&policy, &public(), &closed(&before));
         match decision {
             Decision::Repair(_) => assert!(repairs, "{before:?}"),
-            Decision::Hold(why) => {
+            Decision::Withhold(why) => {
                 assert!(
-                    !repairs && why.contains("reverted each time"),
+                    !repairs && why.text.contains("reverted each time"),
                     "{before:?}: {why}"
                 );
             }
@@ -509,10 +509,10 @@ fn a_lifecycle_policy_is_withheld_where_it_would_expire_what_may_be_needed() {
             "1 of 6 images, 1 of them tagged",
         ),
     ] {
-        let Decision::Hold(why) = of(images) else {
+        let Decision::Withhold(why) = of(images) else {
             panic!("it is put: {said}");
         };
-        assert!(why.contains(said), "{why}");
+        assert!(why.text.contains(said), "{why}");
     }
     // What cannot be read is doubt.
     let unread = || Read::Unreadable("the permission ecr:DescribeImages is missing".to_owned());
@@ -526,7 +526,7 @@ fn a_lifecycle_policy_is_withheld_where_it_would_expire_what_may_be_needed() {
         ),
     ] {
         let decision = lifecycle_decision(&images, full, &nothing, "PutImage");
-        assert!(matches!(decision, Decision::Hold(_)), "{decision:?}");
+        assert!(matches!(decision, Decision::Withhold(_)), "{decision:?}");
     }
 }
 
@@ -536,10 +536,10 @@ fn a_deleted_lifecycle_policy_is_restored_where_it_is_on_record() {
     let of = |known: &Known| {
         lifecycle_decision(&images, Read::Known(true), known, "DeleteLifecyclePolicy")
     };
-    let Decision::Hold(why) = of(&Known::default()) else {
+    let Decision::Withhold(why) = of(&Known::default()) else {
         panic!("the default is put in place of an unknown one");
     };
-    assert!(why.contains("is not on record"), "{why}");
+    assert!(why.text.contains("is not on record"), "{why}");
     let before = r#"{"rules":[{"rulePriority":1,"selection":{"tagStatus":"untagged","countType":"imageCountMoreThan","countNumber":500},"action":{"type":"expire"}}]}"#;
     let record = Repairs::default().with(Repair {
         action: Action::SetLifecyclePolicy {

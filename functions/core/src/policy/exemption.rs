@@ -110,7 +110,7 @@ impl ByTag {
         let value = tags.get(&key)?;
         let none = |why: &str| Err(format!("its tag `{key}` is no exemption: {why}"));
         if !self.rules.iter().any(|allowed| allowed.0 == rule) {
-            return Some(none("the policy does not let a tag exempt from this rule"));
+            return Some(none("the policy allows no exemption by tag from this rule"));
         }
         let (day, reason) = value.split_once(' ').unwrap_or((value, ""));
         let Ok(until) = Day::try_from(day.to_owned()) else {
@@ -119,7 +119,7 @@ impl ByTag {
             ));
         };
         let Ok(reason) = Reason::try_from(reason.to_owned()) else {
-            return Some(none("its value must go on with a reason"));
+            return Some(none("its value needs a reason after the day"));
         };
         if until.end() <= now {
             return None;
@@ -230,7 +230,7 @@ impl TryFrom<String> for Reason {
     fn try_from(text: String) -> Result<Self, String> {
         let reason = one_line(text.trim(), REASON);
         if reason.is_empty() {
-            Err("a reason is missing here: say why, for whoever reads the findings".to_owned())
+            Err("the reason is empty; it is shown with each finding".to_owned())
         } else {
             Ok(Self(reason))
         }
@@ -310,8 +310,8 @@ mod tests {
         let standing = of("mutable-tags", "2027-01-31 OPS-1").unwrap().unwrap();
         assert_eq!(standing.to_string(), "exempt until 2027-01-31: OPS-1");
         for (rule, value, why) in [
-            ("public-access", "2027-01-31 x", "does not let"),
-            ("mutable-tags", "2027-01-31", "a reason"),
+            ("public-access", "2027-01-31 x", "no exemption by tag"),
+            ("mutable-tags", "2027-01-31", "a reason after the day"),
             ("mutable-tags", "forever x", "the last day"),
             ("mutable-tags", "2027-03-31 x", "longer than"),
         ] {

@@ -99,7 +99,8 @@ impl TryFrom<String> for Glob {
             .any(|part| part != "**" && part.contains("**"))
         {
             return Err(format!(
-                "`{shown}`: `**` stands for whole parts of a name, so there is a `/` or nothing on each side of it: `team-*/**`"
+                "`{shown}`: `**` matches whole parts of a name; write a `/` on each side of it, \
+                 for example `team-*/**`"
             ));
         }
         Ok(Self(glob))

@@ -300,7 +300,7 @@ impl Policy {
             for rule in exemption.rules.intersection(&fixed) {
                 problems.push(Problem {
                     place: node.place,
-                    message: format!("`{rule}` is `non-negotiable`: nothing exempts from it"),
+                    message: format!("`{rule}` is `non-negotiable`; it allows no exemptions"),
                 });
             }
         }

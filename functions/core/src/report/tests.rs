@@ -21,6 +21,7 @@ fn finding(name: &str, rule: &str, detail: &str, status: Status) -> AuditFinding
         }),
         since: None,
         news: false,
+        reason: None,
     }
 }
 

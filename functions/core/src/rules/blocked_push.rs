@@ -28,14 +28,15 @@ impl Settings for BlockedPush {
         id: "blocked-push",
         severity: Severity::Informational,
         subject: Subject::Push,
-        summary: "A push was refused because its tag is taken",
+        summary: "A push was refused because its tag exists",
         explanation: "\
-Tags are immutable, and a push under a tag that is there was refused: a build that ran twice, or a pipeline that still moves a tag. \
-The image under that tag is what it was.
+The repository's tags are immutable, and ECR refused a push under a tag that exists: a build ran \
+twice, or a pipeline moves a tag. The image under that tag is unchanged.
 
-Where the policy lets the tag move (`allow-exclusions` here or of `mutable-tags`), the repair adds the exclusion filter that the tag matches to \
-those of the repository, and the build can push again. Otherwise the message says what to change in the build: a tag for each build, an \
-option of the tool that pushed, or an exclusion filter.",
+Where the policy lets the tag move (`allow-exclusions` here or of `mutable-tags`), the repair adds \
+the exclusion filter that the tag matches to those of the repository, and the build can push \
+again. Otherwise the message says what to change in the build: a tag for each build, an option of \
+the tool that pushed, or an exclusion filter.",
         example: r#"blocked-push:
   mode: monitor"#,
         controls: &[],

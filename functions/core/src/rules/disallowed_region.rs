@@ -24,10 +24,11 @@ impl Settings for DisallowedRegion {
         subject: Subject::Repository,
         summary: "The repository is in a region that the policy does not allow",
         explanation: "\
-Where data may lie is often a matter of contract or law, and what lies elsewhere is not watched as closely.
+Contracts and laws often limit where data may be stored, and regions that are not in use are \
+rarely monitored.
 
-A repository can't be moved, so there is no repair. A service control policy on `ecr:CreateRepository` keeps it from \
-happening again.",
+A repository cannot be moved to another region, so there is no repair. A service control policy on \
+`ecr:CreateRepository` prevents new ones.",
         example: r#"disallowed-region:
   allow: [eu-central-1, eu-west-1]"#,
         controls: &[],

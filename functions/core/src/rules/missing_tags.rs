@@ -52,11 +52,11 @@ impl Settings for MissingTags {
         subject: Subject::Repository,
         summary: "A required resource tag is absent or has a value that is not allowed",
         explanation: "\
-Tags say whose a repository is, what it costs whom, and how sensitive it is; this policy's own overrides and exemptions \
-can depend on them.
+Tags name the team that owns a repository, its cost centre and how sensitive its images are. \
+Overrides and exemptions of this policy can depend on them.
 
-The repair puts the policy's default where it has one. A wrong value is replaced by it; the alert and the record say \
-what it was.",
+The repair sets the policy's default where it has one, and replaces a wrong value by it. The alert \
+and the record contain the old value.",
         example: r#"missing-tags:
   require:
     team: {}
@@ -85,9 +85,9 @@ impl Rule for MissingTags {
             Ok(tags) => tags,
             Err(why) => {
                 return Some(Violation {
-                    detail: format!("whether it has its tags can't be told: {why}"),
+                    detail: format!("cannot read its resource tags: {why}"),
                     fix: Fix::Manual(
-                        "check its tags by hand, and mend what could not be read".to_owned(),
+                        "fix the read error above, or check its tags manually".to_owned(),
                     ),
                 });
             }

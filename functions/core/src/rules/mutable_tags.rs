@@ -168,19 +168,24 @@ impl Settings for MutableTags {
         subject: Subject::Repository,
         summary: "Image tags can be overwritten",
         explanation: "\
-A tag that can be moved names one image today and another tomorrow: what was tested is not what is deployed, and \
-whoever may push can replace what runs in production. `MUTABLE_WITH_EXCLUSION` counts as mutable. \
-`IMMUTABLE_WITH_EXCLUSION` passes where every exclusion filter is within `allow-exclusions`.
+A tag that can be overwritten names one image today and another tomorrow: the image that was \
+tested is not the one that is deployed, and each caller with the right to push can replace what \
+runs in production. `MUTABLE_WITH_EXCLUSION` counts as mutable. `IMMUTABLE_WITH_EXCLUSION` passes \
+where every exclusion filter is within `allow-exclusions`.
 
-The repair breaks no more than the policy asks: a repository gets all filters of `allow-exclusions` (`latest`, build caches, cosign's \
-`sha256-*`), so that the first push of such a tag is not its last, and becomes `IMMUTABLE_WITH_EXCLUSION`; without any, `IMMUTABLE`. Tags \
-that usually move and may not are named in the alert before they break: environments, branches, snapshots, versions such as `v1` and `1.2`. A \
-pipeline that pushes another tag twice fails from then on; images and tags that are there stay as they are. Where filters stay, \
-Security Hub's ECR.2, whose text passes `IMMUTABLE` alone, and static scanners may go on failing.
+The repair sets `IMMUTABLE_WITH_EXCLUSION` with all filters of `allow-exclusions` (`latest`, build \
+caches, cosign's `sha256-*`), so that those tags can be pushed more than once; without \
+`allow-exclusions`, it sets `IMMUTABLE`. The alert names tags that usually move and match no \
+filter, before a push to them fails: environments, branches, snapshots, versions such as `v1` and \
+`1.2`. From then on, a pipeline that pushes any other tag twice fails. Existing images and tags do \
+not change. With exclusion filters, Security Hub's ECR.2, whose text passes `IMMUTABLE` alone, and \
+static scanners may still fail.
 
-A repository that a pull-through cache fills can't be refreshed when it is immutable: such are reported and left alone, \
-unless `pull-through-caches` says otherwise. A repository that replication fills is known by the events of replication, and is reported and left \
-alone: once it is immutable, an image whose tag is taken is replicated without the tag, and no push fails. `replicas` says otherwise.",
+A pull-through cache cannot refresh an immutable repository, so a repository that one fills is \
+reported and not changed, unless `pull-through-caches` says otherwise. A repository that \
+replication fills (known by the events of replication) is reported and not changed either, unless \
+`replicas` says otherwise: once it is immutable, an image whose tag exists is replicated without \
+its tag, and no push fails.",
         example: r#"mutable-tags:
   allow-exclusions: [latest, "cache*"]
   pull-through-caches: ignore"#,
@@ -285,8 +290,8 @@ impl MutableTags {
                 );
             }
             return Err(
-                "a pull-through cache fills it and could not refresh its tags any more, so it is left as it is: exempt it, or \
-                 set `pull-through-caches` in the policy"
+                "a pull-through cache fills it and could not refresh its tags any more, so it was \
+                 not changed; exempt it, or set `pull-through-caches` in the policy"
                     .to_owned(),
             );
         }
@@ -369,7 +374,7 @@ impl Rule for MutableTags {
                 return Some(Violation {
                     detail: format!("tag mutability `{value}` is not known to this version"),
                     fix: Fix::Manual(
-                        "check the repository's tag mutability by hand, and update ecr-warden"
+                        "check the repository's tag mutability manually, and update ecr-warden"
                             .to_owned(),
                     ),
                 });
@@ -540,7 +545,7 @@ fn is_floating_version(tag: &str) -> bool {
 fn lacks(filters: &[String]) -> Option<String> {
     (!filters.is_empty()).then(|| {
         format!(
-            "it lacks exclusion filters that the policy asks for: {}",
+            "it lacks exclusion filters that the policy grants: {}",
             listed(filters)
         )
     })
@@ -563,8 +568,8 @@ fn with_impact(detail: String, stuck: &[&str]) -> String {
         more => format!(" and {more} more"),
     };
     format!(
-        "{detail}; it has tags that usually move and that the policy does not let stay mutable, so pushing them again fails \
-         once it is immutable: {}{more}",
+        "{detail}; once immutable, pushes to these tags will fail (they usually move, and no \
+         `allow-exclusions` match them): {}{more}",
         named.join(", ")
     )
 }

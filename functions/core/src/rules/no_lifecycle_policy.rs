@@ -33,19 +33,21 @@ impl Settings for NoLifecyclePolicy {
         subject: Subject::Repository,
         summary: "The repository has no lifecycle policy",
         explanation: "\
-Without a lifecycle policy images stay for good: they cost storage every month, and old ones with known \
-vulnerabilities can still be deployed.
+Without a lifecycle policy no image ever expires: images cost storage every month, and old ones \
+with known vulnerabilities can still be deployed.
 
-The repair puts the policy's default into a repository that has no image. **ECR expires the images that a lifecycle policy \
-names within a day**, so before the default is put to a repository with images, all images are read and the number that it \
-would expire now is computed. The repair is withheld where that is any tagged image, or more than 20 % of the images, or \
-where the images could not be read; the alert says how many of how many. When a lifecycle policy was deleted, the one that \
-ecr-warden had put is restored, under the same condition; one that is not on record is not replaced by the default while \
-the repository holds images. A lifecycle policy that is there is never replaced.
+The repair sets the policy's default on a repository without images. **ECR expires the images that \
+a lifecycle policy selects within a day**, so for a repository with images, all images are read \
+first and the number that the default would expire now is computed. The repair is withheld if that \
+includes a tagged image, if it is more than 20 % of the images, or if the images could not be \
+read; the alert gives the numbers. If a lifecycle policy was deleted, the one that ecr-warden had \
+set is restored under the same condition; one that is not on record is not replaced by the default \
+while the repository holds images. An existing lifecycle policy is never replaced.
 
-A `default` that expires tagged images, with a rule whose `tagStatus` is `any` or `tagged`, is refused without `deletes-tagged-images: true` beside it. \
-Archiving them is not: what is archived can be restored. It makes pulls fail, though, so it counts like expiry where the default is put to a \
-repository with images.",
+A `default` that expires tagged images, with a rule whose `tagStatus` is `any` or `tagged`, is \
+refused without `deletes-tagged-images: true` beside it. Archiving them is allowed, because \
+archived images can be restored. Pulls of archived images fail, so archiving counts like expiry \
+when the default is set on a repository with images.",
         example: r#"no-lifecycle-policy:
   default:
     rules:
@@ -53,7 +55,11 @@ repository with images.",
         description: untagged images go after two weeks
         selection: { tagStatus: untagged, countType: sinceImagePushed, countUnit: days, countNumber: 14 }
         action: { type: expire }"#,
-        controls: &["AWS Security Hub ECR.3", "AWS Config ECR_PRIVATE_LIFECYCLE_POLICY_CONFIGURED", "Prowler ecr_repositories_lifecycle_policy_enabled"],
+        controls: &[
+            "AWS Security Hub ECR.3",
+            "AWS Config ECR_PRIVATE_LIFECYCLE_POLICY_CONFIGURED",
+            "Prowler ecr_repositories_lifecycle_policy_enabled",
+        ],
     };
 
     fn problems_inside(block: &Node) -> Vec<Problem> {
@@ -95,13 +101,17 @@ impl Rule for NoLifecyclePolicy {
                         to: Some(to),
                     }),
                     None => Fix::Manual(
-                        "give it a lifecycle policy, for one that expires untagged images after some days".to_owned(),
+                        "add a lifecycle policy, for example one that expires untagged images \
+                         after 14 days"
+                            .to_owned(),
                     ),
                 },
             }),
             Err(why) => Some(Violation {
-                detail: format!("whether it has a lifecycle policy can't be told: {why}"),
-                fix: Fix::Manual("check it by hand, and mend what could not be read".to_owned()),
+                detail: format!("cannot read its lifecycle policy: {why}"),
+                fix: Fix::Manual(
+                    "fix the read error above, or check its lifecycle policy manually".to_owned(),
+                ),
             }),
         }
     }
@@ -137,7 +147,7 @@ impl Rule for NoLifecyclePolicy {
         let document = self.document();
         let document = document.as_deref().unwrap_or(UNTAGGED_EXPIRE);
         Advice {
-            text: "Give it a lifecycle policy where it is defined.".to_owned(),
+            text: "Add a lifecycle policy where the repository is defined.".to_owned(),
             terraform: lifecycle_terraform(document),
             cli: format!(
                 "aws ecr put-lifecycle-policy --repository-name \"$REPOSITORY\" --lifecycle-policy-text {}",

@@ -53,14 +53,16 @@ impl Settings for NoScanOnPush {
         subject: Subject::Repository,
         summary: "Pushed images are not scanned for vulnerabilities",
         explanation: "\
-What is not scanned is deployed with whatever it contains. A repository passes where the registry's scanning \
-configuration scans it on push or continuously (a filter without `*` covers every name that contains it), and, under basic \
-scanning, where its own setting says so. What ECR itself answers (`BatchGetRepositoryScanningConfiguration`) decides: a \
-repository's own setting may have no effect beside filters of the registry.
+An image that is not scanned is deployed with unknown vulnerabilities. A repository passes if the \
+registry's scanning configuration scans it on push or continuously (a filter without `*` covers \
+every name that contains it), or, under basic scanning, if its own setting does. ECR's own answer \
+decides (`BatchGetRepositoryScanningConfiguration`): a repository's own setting may have no effect \
+beside filters of the registry.
 
-With `fix: repository` the repair sets the repository's own `scanOnPush`; under enhanced scanning that has no effect, so \
-there it is for people. With `fix: registry` it adds `registry-filters` to the registry's rule for scanning on push, which \
-covers every repository of the region that they match; nothing is taken away, and basic stays basic.",
+With `fix: repository` the repair sets the repository's own `scanOnPush`; under enhanced scanning \
+that has no effect, so the finding is only reported. With `fix: registry` it adds \
+`registry-filters` to the registry's rule for scanning on push, which covers every repository of \
+the region that they match; it removes no filter, and basic scanning stays basic.",
         example: r#"no-scan-on-push:
   fix: registry
   registry-filters: ["*"]"#,
@@ -88,7 +90,7 @@ impl Rule for NoScanOnPush {
         let unknown = |why: String| Violation {
             detail: format!("whether pushed images are scanned is unknown: {why}"),
             fix: Fix::Manual(
-                "look at the registry's scanning configuration, and allow what could not be read"
+                "fix the read error above, or check the registry's scanning configuration manually"
                     .to_owned(),
             ),
         };
@@ -191,7 +193,8 @@ impl NoScanOnPush {
             .find(|rule| matches!(rule.frequency, ScanFrequency::Unknown(_)))
         {
             return Err(format!(
-                "the registry's scanning has a rule (`{}`) that this version does not know: change it by hand",
+                "the registry's scanning configuration has a rule (`{}`) that this version does \
+                 not know; change it manually",
                 rule.frequency.name()
             ));
         }
@@ -209,7 +212,8 @@ impl NoScanOnPush {
         }
         if to == *registry {
             return Err(format!(
-                "the registry's filters cover `{name}`, and ECR does not scan it all the same: look at the registry's scanning configuration"
+                "the registry's filters cover `{name}`, but ECR does not scan it; check the \
+                 registry's scanning configuration"
             ));
         }
         to.rules.sort_by(|a, b| a.frequency.cmp(&b.frequency));
@@ -219,8 +223,9 @@ impl NoScanOnPush {
             .any(|rule| rule.filters.len() > MOST_FILTERS);
         if to.rules.len() > MOST_RULES || too_many {
             return Err(format!(
-                "the registry's scanning has no room for the policy's `registry-filters` (ECR takes {MOST_RULES} rules of \
-                 {MOST_FILTERS} filters): make room by hand"
+                "the registry's scanning configuration has no space for the policy's \
+                 `registry-filters` (at most {MOST_RULES} rules of {MOST_FILTERS} filters); \
+                 remove filters manually"
             ));
         }
         Ok(to)
@@ -419,7 +424,7 @@ mod tests {
                 filters: (0..MOST_FILTERS).map(|n| format!("shop/{n}")).collect(),
             }],
         });
-        assert!(by_hand(&rule("payments"), &full).contains("no room"));
+        assert!(by_hand(&rule("payments"), &full).contains("no space"));
         let mut later = repository;
         later.scanning = Read::Known(RegistryScanning {
             enhanced: true,

@@ -44,13 +44,14 @@ impl Settings for NonconformingImageTag {
         subject: Subject::Push,
         summary: "An image was pushed under a tag outside the convention",
         explanation: "\
-A tag that says version and commit leads from what runs to what it was built from. Signatures (`sha256-*`), caches and moving \
-tags can be allowed. An image that replication or a pull-through cache brings is not evaluated: its tag was chosen elsewhere.
+A tag with version and commit leads from a running container to its source. Signatures \
+(`sha256-*`), caches and moving tags can be allowed. An image that replication or a pull-through \
+cache brings is not evaluated: its tag was chosen elsewhere.
 
-With `allow-untagged: false`, each platform and attestation of a multi-platform build is reported, because builds push them by digest and tag \
-the index alone.
+With `allow-untagged: false`, each platform and attestation of a multi-platform build is reported, \
+because builds push them by digest and tag the index alone.
 
-An image that is there may be in use, so there is no repair: people push it again under the right tag.",
+The image may be in use, so there is no repair: push it again under a conforming tag.",
         example: r#"nonconforming-image-tag:
   pattern: "v\\d+\\.\\d+\\.\\d+"
   convention: semantic version, v1.0.0

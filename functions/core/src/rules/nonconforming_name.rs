@@ -41,10 +41,11 @@ impl Settings for NonconformingName {
         subject: Subject::Repository,
         summary: "The repository's name does not follow the convention",
         explanation: "\
-Namespaces say whose a repository is, and permissions, policies and overrides are written for them. A repository \
-outside of them is nobody's.
+A namespace names the team that owns a repository, and permissions, policies and overrides refer \
+to it. A repository outside of all namespaces has no owner.
 
-A repository can't be renamed, so there is no repair: people create one with the right name and move.",
+A repository cannot be renamed, so there is no repair: create one with a conforming name and move \
+the images.",
         example: r#"nonconforming-name:
   pattern: "(payments|shop)/[a-z0-9-]+"
   convention: team/service

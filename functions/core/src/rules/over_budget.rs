@@ -25,13 +25,14 @@ impl Settings for OverBudget {
         id: "over-budget",
         severity: Severity::Low,
         subject: Subject::Repository,
-        summary: "The repository's images weigh more than its budget",
+        summary: "The repository's images are larger than its budget",
         explanation: "\
-Storage is billed by the month, and images that nobody uses are never missed.
+ECR bills storage by the month, for unused images too.
 
-The weight is the sum of what DescribeImages says of each image that is not archived. Layers that images share are \
-counted with each, so the bill is lower. All pages of images are read whenever the repository is looked at: switch this \
-rule on where that is worth the calls. There is no repair: what may go is for people to say, best in a lifecycle policy.",
+The size is the sum of what DescribeImages returns for each image that is not archived. Layers \
+that images share are counted with each image, so the bill is lower. Each evaluation reads all \
+pages of images: enable this rule where that is worth the calls. There is no repair: decide which \
+images may expire, and write a lifecycle policy.",
         example: r#"over-budget:
   most-gb: 50"#,
         controls: &[],
@@ -55,8 +56,8 @@ impl Rule for OverBudget {
             Ok(images) => images,
             Err(why) => {
                 return Some(Violation {
-                    detail: format!("what its images weigh can't be told: {why}"),
-                    fix: Fix::Manual("let it be read".to_owned()),
+                    detail: format!("cannot read the size of its images: {why}"),
+                    fix: Fix::Manual("fix the read error above".to_owned()),
                 });
             }
         };
@@ -72,8 +73,7 @@ impl Rule for OverBudget {
                 self.most_gb
             ),
             fix: Fix::Manual(
-                "give it a lifecycle policy that expires what is not used, or a larger budget"
-                    .to_owned(),
+                "add a lifecycle policy that expires unused images, or raise `most-gb`".to_owned(),
             ),
         })
     }

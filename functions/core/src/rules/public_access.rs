@@ -36,27 +36,34 @@ impl Settings for PublicAccess {
         id: "public-access",
         severity: Severity::High,
         subject: Subject::Repository,
-        summary: "The repository policy lets in everyone",
+        summary: "The repository policy admits everyone",
         explanation: "\
-A statement that allows `*`, or all but some (`NotPrincipal`, negated conditions), lets strangers pull images, or push them. The document is \
-evaluated as IAM does: a statement is fine where one of its conditions admits trusted callers only, or where a Deny over the same \
-actions keeps out all others. Conditions are on the account, the organization or its units, the VPC or the VPC endpoint: \
-`aws:PrincipalAccount`, `aws:PrincipalArn`, `aws:PrincipalOrgID`, `aws:PrincipalOrgPaths`, `aws:SourceAccount`, `aws:SourceArn`, \
-`aws:SourceVpc`, `aws:SourceVpce` and their like. `${aws:ResourceAccount}` and `${aws:ResourceOrgID}` are the own account and organization.
+A statement that allows `*`, or everyone except some (`NotPrincipal`, negated conditions), lets \
+strangers pull images, or push them. The document is evaluated as IAM does: a statement passes if \
+one of its conditions admits trusted callers only, or if a Deny over the same actions excludes all \
+others. Conditions are on the account, the organization or its units, the VPC or the VPC endpoint: \
+`aws:PrincipalAccount`, `aws:PrincipalArn`, `aws:PrincipalOrgID`, `aws:PrincipalOrgPaths`, \
+`aws:SourceAccount`, `aws:SourceArn`, `aws:SourceVpc`, `aws:SourceVpce` and similar keys. \
+`${aws:ResourceAccount}` and `${aws:ResourceOrgID}` are the own account and organization.
 
-These admit strangers, whatever they look like: `ForAllValues` and `IfExists`, which hold for callers without the key; `Null`; conditions on what \
-is not the caller (`aws:ResourceAccount`, `aws:ResourceOrgID`, `aws:SecureTransport`, `aws:CalledVia`); a value of `*`; the address range \
-`0.0.0.0/0`.
+These admit strangers, although they look like a restriction: `ForAllValues` and `IfExists`, which \
+hold for callers without the key; `Null`; conditions on what is not the caller \
+(`aws:ResourceAccount`, `aws:ResourceOrgID`, `aws:SecureTransport`, `aws:CalledVia`); a value of \
+`*`; the address range `0.0.0.0/0`.
 
-The repair removes exactly the statements that let in everyone and leaves the others as they are written. Of a statement that names others \
-together with `*`, it removes the `*`. Reported, and not changed, are: a statement with a condition that cannot be judged, such as \
-`aws:SourceIp`; one that names a trusted organization and admits everyone by mistake; a document with another statement that denies; and \
-one that cannot be understood. The repair is never suspended by `repair-limit`: where something reverts it again and again, the next one is \
-made an hour later, then twice as long each time, and the finding is critical. `settle` does not delay it.
+The repair removes exactly the statements that admit everyone and leaves the others as they are \
+written. From a statement that names others together with `*`, it removes the `*`. These are \
+reported and not changed: a statement with a condition that cannot be evaluated, such as \
+`aws:SourceIp`; one that names a trusted organization and admits everyone by mistake; a document \
+with another statement that denies; and one that cannot be understood. The repair is never \
+suspended by `repair-limit`: where something reverts it again and again, the next one is made an \
+hour later, then twice as long each time, and the finding is critical. `settle` does not delay it.
 
-The repository policy can also deny ecr-warden itself. AWS names that in its refusal, and the critical finding `blinded` lists the \
-denied reads. Keep it from happening by a service control policy that denies `ecr:SetRepositoryPolicy` to all principals but those \
-that deploy repository policies: IAM has no condition on the text of a repository policy. The callers of the removed statement lose access at once.",
+The repository policy can also deny ecr-warden itself. AWS's error names that policy, and the \
+critical finding `blinded` lists the denied reads. Prevent it by a service control policy that \
+denies `ecr:SetRepositoryPolicy` to all principals but those that deploy repository policies: IAM \
+has no condition on the text of a repository policy. The callers of the removed statement lose \
+access at once.",
         example: r#"public-access:
   trusted-accounts: ["111122223333"]
   trusted-organizations: [o-a1b2c3d4e5]
@@ -78,14 +85,13 @@ impl Rule for PublicAccess {
     }
 
     fn check(&self, repository: &Repository) -> Option<Violation> {
-        let unknown = |detail: String| {
-            Violation {
+        let unknown = |detail: String| Violation {
             detail,
             fix: Fix::Manual(
-                "look at the repository policy: aws ecr get-repository-policy --repository-name \"$REPOSITORY\""
+                "check the repository policy: aws ecr get-repository-policy --repository-name \
+                 \"$REPOSITORY\""
                     .to_owned(),
             ),
-        }
         };
         let text = match repository.policy.required() {
             Ok(text) => text.as_ref()?,

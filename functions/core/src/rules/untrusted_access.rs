@@ -50,15 +50,18 @@ impl Settings for UntrustedAccess {
         id: "untrusted-access",
         severity: Severity::Medium,
         subject: Subject::Repository,
-        summary: "The repository policy lets in accounts, organizations, networks or services that are not trusted",
+        summary: "The repository policy admits accounts, organizations, networks or services that \
+                  are not trusted",
         explanation: "\
-A statement names an account, an organization or one of its units, a VPC or a VPC endpoint that neither this rule nor `public-access` trusts, or an \
-AWS service that acts for such an account (`aws:SourceAccount`, `aws:SourceArn`, `aws:SourceOrgID`). The message names each of them and what \
-they may do: pull, push or administer. With `services: with-source`, a service without such a condition is reported, too: it acts for any \
-account.
+A statement names an account, an organization or one of its units, a VPC or a VPC endpoint that \
+neither this rule nor `public-access` trusts, or an AWS service that acts for such an account \
+(`aws:SourceAccount`, `aws:SourceArn`, `aws:SourceOrgID`). The message names each of them and what \
+they may do: pull, push or administer. With `services: with-source`, a service without such a \
+condition is reported, too, because it acts for any account.
 
-The statement names them on purpose, so it is reported. With `fix: remove`, ecr-warden removes a statement that names no trusted caller. A \
-statement stays if it names trusted and untrusted callers together, if a condition of it cannot be judged, or if the document has another \
+The statement names them on purpose, so it is reported. With `fix: remove`, ecr-warden removes a \
+statement that names no trusted caller. A statement stays if it names trusted and untrusted \
+callers together, if one of its conditions cannot be evaluated, or if the document has another \
 statement that denies. The callers of the removed statement lose access at once.",
         example: r#"untrusted-access:
   fix: remove

@@ -15,8 +15,8 @@ use crate::repository::{
 /// The alias of the key that AWS manages for ECR. An account that never used it has no such key.
 pub const AWS_MANAGED_KEY: &str = "alias/aws/ecr";
 
-const HOLDS_IMAGES: &str = "it holds images, so it is not recreated: create a repository with the right encryption, copy the \
-                            images there and move the deployments over";
+const HOLDS_IMAGES: &str = "it holds images, so it is not recreated; create a repository with the \
+                            required encryption, copy the images to it and change the deployments";
 
 /// What is said of a repository that was, or is to be, recreated (terraform-provider-aws, `internal/service/ecr/repository.go`:
 /// `encryption_configuration` forces a replacement, and `force_delete` deletes with force).
@@ -100,19 +100,21 @@ impl Settings for WeakEncryption {
         id: "weak-encryption",
         severity: Severity::Medium,
         subject: Subject::Repository,
-        summary: "Images are encrypted with less than the policy asks",
+        summary: "Images are encrypted with less than the policy requires",
         explanation: "\
-With KMS, access to the images can be cut off and audited apart from access to ECR; with a customer's key, by the \
-customer. ECR cannot change a repository's encryption after its creation.
+With KMS, access to the images can be revoked and audited separately from access to ECR; with a \
+customer managed key, the customer controls it. ECR cannot change a repository's encryption after \
+its creation.
 
-Where `when-empty` is `recreate`, an empty repository is deleted without force (ECR refuses that when an image \
-exists) and created again with its tags, policies and settings; it is gone for about a second. What must be put back \
-is written down first, and a recreation that was cut short is finished by the next event. A repository of a CloudFormation \
-stack is reported and left alone.
+Where `when-empty` is `recreate`, an empty repository is deleted without force (ECR refuses that \
+when an image exists) and created again with its tags, policies and settings; it does not exist \
+for about a second. Its settings are recorded first, and the next event finishes a recreation that \
+was interrupted. A repository of a CloudFormation stack is reported and not changed.
 
-A repository with images is reported. Where `when-not-empty` is `quarantine`, its repository policy also gets one statement, \
-`EcrWardenQuarantine`, that refuses pushes, so that nothing more is stored with the wrong encryption; pulls go on, and all \
-other statements stay. It is lifted by itself when the repository conforms, is exempt, or the policy asks for it no more.",
+A repository with images is reported. Where `when-not-empty` is `quarantine`, its repository \
+policy also gets one statement, `EcrWardenQuarantine`, that refuses pushes, so that no more images \
+are stored with the wrong encryption; pulls still work, and all other statements stay. ecr-warden \
+removes it when the repository conforms, is exempt, or the policy no longer requires it.",
         example: r#"weak-encryption:
   require: CUSTOMER_KEY
   kms-key: alias/images
@@ -211,7 +213,8 @@ impl WeakEncryption {
         }
         if self.when_empty == WhenEmpty::Alert {
             return Some(
-                "the policy does not let it be recreated (`when-empty: alert`): recreate it while it is empty"
+                "the policy does not allow a recreation (`when-empty: alert`); recreate the \
+                 repository while it is empty"
                     .to_owned(),
             );
         }
@@ -233,16 +236,20 @@ impl WeakEncryption {
         }
         if tags.keys().filter(|key| !key.starts_with("aws:")).count() >= MOST_TAGS {
             return Some(format!(
-                "it has {MOST_TAGS} tags, and a recreation needs room for one more: remove a tag, or recreate it by hand"
+                "it has {MOST_TAGS} tags, and a recreation needs one more; remove a tag, or \
+                 recreate the repository manually"
             ));
         }
         if let TagMutability::Unknown(value) = &repository.mutability {
             return Some(format!(
-                "its tag mutability `{value}` is not known to this version and can't be put back: update ecr-warden"
+                "this version does not know its tag mutability `{value}` and could not restore it; \
+                 update ecr-warden"
             ));
         }
         if repository.created_at.is_none() {
-            return Some("ECR does not say when it was created: recreate it by hand".to_owned());
+            return Some(
+                "ECR does not return when it was created; recreate it manually".to_owned(),
+            );
         }
         let key = self.kms_key.as_ref()?;
         match described(repository, key) {
@@ -316,7 +323,7 @@ impl Rule for WeakEncryption {
             Ok(rung) if rung >= self.require => None,
             Ok(_) => Some(Violation {
                 detail: format!(
-                    "encrypted with {}, and the policy asks for {}",
+                    "encrypted with {}, but the policy requires {}",
                     repository.encryption,
                     self.require.name()
                 ),
@@ -326,11 +333,11 @@ impl Rule for WeakEncryption {
             Err(_) if self.require == Rung::Aes256 => None,
             Err(why) => Some(Violation {
                 detail: format!(
-                    "whether {} is enough can't be told: {why}",
+                    "cannot determine whether {} is enough: {why}",
                     repository.encryption
                 ),
                 fix: Fix::Manual(
-                    "check the repository's encryption by hand, and mend what could not be read"
+                    "fix the read error above, or check the repository's encryption manually"
                         .to_owned(),
                 ),
             }),

@@ -187,9 +187,9 @@ fn paragraph(finding: &Value) -> String {
     };
     if !to_do.is_empty() {
         let label = match status {
-            "fixed" | "resolved" => "Keep it",
+            "fixed" | "resolved" => "Prevent",
             "failed" => "Failed",
-            "withheld" => "Held",
+            "withheld" => "Withheld",
             "exempt" => "Exempt",
             _ => "To do",
         };

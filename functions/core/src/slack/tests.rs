@@ -202,7 +202,7 @@ fn what_was_fixed_is_kept_and_not_to_do() {
     let mut fixed = alert(1, "set it where it is defined");
     fixed["findings"][0]["status"] = json!("fixed");
     let shown = shown(&message(&[fixed]));
-    assert!(shown.contains("\nKeep it: set it where"), "{shown}");
+    assert!(shown.contains("\nPrevent: set it where"), "{shown}");
     assert!(!shown.contains("To do"), "{shown}");
 }
 

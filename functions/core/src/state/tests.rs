@@ -3,6 +3,7 @@
 use super::*;
 use crate::finding::{Finding, Fix, Severity, Violation};
 use crate::plan::Step;
+use crate::reason::{Code, Reason};
 use crate::repository::{Encryption, TagMutability};
 
 const NOW: i64 = 1_800_000_000;
@@ -33,7 +34,7 @@ fn repair() -> Decision {
 }
 
 fn people(what: &str) -> Decision {
-    Decision::People(what.to_owned())
+    Decision::Manual(Reason::new(Code::NoRepair, what))
 }
 
 fn step(rule: &'static str, detail: &str, decision: Decision) -> Step {
@@ -161,11 +162,14 @@ fn other_details_or_other_advice_are_news() {
         ("AES256", people("copy the images")),
         ("KMS (aws/ecr)", people("copy the images")),
         ("KMS (aws/ecr)", people("enable the key")),
-        ("KMS (aws/ecr)", Decision::Hold("enable the key".to_owned())),
+        (
+            "KMS (aws/ecr)",
+            Decision::Withhold(Reason::new(Code::MonitorMode, "enable the key")),
+        ),
     ];
     for (n, (detail, decision)) in cases.into_iter().enumerate() {
         let status = match decision {
-            Decision::Hold(_) => Status::Withheld,
+            Decision::Withhold(_) => Status::Withheld,
             _ => Status::Open,
         };
         let plan = found(detail, decision);
@@ -521,11 +525,17 @@ fn a_fight_is_told_once_and_is_over_when_the_finding_is_gone() {
     let withheld = Ends::Told(Status::Withheld, "");
     let mut table = Table::default();
     let me = lease("event");
-    let stop = found("MUTABLE", Decision::Stop("by terraform".to_owned()));
+    let stop = found(
+        "MUTABLE",
+        Decision::Suspend(Reason::new(Code::RevertLimit, "by terraform")),
+    );
     table.invocation(&stop, &context(&me, NOW), withheld);
     let held = |table: &Table| table.known.repairs[RULE].held.clone();
     assert_eq!(held(&table).unwrap().why, "by terraform");
-    let held_back = found("MUTABLE", Decision::Hold("by terraform".to_owned()));
+    let held_back = found(
+        "MUTABLE",
+        Decision::Withhold(Reason::new(Code::MonitorMode, "by terraform")),
+    );
     table.invocation(&held_back, &context(&me, NOW + 60), withheld);
     assert_eq!(table.told, 1);
     table.invocation(
@@ -737,7 +747,7 @@ fn of_severity(severity: Severity, decision: Decision) -> Plan {
 /// Grave findings are reported once a day however often the repository is read, others after 90 days.
 #[test]
 fn a_grave_finding_is_reported_daily_and_not_by_each_event() {
-    let withheld = || Decision::Hold("monitor".to_owned());
+    let withheld = || Decision::Withhold(Reason::new(Code::MonitorMode, "monitor"));
     for (severity, decision, ends, in_a_week) in [
         (Severity::Medium, people("rename it"), OPEN, 1),
         (Severity::High, people("rename it"), OPEN, 8),
@@ -966,9 +976,12 @@ fn a_change_of_the_registry_is_on_record_for_the_registry() {
         [NOW, NOW - 50],
         "the repository's own is another one's"
     );
-    let waits = || Decision::Hold("reverted each time".to_owned());
+    let waits = || Decision::Withhold(Reason::new(Code::MonitorMode, "reverted each time"));
     assert_eq!(claims_of(waits(), "CreateRepository"), []);
     assert_eq!(claims_of(waits(), "sweep").len(), 1);
-    let stops = claims_of(Decision::Stop("reverted".to_owned()), "CreateRepository");
+    let stops = claims_of(
+        Decision::Suspend(Reason::new(Code::RevertLimit, "reverted")),
+        "CreateRepository",
+    );
     assert!(stops[0].of_registry && stops[0].record.is_some());
 }

@@ -29,7 +29,7 @@ enum Expected {
     /// Of an image that AWS itself brings: name, actor.
     Brought(&'static str, &'static str),
     /// Name where the event has one, reason.
-    Ignored(Option<&'static str>, &'static str),
+    Ignored(Option<&'static str>, Code, &'static str),
     /// Why.
     Unreadable(&'static str),
 }
@@ -45,12 +45,13 @@ const EXPECTATIONS: &[(&str, Expected)] = &[
         "batch-delete-image",
         Ignored(
             API,
-            "BatchDeleteImage deletes: there is nothing left to repair",
+            Code::IrrelevantEvent,
+            "BatchDeleteImage deletes; nothing to evaluate",
         ),
     ),
     (
         "create-repository-access-denied",
-        Ignored(None, "the call failed: AccessDenied"),
+        Ignored(None, Code::FailedCall, "the call failed: AccessDenied"),
     ),
     (
         "create-repository-by-cloudformation",
@@ -62,7 +63,7 @@ const EXPECTATIONS: &[(&str, Expected)] = &[
     ),
     (
         "create-repository-by-ourselves",
-        Ignored(API, "our own change"),
+        Ignored(API, Code::OwnChange, "ecr-warden's own change"),
     ),
     (
         "create-repository-by-role",
@@ -79,7 +80,11 @@ const EXPECTATIONS: &[(&str, Expected)] = &[
     ),
     (
         "create-repository-failed",
-        Ignored(API, "the call failed: RepositoryAlreadyExistsException"),
+        Ignored(
+            API,
+            Code::FailedCall,
+            "the call failed: RepositoryAlreadyExistsException",
+        ),
     ),
     (
         "create-repository-old-record",
@@ -118,24 +123,33 @@ const EXPECTATIONS: &[(&str, Expected)] = &[
         "delete-repository",
         Ignored(
             API,
-            "DeleteRepository deletes: there is nothing left to repair",
+            Code::IrrelevantEvent,
+            "DeleteRepository deletes; nothing to evaluate",
         ),
     ),
     (
         "describe-images-read-only",
-        Ignored(API, "DescribeImages only reads"),
+        Ignored(API, Code::ReadOnlyCall, "DescribeImages only reads"),
     ),
     (
         "describe-repositories-read-only",
-        Ignored(None, "DescribeRepositories only reads"),
+        Ignored(None, Code::ReadOnlyCall, "DescribeRepositories only reads"),
     ),
     (
         "foreign-account-image",
-        Ignored(None, "the repository is account 210987654321's"),
+        Ignored(
+            None,
+            Code::ForeignAccount,
+            "the repository belongs to account 210987654321",
+        ),
     ),
     (
         "image-delete-native",
-        Ignored(API, "image action `DELETE` is not acted on"),
+        Ignored(
+            API,
+            Code::IrrelevantEvent,
+            "image action `DELETE` is not acted on",
+        ),
     ),
     (
         "image-push-native",
@@ -145,18 +159,29 @@ const EXPECTATIONS: &[(&str, Expected)] = &[
         "image-push-native-by-digest",
         Pushed("payments/api", None, None, false),
     ),
-    ("image-push-native-failed", Ignored(API, "the push failed")),
+    (
+        "image-push-native-failed",
+        Ignored(API, Code::FailedCall, "the push failed"),
+    ),
     (
         "image-scan-native",
-        Ignored(None, "`ECR Image Scan` is not acted on"),
+        Ignored(
+            None,
+            Code::IrrelevantEvent,
+            "`ECR Image Scan` is not acted on",
+        ),
     ),
     (
         "image-storage-class-native",
-        Ignored(API, "image action `UPDATE_STORAGE_CLASS` is not acted on"),
+        Ignored(
+            API,
+            Code::IrrelevantEvent,
+            "image action `UPDATE_STORAGE_CLASS` is not acted on",
+        ),
     ),
     (
         "lifecycle-policy-expiry",
-        Ignored(API, "PolicyExecutionEvent only reads"),
+        Ignored(API, Code::ReadOnlyCall, "PolicyExecutionEvent only reads"),
     ),
     (
         "malformed-detail-is-text",
@@ -180,15 +205,23 @@ const EXPECTATIONS: &[(&str, Expected)] = &[
     ),
     (
         "other-service-call",
-        Ignored(None, "a call to codecommit.amazonaws.com, not to ECR"),
+        Ignored(
+            None,
+            Code::IrrelevantEvent,
+            "a call to codecommit.amazonaws.com, not to ECR",
+        ),
     ),
     (
         "other-source-ecr-public",
-        Ignored(None, "from aws.ecr-public, not from ECR"),
+        Ignored(
+            None,
+            Code::IrrelevantEvent,
+            "from aws.ecr-public, not from ECR",
+        ),
     ),
     (
         "other-source-s3",
-        Ignored(None, "from aws.s3, not from ECR"),
+        Ignored(None, Code::IrrelevantEvent, "from aws.s3, not from ECR"),
     ),
     (
         "pull-through-cache-action-native",
@@ -203,7 +236,11 @@ const EXPECTATIONS: &[(&str, Expected)] = &[
     ),
     (
         "put-image-failed",
-        Ignored(API, "the call failed: LayersNotFoundException"),
+        Ignored(
+            API,
+            Code::FailedCall,
+            "the call failed: LayersNotFoundException",
+        ),
     ),
     (
         "put-image-refused-by-immutability",
@@ -215,7 +252,7 @@ const EXPECTATIONS: &[(&str, Expected)] = &[
     ),
     (
         "put-image-tag-mutability-by-ourselves",
-        Ignored(API, "our own change"),
+        Ignored(API, Code::OwnChange, "ecr-warden's own change"),
     ),
     (
         "put-image-tag-mutability-by-person",
@@ -223,7 +260,11 @@ const EXPECTATIONS: &[(&str, Expected)] = &[
     ),
     (
         "referrer-action-native",
-        Ignored(None, "`ECR Referrer Action` is not acted on"),
+        Ignored(
+            None,
+            Code::IrrelevantEvent,
+            "`ECR Referrer Action` is not acted on",
+        ),
     ),
     (
         "replication-action-native",
@@ -231,7 +272,11 @@ const EXPECTATIONS: &[(&str, Expected)] = &[
     ),
     (
         "scan-resource-change-native",
-        Ignored(None, "`ECR Scan Resource Change` is not acted on"),
+        Ignored(
+            None,
+            Code::IrrelevantEvent,
+            "`ECR Scan Resource Change` is not acted on",
+        ),
     ),
     (
         "set-repository-policy",
@@ -285,7 +330,7 @@ impl Expected {
                 }),
                 replicated: actor.starts_with("replication."),
             }),
-            Self::Ignored(name, reason) => ignored(name.map(id), *reason),
+            Self::Ignored(name, code, why) => ignored(name.map(id), *code, *why),
             Self::Unreadable(why) => Decoded::Unreadable((*why).to_owned()),
         }
     }
@@ -356,9 +401,7 @@ fn samples_are_whole_envelopes_and_no_two_are_the_same_event() {
 #[test]
 fn only_our_own_role_is_ours() {
     let (_, event) = sample("put-image-tag-mutability-by-ourselves");
-    let ours = |event: &Value, role| {
-        decode(event, role) == ignored(Some(id("payments/api")), "our own change")
-    };
+    let ours = |event: &Value, role| matches!(decode(event, role), Decoded::Ignored { reason, .. } if reason.code == Code::OwnChange);
     assert!(ours(&event, Some(OWN_ROLE)));
     assert!(!ours(&event, None));
     let in_a_path = "arn:aws:iam::123456789012:role/platform/ecr-warden-EnforcerRole-ABC";
@@ -571,7 +614,7 @@ fn check(what: &str, event: &Value) {
         }
         Decoded::Ignored { repository, reason } => {
             repository.iter().for_each(known);
-            fits(&reason);
+            fits(&reason.text);
         }
         Decoded::Unreadable(why) => fits(&why),
     }

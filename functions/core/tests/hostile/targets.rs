@@ -99,7 +99,7 @@ fn check_decoded(event: &Value) {
             }
             Decoded::Ignored { repository, reason } => {
                 repository.iter().for_each(check_id);
-                check_line(&reason, 200);
+                check_line(&reason.text, 200);
             }
             Decoded::Unreadable(why) => check_line(&why, 200),
         }
@@ -374,6 +374,7 @@ fn verdict(texts: &[&str], n: usize) -> Verdict {
             to: TagMutability::Immutable,
         }),
         news: true,
+        reason: None,
     }
 }
 

@@ -96,6 +96,7 @@ pub(crate) fn audit(repositories: usize) -> Audit {
                 since: None,
                 action: None,
                 news: false,
+                reason: None,
             })
             .collect();
         audit.add(&id(n), &verdicts);

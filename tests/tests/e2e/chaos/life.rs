@@ -142,7 +142,7 @@ impl Life {
         if self.too_early {
             let event = call("PutImageTagMutability", &self.name);
             let outcome = world.deliver(&event).await.unwrap();
-            assert_eq!(outcome["ignored"], "the repository is gone");
+            assert_eq!(outcome["reason"], "repository-gone");
         }
         self.faulty.create(world, &self.name).await;
         let (mut asked, done) = self.plan(world, chance, faults);
@@ -271,8 +271,7 @@ impl Life {
         let Some(told) = self.told.get("weak-encryption") else {
             return false;
         };
-        let changed = told["advice"].as_str().unwrap();
-        let changed = changed.contains("somebody changed it at the same time");
+        let changed = told["reason"] == "changed-meanwhile";
         told["status"] == "open" && (holds_images || changed)
     }
 }

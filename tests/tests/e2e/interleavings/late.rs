@@ -31,7 +31,7 @@ async fn events_in_any_order_come_to_the_same() {
             world.deliver_as(&id, &call(order[n], name)).await.unwrap()
         };
         let early = deliver(0).await;
-        assert_eq!(early["ignored"], "the repository is gone");
+        assert_eq!(early["reason"], "repository-gone");
         let faulty = Faulty::in_every_way();
         faulty.create(&world, name).await;
         for n in 0..3 {

@@ -28,6 +28,7 @@ fn verdict(rule: &str, status: Status) -> Verdict {
             to: TagMutability::Immutable,
         }),
         news: true,
+        reason: None,
     }
 }
 
@@ -91,16 +92,16 @@ fn what_is_fixed_and_what_is_open_are_both_there() {
     let expected = "\
 ecr-warden sweep: 200 findings in 100 repositories (100 open, 100 fixed), account 123456789012, us-east-1
 
-Because of  sweep
+Cause       sweep
             at 2026-11-23T08:00:00Z
 
 weak-encryption: 100 open (medium): shop/r00000, shop/r00001, shop/r00002 … and 97 more
-  What:    weak-encryption is wrong
-  To do:   mend weak-encryption
+  What:     weak-encryption is wrong
+  To do:    mend weak-encryption
 
 missing-tags: 100 fixed (medium): shop/r00000, shop/r00001, shop/r00002 … and 97 more
-  What:    missing-tags is wrong
-  Changed: MUTABLE -> IMMUTABLE
+  What:     missing-tags is wrong
+  Changed:  MUTABLE -> IMMUTABLE
 
 `ecr-warden rollback REPOSITORY` lists what was changed in one; an audit lists what is open.
 ";

@@ -1,0 +1,99 @@
+//! Why ecr-warden did not make a change or a report: a stable code for programs beside a sentence for readers.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// The code of a reason. It is public: outcomes, alerts and audits have it as `reason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Code {
+    // Ignored events.
+    /// The repository does not exist.
+    RepositoryGone,
+    /// Another invocation recreates the repository.
+    LeasedElsewhere,
+    /// The repository is younger than `settle`.
+    Settling,
+    /// `ecr-calls-per-second` is used up, or the repository was evaluated a moment ago.
+    RateLimited,
+    /// An earlier event of the repository waits and covers this one.
+    CoveredByEarlierEvent,
+    /// The sweep waits for the end of another one.
+    WaitsForAnotherSweep,
+    /// Another sweep waits and covers this one.
+    CoveredByAnotherSweep,
+    /// The repository belongs to another account.
+    ForeignAccount,
+    /// ecr-warden made the change.
+    OwnChange,
+    /// The call only reads.
+    ReadOnlyCall,
+    /// The call, or the push, failed.
+    FailedCall,
+    /// The event says nothing about a setting or an image.
+    IrrelevantEvent,
+    /// The event cannot be understood.
+    UnreadableEvent,
+
+    // Withheld repairs.
+    /// The policy monitors.
+    MonitorMode,
+    /// The state table, or the rule's item in it, cannot be read.
+    RecordUnreadable,
+    /// Another repair changes the same setting first.
+    SamePart,
+    /// Another invocation makes the repair.
+    RepairedElsewhere,
+    /// The repair was reverted as often as `repair-limit` allows.
+    RevertLimit,
+    /// An operator has rolled the repair back.
+    RolledBack,
+    /// The lifecycle policy would expire images, or its effect is not known.
+    ExpiresImages,
+
+    // Findings that ecr-warden does not repair.
+    /// The rule has no repair for it.
+    NoRepair,
+    /// AWS refused the new encryption, and the repository has its old one.
+    FellBack,
+    /// AWS refused the deletion that a recreation begins with.
+    DeletionRefused,
+    /// The repository holds images.
+    HoldsImages,
+    /// The repository was changed at the same time.
+    ChangedMeanwhile,
+    /// AWS refused a rehearsal of the recreation.
+    RehearsalRefused,
+    /// A CloudFormation stack owns the repository.
+    OwnedByStack,
+    /// The recreation could not be recorded.
+    NotRecorded,
+
+    // Failed repairs.
+    /// The change failed.
+    RepairFailed,
+}
+
+/// A code, and its sentence with the values of the case: one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    pub code: Code,
+    pub text: String,
+}
+
+impl Reason {
+    #[must_use]
+    pub fn new(code: Code, text: impl Into<String>) -> Self {
+        Self {
+            code,
+            text: text.into(),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
