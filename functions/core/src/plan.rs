@@ -5,7 +5,7 @@
 
 use crate::action::{Action, Part};
 use crate::finding::{Finding, Fix, Severity, Violation};
-use crate::lifecycle::Impact;
+use crate::lifecycle::{Impact, matches_nothing};
 use crate::policy::Resolved;
 use crate::policy::exemption::Standing;
 use crate::quarantine;
@@ -123,7 +123,11 @@ pub fn reads(policy: &Resolved, repository: &Repository) -> Reads {
     let mut rules = policy.rules.iter();
     Reads {
         storage: rules.any(|active| active.enforce && active.rule.default_lifecycle().is_some())
-            && repository.lifecycle.known() == Some(&None)
+            && match repository.lifecycle.known() {
+                Some(Some(text)) => matches_nothing(text).is_some(),
+                Some(None) => true,
+                None => false,
+            }
             && repository.has_images.known() == Some(&true),
         ..Reads::default()
     }

@@ -5,10 +5,16 @@
 
 pub(crate) mod document;
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 use wildmatch::WildMatch;
 
 use crate::storage::Image;
+use crate::text::{LONGEST, one_line};
+
+/// Characters of a pattern that a message shows.
+const SHOWN: usize = 80;
 
 const DAY: i64 = 24 * 60 * 60;
 
@@ -77,7 +83,12 @@ pub struct Impact {
     pub archived: usize,
     /// Of the expired and archived ones, those with a tag.
     pub tagged: usize,
+    /// Of them, those that were pulled in the last [`LATELY`] days: a deployment may need them.
+    pub pulled_lately: usize,
 }
+
+/// Days. ECR records a pull of an image at most once in 24 hours (ECR API reference, ImageDetail, `lastRecordedPullTime`).
+const LATELY: i64 = 30;
 
 impl Impact {
     /// Of this lifecycle policy now, in seconds since the epoch.
@@ -85,23 +96,27 @@ impl Impact {
     pub fn of(document: &Value, images: &[Image], now: i64) -> Self {
         let fates = fates(document, images, now);
         let count = |of: Fate| fates.iter().filter(|fate| **fate == of).count();
-        let gone = images
-            .iter()
-            .zip(&fates)
-            .filter(|(_, fate)| **fate != Fate::Stays);
+        let gone = || {
+            let all = images.iter().zip(&fates);
+            all.filter(|(_, fate)| **fate != Fate::Stays)
+        };
+        let since = now.saturating_sub(LATELY.saturating_mul(DAY));
+        let lately = |image: &Image| image.pulled_at.is_some_and(|at| at > since);
         Self {
             images: images.len(),
             expired: count(Fate::Expired),
             archived: count(Fate::Archived),
-            tagged: gone.filter(|(image, _)| !image.tags.is_empty()).count(),
+            tagged: gone().filter(|(image, _)| !image.tags.is_empty()).count(),
+            pulled_lately: gone().filter(|(image, _)| lately(image)).count(),
         }
     }
 
-    /// Whether the lifecycle policy may be put without a decision by an operator: no tagged image goes, and at most a fifth of all.
+    /// Whether the lifecycle policy may be put without a decision by an operator: it takes no image that is tagged or was pulled lately, and
+    /// at most a fifth of all.
     #[must_use]
     pub fn is_small(self) -> bool {
         let gone = self.expired.saturating_add(self.archived);
-        self.tagged == 0 && gone.saturating_mul(5) <= self.images
+        self.tagged == 0 && self.pulled_lately == 0 && gone.saturating_mul(5) <= self.images
     }
 }
 
@@ -115,7 +130,11 @@ impl std::fmt::Display for Impact {
             f,
             " of {} images, {} of them tagged",
             self.images, self.tagged
-        )
+        )?;
+        match self.pulled_lately {
+            0 => Ok(()),
+            pulled => write!(f, " and {pulled} pulled in the last {LATELY} days"),
+        }
     }
 }
 
@@ -129,6 +148,50 @@ pub fn selects_tagged(document: &Map<String, Value>) -> bool {
             && text("/action/type") != Some("transition")
             && text("/selection/storageClass") != Some("archive")
     })
+}
+
+/// Why no image can ever match a rule of this lifecycle policy, in one line; `None`: one may, or the document is not understood.
+#[must_use]
+pub fn matches_nothing(text: &str) -> Option<String> {
+    let document: Value = serde_json::from_str(text).ok()?;
+    let rules = document.get("rules")?.as_array()?;
+    let why: Option<BTreeSet<String>> = rules.iter().map(matches_no_tag).collect();
+    let why: Vec<String> = why?.into_iter().collect();
+    Some(match why.as_slice() {
+        [] => "it has no rules".to_owned(),
+        why => one_line(&why.join("; "), LONGEST),
+    })
+}
+
+fn matches_no_tag(rule: &Value) -> Option<String> {
+    let selection = rule.get("selection")?;
+    if selection.get("tagStatus")?.as_str()? != "tagged" {
+        return None;
+    }
+    let list = |key: &str| {
+        let items = selection.get(key).and_then(Value::as_array);
+        items.into_iter().flatten().filter_map(Value::as_str)
+    };
+    let prefixes = list("tagPrefixList").map(|prefix| (prefix, format!("{prefix}*")));
+    let patterns = list("tagPatternList").map(|pattern| (pattern, pattern.to_owned()));
+    let all: Vec<(&str, String)> = prefixes.chain(patterns).collect();
+    if all.is_empty() {
+        return Some("a rule for tagged images names no tags".to_owned());
+    }
+    // All of them must match.
+    let impossible = all.into_iter().find(|(_, pattern)| !may_match_tag(pattern));
+    impossible.map(|(written, _)| format!("no tag can match `{}`", one_line(written, SHOWN)))
+}
+
+/// Whether a tag can match a pattern, in which `*` stands for any characters and nothing else does. A tag is
+/// `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}` (OCI Distribution Specification, "Pulling manifests").
+fn may_match_tag(pattern: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut literal = pattern.chars().filter(|c| *c != '*');
+    let length = literal.clone().count();
+    literal.all(|c| word(c) || c == '.' || c == '-')
+        && pattern.chars().next().is_some_and(|c| c == '*' || word(c))
+        && length <= 128
 }
 
 struct Selection {
@@ -244,11 +307,15 @@ mod tests {
             { "rulePriority": 1, "selection": unused, "action": { "type": "transition", "targetStorageClass": "archive" } },
             { "rulePriority": 2, "selection": long_archived, "action": { "type": "expire" } },
         ] });
-        let pulled = Image {
-            pulled_at: Some(NOW - DAY),
-            ..image(400, &["v1"])
+        let pulled = |days: i64, image: Image| Image {
+            pulled_at: Some(NOW - days * DAY),
+            ..image
         };
-        let images = [pulled, image(400, &["v2"]), image(1, &[])];
+        let images = [
+            pulled(1, image(400, &["v1"])),
+            image(400, &["v2"]),
+            image(1, &[]),
+        ];
         assert_eq!(
             fates(&document, &images, NOW),
             [Fate::Stays, Fate::Archived, Fate::Stays]
@@ -261,6 +328,23 @@ mod tests {
             "it would expire 0 and archive 1 of 3 images, 1 of them tagged"
         );
         assert!(!selects_tagged(document.as_object().unwrap()));
+
+        let old = rule(
+            1,
+            json!({ "tagStatus": "untagged", "countType": "sinceImagePushed", "countUnit": "days", "countNumber": 14 }),
+        );
+        let document = json!({ "rules": [old] });
+        for (days, pulled_lately) in [(29, 1), (30, 0)] {
+            let mut images = vec![image(1, &[]); 9];
+            images.push(pulled(days, image(60, &[])));
+            let impact = Impact::of(&document, &images, NOW);
+            assert_eq!((impact.expired, impact.pulled_lately), (1, pulled_lately));
+            assert_eq!(impact.is_small(), pulled_lately == 0);
+            let says = impact
+                .to_string()
+                .contains("and 1 pulled in the last 30 days");
+            assert_eq!(says, pulled_lately == 1, "{impact}");
+        }
     }
 
     #[test]
@@ -314,6 +398,70 @@ mod tests {
             image(2, &["a-dev"]),
         ];
         assert_eq!(of(&[both], &images), [true, false, true]);
+    }
+
+    #[test]
+    fn a_policy_that_can_never_match_is_known() {
+        let tagged = |key: &str, list: &[&str]| {
+            rule(
+                1,
+                json!({ "tagStatus": "tagged", key: list, "countType": "imageCountMoreThan", "countNumber": 1 }),
+            )
+        };
+        let untagged = || {
+            rule(
+                1,
+                json!({ "tagStatus": "untagged", "countType": "imageCountMoreThan", "countNumber": 1 }),
+            )
+        };
+        let long = "x".repeat(129);
+        for (rules, why) in [
+            (vec![], "it has no rules"),
+            (
+                vec![tagged("tagPrefixList", &["feature/"])],
+                "no tag can match `feature/`",
+            ),
+            (
+                vec![tagged("tagPatternList", &["v*", "release-?"])],
+                "no tag can match `release-?`",
+            ),
+            (
+                vec![tagged("tagPatternList", &["-x*"])],
+                "no tag can match `-x*`",
+            ),
+            (
+                vec![tagged("tagPrefixList", &[long.as_str()])],
+                "no tag can match `xxx",
+            ),
+            (vec![tagged("tagPrefixList", &[])], "names no tags"),
+            (
+                vec![
+                    tagged("tagPrefixList", &["a b"]),
+                    tagged("tagPrefixList", &["c:"]),
+                ],
+                "no tag can match `a b`; no tag can match `c:`",
+            ),
+        ] {
+            let found = matches_nothing(&json!({ "rules": rules }).to_string()).unwrap();
+            assert!(found.contains(why), "{found}");
+        }
+        for rules in [
+            vec![untagged()],
+            vec![tagged("tagPrefixList", &["feature/"]), untagged()],
+            vec![tagged("tagPrefixList", &[""])],
+            vec![tagged("tagPatternList", &["*"]), untagged()],
+            vec![tagged("tagPatternList", &["*-dev", "v1.*"])],
+            vec![json!({ "selection": { "tagStatus": "of-a-later-version" } })],
+            vec![json!(7)],
+        ] {
+            assert_eq!(
+                matches_nothing(&json!({ "rules": rules }).to_string()),
+                None
+            );
+        }
+        for other in ["{}", r#"{ "rules": 7 }"#, "[]", "nonsense"] {
+            assert_eq!(matches_nothing(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -7,14 +7,14 @@ use serde_json::{Map, Value};
 use super::{Advice, Meta, Rule, RuleMode, Settings, Subject, heredoc, shell_word};
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
-use crate::lifecycle::{document, selects_tagged};
+use crate::lifecycle::{document, matches_nothing, selects_tagged};
 use crate::policy::document::{Node, Problem};
 use crate::repository::{Reads, Repository, RepositoryId};
 
 /// ECR: 100 to 30,720 characters.
 const SIZE: std::ops::RangeInclusive<usize> = 100..=30_720;
 
-/// A repository without a lifecycle policy.
+/// A repository without a lifecycle policy that can match an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct NoLifecyclePolicy {
@@ -31,7 +31,7 @@ impl Settings for NoLifecyclePolicy {
         id: "no-lifecycle-policy",
         severity: Severity::Medium,
         subject: Subject::Repository,
-        summary: "The repository has no lifecycle policy",
+        summary: "The repository has no lifecycle policy, or one that matches no image",
         explanation: "\
 Without a lifecycle policy no image ever expires: images cost storage every month, and old ones \
 with known vulnerabilities can still be deployed.
@@ -39,10 +39,11 @@ with known vulnerabilities can still be deployed.
 The repair sets the policy's default on a repository without images. **ECR expires the images that \
 a lifecycle policy selects within a day**, so for a repository with images, all images are read \
 first and the number that the default would expire now is computed. The repair is withheld if that \
-includes a tagged image, if it is more than 20 % of the images, or if the images could not be \
-read; the alert gives the numbers. If a lifecycle policy was deleted, the one that ecr-warden had \
+includes an image that is tagged or was pulled in the last 30 days, if it is more than 20 % of the \
+images, or if the images could not be read; the alert gives the numbers. If a lifecycle policy was deleted, the one that ecr-warden had \
 set is restored under the same condition; one that is not on record is not replaced by the default \
-while the repository holds images. An existing lifecycle policy is never replaced.
+while the repository holds images. A lifecycle policy is replaced only if no image can \
+ever match it: it has no rules, or each names tags that no image can have, such as `feature/`.
 
 A `default` that expires tagged images, with a rule whose `tagStatus` is `any` or `tagged`, is \
 refused without `deletes-tagged-images: true` beside it. Archiving them is allowed, because \
@@ -91,13 +92,20 @@ impl Rule for NoLifecyclePolicy {
     }
 
     fn check(&self, repository: &Repository) -> Option<Violation> {
-        match repository.lifecycle.required() {
-            Ok(Some(_)) => None,
-            Ok(None) => Some(Violation {
-                detail: "it has no lifecycle policy, so images are never removed".to_owned(),
+        let missing = match repository.lifecycle.required() {
+            Ok(Some(text)) => {
+                let why = matches_nothing(text)?;
+                Ok(format!("no image can match its lifecycle policy: {why}"))
+            }
+            Ok(None) => Ok("it has no lifecycle policy, so images are never removed".to_owned()),
+            Err(why) => Err(why),
+        };
+        match missing {
+            Ok(detail) => Some(Violation {
+                detail,
                 fix: match self.document() {
                     Some(to) => Fix::Disruptive(Action::SetLifecyclePolicy {
-                        from: None,
+                        from: repository.lifecycle.known().cloned().flatten(),
                         to: Some(to),
                     }),
                     None => Fix::Manual(
@@ -132,6 +140,9 @@ impl Rule for NoLifecyclePolicy {
                 SIZE.start(),
                 SIZE.end()
             ));
+        }
+        if let Some(why) = self.document().as_deref().and_then(matches_nothing) {
+            problems.push(format!("default: no image can match it: {why}"));
         }
         if selects_tagged(document) && !self.deletes_tagged_images {
             problems.push(
@@ -230,6 +241,28 @@ mod tests {
         let mut repository = repository();
         repository.lifecycle = Read::Known(Some("{}".to_owned()));
         assert_eq!(rule(&json!([expire(1, "any")])).check(&repository), None);
+    }
+
+    #[test]
+    fn one_that_matches_no_image_is_replaced() {
+        let mut repository = repository();
+        let rule = rule(&json!([expire(1, "untagged")]));
+        let written = r#"{"rules":[]}"#;
+        repository.lifecycle = Read::Known(Some(written.to_owned()));
+        let violation = rule.check(&repository).unwrap();
+        assert!(
+            violation.detail.contains("it has no rules"),
+            "{violation:?}"
+        );
+        let Fix::Disruptive(action) = violation.fix else {
+            panic!("no repair");
+        };
+        assert!(
+            matches!(&action, Action::SetLifecyclePolicy { from: Some(from), .. } if from == written),
+            "a rollback restores it"
+        );
+        action.apply_to(&mut repository);
+        assert_eq!(rule.check(&repository), None);
     }
 
     #[test]
