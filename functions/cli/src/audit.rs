@@ -1,5 +1,6 @@
 //! `ecr-warden audit`: what is the state of the registry, now?
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -7,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use comfy_table::Table;
 use ecr_warden_aws::{AuditError, Clients, Home, Judged, Seen, State, survey};
-use ecr_warden_core::audit::{Audit, Request};
+use ecr_warden_core::audit::{Audit, AuditFinding, Request};
 use ecr_warden_core::finding::{Severity, Status};
 use ecr_warden_core::policy::Glob;
 use ecr_warden_core::report::{csv, html, json, ocsf, sarif};
@@ -20,42 +21,42 @@ use time::format_description::well_known::Rfc3339;
 use crate::Found;
 use crate::failure::Failure;
 use crate::fix::{Fixed, fix};
-use crate::output::{Target, To, count, lines, table};
+use crate::output::{Target, To, count, lines, remark, table};
 use crate::policy;
 
 /// Audit all repositories of the account and region; without --fix, nothing is changed.
 #[derive(Args)]
 pub(crate) struct AuditCommand {
-    /// The policy.
+    /// The policy. Without it, a built-in one reports what each rule finds; `ecr-warden policy built-in` prints it.
     #[arg(long, value_name = "FILE")]
-    policy: PathBuf,
-    /// Only repositories whose names match; may be given several times.
+    policy: Option<PathBuf>,
+    /// Only repositories whose names match. Repeat it for several globs.
     #[arg(long, value_name = "GLOB")]
     repository: Vec<String>,
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
-    /// Into a file instead of standard output.
+    /// Write to a file instead of standard output.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Exit with 1 only where a finding is at least so grave.
+    /// Exit with 1 only if a finding has at least this severity.
     #[arg(long, value_enum, default_value_t = FailOn::Informational)]
     fail_on: FailOn,
-    /// Also estimate what the images cost a month, by the policy's `costs`. It takes calls for each repository.
+    /// Also estimate what the images cost a month, by the policy's `costs`. It reads all images of each repository.
     #[arg(long)]
     cost: bool,
-    /// Then repair what the policy has the enforcer repair. The changes are shown first, and you are asked.
-    #[arg(long, requires = "state_table")]
+    /// Then make the repairs that the policy would have the enforcer make. They are shown first, and you are asked.
+    #[arg(long, requires_all = ["policy", "state_table"])]
     fix: bool,
     /// With --fix: do not ask.
     #[arg(long, requires = "fix")]
     yes: bool,
-    /// With --fix: the stack's output StateTableName, where changes are on record.
+    /// With --fix: the stack's output StateTableName. The changes are recorded there.
     #[arg(long, env = "ECR_WARDEN_STATE_TABLE", value_name = "TABLE")]
     state_table: Option<String>,
     /// A profile of the AWS CLI's configuration.
     #[arg(long)]
     profile: Option<String>,
-    /// The region to audit; may be given several times. Else the one that the AWS CLI would use.
+    /// The region to audit; repeat it for several. Default: the region that the AWS CLI would use.
     #[arg(long)]
     region: Vec<String>,
 }
@@ -107,7 +108,7 @@ impl AuditCommand {
         for region in &self.region {
             check_region(region).map_err(|error| Failure::Usage(error.to_string()))?;
         }
-        let policy = policy::load(&self.policy)?;
+        let policy = policy::load_or_built_in(self.policy.as_deref())?;
         let globs: Result<Vec<Glob>, String> = self
             .repository
             .iter()
@@ -172,6 +173,13 @@ impl AuditCommand {
             Format::Ocsf => ocsf(&found, began.unix_timestamp().saturating_mul(1000)),
         };
         target.write(&text)?;
+        let built_in = self.policy.is_none();
+        if self.format == Format::Table
+            && (built_in || std::io::stderr().is_terminal())
+            && let Some(next) = next(&found, built_in)
+        {
+            remark!("{next}");
+        }
         let mut repaired = BTreeSet::new();
         if let (true, Some(table)) = (self.fix, &self.state_table) {
             let state = State::new(&clients, table.clone());
@@ -230,6 +238,31 @@ fn people(audit: &Audit) -> String {
     }
 }
 
+/// What to do next, as commands, for a reader at a terminal; `None`: nothing was found.
+fn next(audit: &Audit, built_in: bool) -> Option<String> {
+    let worst = worst_first(audit).into_iter().next()?;
+    let mut next = format!(
+        "Next: `ecr-warden rules {}` explains the first finding; add `--format html --output report.html` for a report",
+        worst.rule
+    );
+    if built_in {
+        next.push_str(
+            ".\nThis was the built-in policy: `ecr-warden policy built-in >policy.yaml` begins your own, `--policy policy.yaml` uses it",
+        );
+    }
+    Some(format!("{next}."))
+}
+
+/// The findings of a table: what is exempt comes last.
+fn worst_first(audit: &Audit) -> Vec<&AuditFinding> {
+    let mut findings: Vec<&AuditFinding> = audit.findings.iter().flatten().collect();
+    findings.sort_by_key(|finding| {
+        let exempt = finding.status == Status::Exempt;
+        (exempt, Reverse(finding.severity), &finding.rule)
+    });
+    findings
+}
+
 fn storage(audit: &Audit, costs: &[StorageCost]) -> String {
     let mut table: Table = table(
         &[
@@ -283,7 +316,7 @@ fn found(audit: &Audit) -> String {
         count(summary.repositories, "repository", "repositories"),
         summary.compliant
     );
-    let findings = audit.findings.as_deref().unwrap_or_default();
+    let findings = worst_first(audit);
     if findings.is_empty() {
         return headline;
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use ecr_warden_aws::NotConnected;
 
-use crate::output::tell;
+use crate::output::remark;
 
 /// In one line, or in one line each.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl Failure {
             Self::Aws(text) => (text, 3),
             Self::Stopped(text) => (text, 130),
         };
-        tell!("{text}");
+        remark!("{text}");
         ExitCode::from(status)
     }
 }

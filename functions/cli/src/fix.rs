@@ -13,7 +13,7 @@ use ecr_warden_core::state::{Context, Lease};
 use time::OffsetDateTime;
 
 use crate::failure::Failure;
-use crate::output::{To, count, lines, table, tell};
+use crate::output::{To, count, lines, remark, table};
 use crate::rollback::{agreed, failure};
 
 /// One repair that is to be made.
@@ -51,15 +51,15 @@ pub(crate) async fn fix(
 ) -> Result<Fixed, Failure> {
     let to_do = steps(state, judged).await?;
     for line in beside(&to_do) {
-        tell!("{line}");
+        remark!("{line}");
     }
     let steps = to_do.steps;
     if steps.is_empty() {
         return Ok(Fixed::Made(BTreeSet::new()));
     }
-    tell!("{}", shown(&steps));
+    remark!("{}", shown(&steps));
     if !yes && !agreed(&question(&caller.account, &steps))? {
-        tell!("nothing was changed");
+        remark!("nothing was changed");
         return Ok(Fixed::Declined);
     }
     make(clients, caller, state, &steps).await?;
@@ -189,7 +189,7 @@ async fn make(
     tokio::spawn(async {
         if tokio::signal::ctrl_c().await.is_ok() {
             STOPPED.store(true, Ordering::SeqCst);
-            tell!("stopping after this change");
+            remark!("stopping after this change");
         }
     });
     let mut failed: usize = 0;
@@ -208,10 +208,10 @@ async fn make(
         let change = (step.rule, &step.action);
         let name = &step.id.name;
         match repair(&regional, state, &step.id, change, &caller.arn, now).await {
-            Ok(()) => tell!("{name}: {} → {}", step.action.from(), step.action.to()),
+            Ok(()) => remark!("{name}: {} → {}", step.action.from(), step.action.to()),
             Err(error) => {
                 failed = failed.saturating_add(1);
-                tell!("{name}: {}: not changed: {error}", step.rule);
+                remark!("{name}: {}: not changed: {error}", step.rule);
             }
         }
     }

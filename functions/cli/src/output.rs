@@ -18,11 +18,11 @@ macro_rules! say {
 }
 
 /// A line to standard error, which nobody need read.
-macro_rules! tell {
-    ($($text:tt)*) => { $crate::output::remark(&format!("{}\n", format_args!($($text)*))) };
+macro_rules! remark {
+    ($($text:tt)*) => { $crate::output::to_stderr(&format!("{}\n", format_args!($($text)*))) };
 }
 
-pub(crate) use {say, tell};
+pub(crate) use {remark, say};
 
 pub(crate) fn line(text: &str) {
     let mut failed = FAILED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -33,7 +33,7 @@ pub(crate) fn line(text: &str) {
     *failed = writeln!(out, "{text}").and_then(|()| out.flush()).err();
 }
 
-pub(crate) fn remark(text: &str) {
+pub(crate) fn to_stderr(text: &str) {
     let mut error = std::io::stderr().lock();
     let _ = error
         .write_all(text.as_bytes())

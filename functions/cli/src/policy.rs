@@ -19,7 +19,12 @@ pub(crate) enum Policy {
     },
     /// Print the JSON Schema of policies, for editors.
     Schema,
+    /// Print the policy that `audit` uses without --policy, to begin your own with.
+    BuiltIn,
 }
+
+/// The policy of an audit without one: each rule that needs no settings reports.
+const BUILT_IN: &str = include_str!("built-in.yaml");
 
 impl Policy {
     pub(crate) fn run(self) -> Result<Found, Failure> {
@@ -33,14 +38,27 @@ impl Policy {
                     .map_err(|error| Failure::Usage(error.to_string()))?;
                 say!("{schema}");
             }
+            Self::BuiltIn => say!("{}", BUILT_IN.trim_end()),
         }
         Ok(Found::Nothing)
     }
 }
 
+/// The policy in a file; the built-in one without a file.
+pub(crate) fn load_or_built_in(file: Option<&Path>) -> Result<policy::Policy, Failure> {
+    match file {
+        Some(file) => load(file),
+        None => parse(Path::new("built-in"), BUILT_IN),
+    }
+}
+
 /// The policy in a file, or all that is wrong with it as compilers say it: `file:line:column: what`.
 pub(crate) fn load(file: &Path) -> Result<policy::Policy, Failure> {
-    policy::Policy::parse(&read(file)?).map_err(|InvalidPolicy(problems)| {
+    parse(file, &read(file)?)
+}
+
+fn parse(file: &Path, text: &str) -> Result<policy::Policy, Failure> {
+    policy::Policy::parse(text).map_err(|InvalidPolicy(problems)| {
         let lines: Vec<String> = problems
             .iter()
             .map(|problem| {

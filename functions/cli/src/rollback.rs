@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 
 use crate::Found;
 use crate::failure::Failure;
-use crate::output::{remark, say};
+use crate::output::{say, to_stderr};
 use crate::rollback_sweep;
 
 /// List the changes made to a repository, or roll back one of them, or all changes of a sweep.
@@ -233,7 +233,7 @@ pub(crate) fn agreed(question: &str) -> Result<bool, Failure> {
             "stdin is not a terminal; pass --yes to confirm".to_owned(),
         ));
     }
-    remark(&format!("{question} [y/N] "));
+    to_stderr(&format!("{question} [y/N] "));
     let unreadable = |error: std::io::Error| Failure::Usage(error.to_string());
     let mut answer = String::new();
     std::io::stdin()

@@ -583,6 +583,41 @@ fn in_a_pipe_a_finding_is_a_line_with_its_status_and_what_to_do() {
 }
 
 #[test]
+fn without_a_policy_the_built_in_one_reports() {
+    let aws = Aws::with(&["shop/api"]);
+    let mut command = aws.command(&["audit"]);
+    let (status, out, error) = said(&with_keys(&mut command).output().unwrap());
+    assert_eq!(status, 1, "{error}");
+    for rule in ["mutable-tags", "weak-encryption", "no-lifecycle-policy"] {
+        assert!(out.contains(rule), "{rule}: {out}");
+    }
+    assert!(
+        error.ends_with("`--policy policy.yaml` uses it.\n"),
+        "{error}"
+    );
+    let fix = ["audit", "--fix", "--state-table", TABLE];
+    let (status, _, error) = said(&aws.command(&fix).output().unwrap());
+    assert!(status == 2 && error.contains("--policy <FILE>"), "{error}");
+    assert_eq!(aws.mutability("shop/api"), "MUTABLE");
+}
+
+/// The worst finding is the first row.
+#[test]
+fn a_table_begins_with_the_worst() {
+    let policy = "version: 1\nmode: monitor\nrules: { mutable-tags: {}, nonconforming-name: { pattern: '^x/' }, untrusted-access: {} }\n";
+    let (_, out, _) = Aws::with(&["shop/api", "shop/web"]).audit(policy, &[]);
+    let rows: Vec<&str> = out.lines().skip(1).take(4).collect();
+    for (row, rule) in rows.iter().zip([
+        "mutable-tags",
+        "mutable-tags",
+        "nonconforming-name",
+        "nonconforming-name",
+    ]) {
+        assert!(row.contains(rule), "{out}");
+    }
+}
+
+#[test]
 fn a_long_table_ends_and_names_where_the_rest_is() {
     let names: Vec<String> = (0..203).map(|n| format!("shop/repository{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
