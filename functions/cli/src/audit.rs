@@ -61,10 +61,10 @@ pub(crate) struct AuditCommand {
     region: Vec<String>,
 }
 
-/// So many findings are listed in a table.
+/// Findings that a table lists at most.
 const LISTED: usize = 200;
 
-/// So many repositories are listed with their costs.
+/// Repositories that are listed with their costs, at most.
 const DEAREST: usize = 20;
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -165,7 +165,7 @@ impl AuditCommand {
             began.format(&Rfc3339).unwrap_or_default()
         );
         let text = match self.format {
-            Format::Table => people(&found),
+            Format::Table => as_table(&found),
             Format::Json => json(&found),
             Format::Csv => csv(&found),
             Format::Html => html(&found, &at).map_err(Failure::Usage)?,
@@ -219,7 +219,7 @@ impl AuditCommand {
     }
 }
 
-/// A bar of unknown length: ECR does not say how many there are. On standard error, and only where somebody looks.
+/// A bar of unknown length: ECR does not say how many there are. On standard error, and only at a terminal.
 fn progress() -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -231,7 +231,7 @@ fn progress() -> ProgressBar {
     bar
 }
 
-fn people(audit: &Audit) -> String {
+fn as_table(audit: &Audit) -> String {
     match &audit.costs {
         Some(costs) => format!("{}\n\n{}", found(audit), storage(audit, costs)),
         None => found(audit),

@@ -1,4 +1,4 @@
-//! Where everything that the command says goes through: to people, to pipes, and into files.
+//! All output of the command: to terminals, to pipes and into files.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -17,7 +17,7 @@ macro_rules! say {
     ($($text:tt)*) => { $crate::output::line(&format!($($text)*)) };
 }
 
-/// A line to standard error, which nobody need read.
+/// Writes a line to standard error.
 macro_rules! remark {
     ($($text:tt)*) => { $crate::output::to_stderr(&format!("{}\n", format_args!($($text)*))) };
 }
@@ -40,7 +40,7 @@ pub(crate) fn to_stderr(text: &str) {
         .and_then(|()| error.flush());
 }
 
-/// What was said has been written, or nobody wanted it any more.
+/// Succeeds if all output was written, or its reader went away.
 pub(crate) fn written() -> Result<(), Failure> {
     let mut failed = FAILED.lock().unwrap_or_else(PoisonError::into_inner);
     match failed.take() {

@@ -16,7 +16,7 @@ use crate::rollback_sweep;
 
 /// List the changes made to a repository, or roll back one of them, or all changes of a sweep.
 ///
-/// A change is rolled back only if nobody has changed the same since. The rule then leaves the repository alone until
+/// A change is rolled back only if the setting has not changed since. Repairs by the rule are then suspended until
 /// `ecr-warden resume`.
 #[derive(Args)]
 pub(crate) struct Rollback {

@@ -111,7 +111,7 @@ async fn one(there: &There, id: &RepositoryId, change: &Change) -> Result<(), St
         .map_err(|error| error.to_string())
 }
 
-/// Whoever may write to the bucket wrote it.
+/// Each caller that may write to the bucket can have written it.
 fn shown(text: &str) -> String {
     one_line(text, 200)
 }

@@ -140,7 +140,7 @@ fn is_exempt(step: &Step) -> bool {
 }
 
 fn tell_of_event(trigger: &Trigger) {
-    let by = trigger.actor.as_deref().unwrap_or("somebody");
+    let by = trigger.actor.as_deref().unwrap_or("an unknown caller");
     say!(
         "{} of {} in {}, {} by {by}",
         trigger.cause.name(),

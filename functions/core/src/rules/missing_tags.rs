@@ -29,9 +29,9 @@ pub struct MissingTags {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct RequiredTag {
-    /// The values that it may have; without any, whatever is not empty.
+    /// The values that it may have; without any, every value that is not empty.
     pub allowed: Vec<String>,
-    /// What is put where it is absent or wrong; without it, people must say.
+    /// The value that a repair sets if the tag is absent or wrong; without it, findings are only reported.
     pub default: Option<String>,
 }
 

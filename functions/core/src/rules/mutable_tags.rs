@@ -130,12 +130,12 @@ impl Default for MovingTags {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PullThroughCaches {
-    /// Report them, for people to decide.
+    /// Report them.
     #[default]
     Report,
     /// They may be mutable.
     Ignore,
-    /// Treat them like others. Their tags are not brought up to date any more.
+    /// Treat them like others. The cache can no longer update their tags.
     Repair,
 }
 

@@ -20,7 +20,7 @@ const SIZE: std::ops::RangeInclusive<usize> = 100..=30_720;
 pub struct NoLifecyclePolicy {
     /// Overrides the policy's mode for this rule.
     pub mode: Option<RuleMode>,
-    /// What a repository without one gets, as ECR's document: `{ rules: [...] }`. Without it, people decide.
+    /// The lifecycle policy of a repository without one, as ECR's document: `{ rules: [...] }`. Without it, findings are only reported.
     pub default: Option<Map<String, Value>>,
     /// Required beside a `default` with a rule whose `tagStatus` is `any` or `tagged`: such a rule deletes tagged images.
     pub deletes_tagged_images: bool,

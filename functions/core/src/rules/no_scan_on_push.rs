@@ -28,7 +28,7 @@ pub struct NoScanOnPush {
     /// What the repair sets.
     pub fix: ScanFix,
     /// The filters that `fix: registry` adds to the registry's rule for scanning on push: `*`, `prod/*`, or a part of a
-    /// name. A repository that none of them covers is for people.
+    /// name. A repository that none of them covers is only reported.
     pub registry_filters: BTreeSet<String>,
 }
 

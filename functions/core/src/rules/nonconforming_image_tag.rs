@@ -19,7 +19,7 @@ pub struct NonconformingImageTag {
     pub pattern: String,
     /// The convention in words, for those who have to follow it.
     pub convention: String,
-    /// Tags that are right whatever they look like, with `*`: `latest`, `cache*`, `sha256-*`.
+    /// Tags that always conform, with `*`: `latest`, `cache*`, `sha256-*`.
     pub allow: Vec<String>,
     /// Whether a push by digest alone, without a tag, is right.
     pub allow_untagged: bool,

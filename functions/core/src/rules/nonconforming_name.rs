@@ -19,7 +19,7 @@ pub struct NonconformingName {
     pub pattern: String,
     /// The convention in words, for those who have to follow it.
     pub convention: String,
-    /// Names that are right whatever they look like.
+    /// Names that always conform.
     pub allow: Vec<Glob>,
 }
 
