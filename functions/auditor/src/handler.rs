@@ -27,7 +27,7 @@ const ACT: u32 = 3;
 const TELL: u32 = 6;
 /// Of that, half is for Security Hub, and the rest for keeping the report.
 const KEEP: u32 = 12;
-/// So many repositories that were not judged are remembered from one part of a sweep to the next.
+/// Unevaluated repositories that are carried from one part of a sweep to the next, at most.
 const MOST_UNJUDGED: usize = 500;
 /// Lambda's limit is 6 MB; what is larger goes to the bucket.
 const LARGEST_ANSWER: usize = 5_000_000;
@@ -36,7 +36,7 @@ const LARGEST_ANSWER: usize = 5_000_000;
 pub(crate) struct Auditor {
     pipeline: Pipeline,
     reports: Reports,
-    /// Where it is to be told of what stands.
+    /// Imports open findings, if that is enabled.
     security_hub: Option<SecurityHub>,
     home: Home,
     /// Without it, there are no metrics.
@@ -149,7 +149,7 @@ impl Auditor {
         let start = match (&request.next, part) {
             (Some(_), _) => Start::Continued,
             (None, Some(_)) => Start::Waited,
-            (None, None) => Start::Anew,
+            (None, None) => Start::First,
         };
         let entered = self
             .pipeline
@@ -234,8 +234,8 @@ impl Auditor {
         }
     }
 
-    /// Has Security Hub know what stands, and at the end of a sweep what does not any more. It is told, and never in the way:
-    /// where it does not take everything, nothing is archived until a sweep of which it took everything.
+    /// Imports open findings into Security Hub and, after the last part of a sweep, archives resolved ones. A failure never fails the sweep;
+    /// after an incomplete import nothing is archived until a later sweep imports everything.
     async fn import(
         &self,
         request: &Request,
@@ -254,7 +254,7 @@ impl Auditor {
             since = before.imported_since;
             unjudged.extend(before.unjudged);
         }
-        // What can't be remembered must not be taken for mended.
+        // Too many unevaluated repositories to carry over: archive nothing, or their findings would look resolved.
         if unjudged.len() > MOST_UNJUDGED {
             since = None;
         }

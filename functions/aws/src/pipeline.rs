@@ -35,7 +35,7 @@ const ROUNDS: usize = 4;
 pub struct Pipeline {
     pub(crate) clients: Clients,
     pub(crate) state: State,
-    /// Made when there is something to tell.
+    /// Created for the first alert.
     sns: OnceLock<aws_sdk_sns::Client>,
     topic_arn: String,
     audience: Audience,
@@ -63,7 +63,7 @@ pub struct Occurrence {
     pub request_id: String,
     /// Seconds since the epoch at which the invocation is ended.
     pub deadline: i64,
-    /// As it came, for when it is put off.
+    /// The event as it came, for a deferral.
     pub event: Value,
     /// Since when and how often it was.
     pub deferred: Option<Deferred>,
@@ -79,7 +79,7 @@ pub struct TryAgain {
     pub given_up: bool,
 }
 
-/// What there is to tell of a repository in a message about many, and to write down when that is out.
+/// The verdicts on a repository for a message about many, and what to commit after it.
 #[derive(Debug)]
 pub(crate) struct News {
     pub(crate) id: RepositoryId,
@@ -130,7 +130,7 @@ impl Pipeline {
         })
     }
 
-    /// Tells people.
+    /// Publishes an alert.
     pub(crate) async fn publish(&self, alert: &Alert) -> Result<(), String> {
         let sns = self.sns.get_or_init(|| self.clients.sns());
         publish(sns, &self.topic_arn, &alert.message())
@@ -144,16 +144,16 @@ impl Pipeline {
         self.audience.listens(sns, &self.topic_arn).await
     }
 
-    /// The same for a sweep, which always asks: it says so where nobody listens, whether there was something to report or not.
+    /// The same for a sweep, which always asks: it logs a topic without subscribers even if it had nothing to report.
     pub(crate) async fn is_heard_now(&self) -> bool {
         let sns = self.sns.get_or_init(|| self.clients.sns());
         self.audience.ask(sns, &self.topic_arn).await
     }
 
-    /// Looks at a repository, repairs what the policy lets it, and tells people.
+    /// Evaluates a repository, makes the repairs that the policy allows, and reports.
     ///
     /// # Errors
-    /// What a retry can mend.
+    /// What a retry may solve.
     pub async fn run(&self, occurrence: &Occurrence) -> Result<Outcome, TryAgain> {
         self.clients.quota.take_refused();
         let gave_up = || self.revisits.as_ref().is_some_and(Revisits::take_gave_up);
@@ -262,21 +262,25 @@ impl Pipeline {
         ))
     }
 
-    /// The policy that is in force. People are told when the parameter that holds it stops, or begins again, to be right.
+    /// The policy in force. An alert is sent when its parameter becomes invalid, and when it is valid again.
     pub(crate) async fn policy(&self, occurrence: &Occurrence) -> Result<Arc<Policy>, String> {
         let look = self.policy.look().await;
         if let Ok(policy) = &look.policy {
             self.clients.grant(policy.ecr_calls_per_second());
         }
         if let Some(found) = &look.read {
-            self.tell_of_policy(found, occurrence).await?;
+            self.record_policy_report(found, occurrence).await?;
         }
         look.policy
     }
 
-    async fn tell_of_policy(&self, found: &Found, occurrence: &Occurrence) -> Result<(), String> {
-        let told = match self.state.told_of_policy(&found.parameter).await {
-            Ok(told) => told,
+    async fn record_policy_report(
+        &self,
+        found: &Found,
+        occurrence: &Occurrence,
+    ) -> Result<(), String> {
+        let reported = match self.state.reported_policy(&found.parameter).await {
+            Ok(reported) => reported,
             Err(Failure::Unavailable(why)) => return Err(why),
             // The alert matters more than its record.
             Err(other) => {
@@ -287,7 +291,7 @@ impl Pipeline {
         if let Some(wrong) = &found.wrong {
             tracing::error!(invalid_policy = true, wrong, "the policy is not valid");
         }
-        if told == found.wrong {
+        if reported == found.wrong {
             return Ok(());
         }
         let occasion = Occasion {
@@ -312,7 +316,7 @@ impl Pipeline {
         }
         let written = self
             .state
-            .tell_of_policy(&found.parameter, found.wrong.as_deref())
+            .record_policy_report(&found.parameter, found.wrong.as_deref())
             .await;
         if let Err(why) = written {
             tracing::warn!(%why, "reported, but the report could not be recorded; it may be sent \
@@ -321,7 +325,7 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Commits what was reported, where somebody is subscribed (`heard`), and records how repairs went in any case. What can't be
+    /// Commits what was reported if the topic has a subscriber (`heard`), and records how repairs went in any case. What can't be
     /// committed here is reported again some day, which is no loss.
     pub(crate) async fn settle_news(&self, news: &News, heard: bool) {
         if !news.recorded {

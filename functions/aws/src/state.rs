@@ -36,7 +36,7 @@ const SIGN_OF_LIFE: &str = "sign-of-life";
 
 /// The sort key of the record of which sweeps of a registry run and wait.
 const SWEEP: &str = "sweep";
-/// For so many seconds it is kept after the last sweep.
+/// Seconds for which it is kept after the last sweep.
 const KEPT_FLIGHT: i64 = 7 * 24 * 60 * 60;
 
 /// The table.
@@ -122,7 +122,7 @@ impl State {
         }
     }
 
-    /// Claims all or nothing. `false`: somebody else was at the same repository and wrote first.
+    /// Claims all or nothing. `false`: another invocation wrote first.
     pub(crate) async fn claim(
         &self,
         id: &RepositoryId,
@@ -141,8 +141,7 @@ impl State {
         self.transact(writes).await
     }
 
-    /// Writes down what has been told, and what is known of the repair now; what somebody else has claimed since is left to
-    /// them.
+    /// Commits a report, and the result of its repair. An item that another invocation has claimed since is not changed.
     pub(crate) async fn settle(
         &self,
         id: &RepositoryId,
@@ -230,16 +229,16 @@ impl State {
         Ok(page.items.and_then(|items| items.into_iter().next()))
     }
 
-    /// What people have been told is wrong with the policy; `None`: nothing is.
-    pub(crate) async fn told_of_policy(&self, parameter: &str) -> Result<Option<String>, Failure> {
+    /// The mistake in the policy that was reported last; `None`: it is valid.
+    pub(crate) async fn reported_policy(&self, parameter: &str) -> Result<Option<String>, Failure> {
         let kind = format!("{FINDING}{INVALID_POLICY}");
         let item = self.one(format!("{POLICY}{parameter}"), kind).await?;
-        let told = item.as_ref().and_then(|item| item.get("body"));
-        Ok(told.and_then(|told| told.as_s().ok()).cloned())
+        let body = item.as_ref().and_then(|item| item.get("body"));
+        Ok(body.and_then(|body| body.as_s().ok()).cloned())
     }
 
-    /// Two at the same time tell it twice, which is no loss.
-    pub(crate) async fn tell_of_policy(
+    /// Records which mistake in the policy was reported. Concurrent invocations may both report it.
+    pub(crate) async fn record_policy_report(
         &self,
         parameter: &str,
         wrong: Option<&str>,
@@ -367,7 +366,7 @@ impl State {
         won(result.map(|_| ()))
     }
 
-    /// Takes over an intent whose owner is done or dead. `false`: somebody is at it.
+    /// Takes over an intent whose owner is done or dead. `false`: another delivery holds it.
     pub(crate) async fn take(
         &self,
         intent: &Intent,
@@ -452,7 +451,7 @@ impl State {
             vec![built(delete.map(|delete| {
                 TransactWriteItem::builder().delete(delete).build()
             }))?];
-        // Without conditions of their own: whoever holds the intent is alone with the repository, and must get rid of it.
+        // Without conditions of their own: the holder of the intent is alone with the repository, and must be able to end it.
         let items = [
             record
                 .map(|record| self.repairs_item(id, &intent.rule, record, now))
@@ -579,7 +578,7 @@ fn built<E: std::fmt::Display>(
 
 /// Why DynamoDB made nothing of a transaction.
 enum Cancelled {
-    /// A condition did not hold: somebody else was faster.
+    /// A condition did not hold: another invocation wrote first.
     Lost,
     /// No capacity, or another transaction at the same items: later it may work.
     Busy(String),
@@ -824,7 +823,7 @@ mod tests {
         assert!(item.contains_key(EXPIRES_AT));
     }
 
-    /// Only a condition that did not hold says that somebody else was faster.
+    /// Only a condition that did not hold proves that another invocation wrote first.
     #[test]
     fn a_transaction_that_had_no_room_is_tried_again() {
         let cancelled = |codes: &[&str]| {

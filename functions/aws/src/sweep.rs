@@ -54,9 +54,9 @@ pub struct Sweep<'s> {
     pub reports: &'s Reports,
     /// The invocation's; a retry has the same.
     pub request_id: &'s str,
-    /// When to stop looking, so that there is time to act and to tell.
+    /// When to stop reading, so that there is time to repair and to report.
     pub stop_looking: Instant,
-    /// When to begin nothing more, so that there is time to tell.
+    /// When to begin no more repairs, so that there is time to report.
     pub stop_acting: Instant,
     /// Seconds since the epoch at which the invocation is ended.
     pub ends_at: i64,
@@ -77,7 +77,7 @@ impl Pipeline {
         survey(&self.clients, &policy, request, home, deadline, &mut |_| {}).await
     }
 
-    /// Continues a sweep in another invocation, after so many seconds. `part`: what the message of this part said.
+    /// Continues a sweep in another invocation, after this number of seconds. `part`: the deferrals that this part's message counts.
     ///
     /// # Errors
     /// SQS does not take the message, in one line.
@@ -115,11 +115,11 @@ impl Pipeline {
     /// Looks at everything that is asked for, does what the policy says, and hands over each repository once with what became
     /// of it. Answers where it stopped before its end, and where its changes are listed.
     ///
-    /// It goes on in turns: so many are looked at, then acted on, so that neither memory nor what is done and not yet told grows
-    /// with the registry.
+    /// It works in batches: a number of repositories is read, then repaired, so that neither memory nor the number of repairs that are not
+    /// reported yet grows with the registry.
     ///
     /// # Errors
-    /// The request can't be met, or nothing can be read or told.
+    /// The request is invalid, or the registry cannot be read, or the alert cannot be published.
     pub async fn sweep(
         &self,
         sweep: &Sweep<'_>,
@@ -187,7 +187,7 @@ impl Pipeline {
                 &mut |seen| {
                     let judged = match seen {
                         Seen::Judged(judged) => *judged,
-                        // It is told of as an event of it would be.
+                        // The pipeline reports it as it would for its own event.
                         Seen::Unjudged { id, .. } => {
                             waiting.fetch_add(1, Ordering::Relaxed);
                             to_do.push(id);
@@ -258,7 +258,7 @@ impl Pipeline {
         Ok(registries)
     }
 
-    /// Hands over those of which everything is told; answers the others.
+    /// Hands over the repositories of which everything was reported; returns the others.
     async fn compare_with_records(
         &self,
         sweep: &Sweep<'_>,
@@ -346,14 +346,14 @@ impl Pipeline {
             actor: None,
             occurred_at,
         };
-        let told: Vec<(&RepositoryId, &[Verdict])> = news
+        let verdicts: Vec<(&RepositoryId, &[Verdict])> = news
             .iter()
             .map(|news| (&news.id, news.verdicts.as_slice()))
             .collect();
         let Home { account, region } = sweep.home;
-        let digest = Alert::digest(account, region, &occasion, &told);
+        let digest = Alert::digest(account, region, &occasion, &verdicts);
         let published = digest.is_some();
-        let changes = ledger::changes(occurred_at, &told);
+        let changes = ledger::changes(occurred_at, &verdicts);
         let kept = sweep.reports.keep_changes(&changes, sweep.request_id).await;
         // The state table has each of them; the message matters more than their list.
         let ledger = kept.unwrap_or_else(|why| {

@@ -1,4 +1,4 @@
-//! One repository's way: read, judge, plan, claim and repair, tell, write down.
+//! One repository through the pipeline: read, evaluate, plan, claim and repair, report, commit.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,11 +33,11 @@ use crate::stacks;
 /// A lease outlives its invocation by this many seconds, for calls that are still on their way.
 const LEASE_GRACE: i64 = 30;
 
-/// How long one attempt at a recreation takes at most, in seconds: its lease outlives that by the grace, and nobody else may go on
+/// Seconds that one attempt at a recreation takes at most. Its lease outlives that by the grace; no other delivery may go on
 /// with the recreation meanwhile.
 const RECREATION: i64 = 60;
 
-/// A recreation that is not finished after so many seconds is reported, though a later attempt may finish it.
+/// Seconds after which an unfinished recreation is reported, though a later attempt may finish it.
 const RECREATION_IS_LATE: i64 = 5 * 60;
 
 /// How long a claim is tried beyond the SDK's own retries.
@@ -50,7 +50,7 @@ const TURN: Duration = Duration::from_secs(3);
 /// ECR shows what was changed within this time.
 const SHOWN_WITHIN: Duration = Duration::from_secs(2);
 
-/// So often a change of the registry is waited for. Whoever has begun it may be dead: then it is made.
+/// How often to wait for another invocation's change of the registry. That invocation may be dead: then the change is made.
 const WAITS: u32 = 2;
 
 /// What one round came to.
@@ -75,7 +75,7 @@ pub(crate) struct Work<'p> {
     waited_for_registry: u32,
     /// It has its turn among the repository's events.
     entered: bool,
-    /// Where news goes instead of being told at once.
+    /// Collects the verdicts of a sweep, which publishes them together.
     quietly: Option<&'p Mutex<Vec<News>>>,
 }
 impl<'p> Work<'p> {
@@ -128,7 +128,7 @@ impl<'p> Work<'p> {
         let mut reads = self.policy.reads(self.id());
         let objects = |described: &Repository| self.policy.reads_after(described).recent_tags;
         let (mut loaded, known) = if self.occurrence.pushed.is_some() {
-            // A burst of pushes shall cost few calls of ECR: none where it was just found conforming, and one where its description
+            // Keep pushes cheap: no call of ECR if the repository was found conforming a moment ago, one if its description
             // says that it conforms. Each is a round trip of its own.
             let known = self.known().await?;
             self.mark_replica(known.as_ref().ok(), now).await?;
@@ -229,7 +229,7 @@ impl<'p> Work<'p> {
             Err(LoadError::Unavailable(why)) => return Err(why),
             Err(LoadError::Unreadable(why)) if why.starts_with(DENIED_BY_POLICY) => {
                 let plan = plan::blinded_entirely(&why);
-                return self.tell(&empty, plan, known.as_ref(), None, now).await;
+                return self.report(&empty, plan, known.as_ref(), None, now).await;
             }
             Err(LoadError::Unreadable(why)) => {
                 let plan = Plan::for_people(
@@ -237,7 +237,7 @@ impl<'p> Work<'p> {
                     "the repository cannot be read, so it was not evaluated",
                     why,
                 );
-                return self.tell(&empty, plan, known.as_ref(), None, now).await;
+                return self.report(&empty, plan, known.as_ref(), None, now).await;
             }
         };
         // A recreation that has begun since the records were read.
@@ -259,7 +259,7 @@ impl<'p> Work<'p> {
                     why,
                 );
                 return self
-                    .tell(&empty, plan, known.as_ref(), repository.created_at, now)
+                    .report(&empty, plan, known.as_ref(), repository.created_at, now)
                     .await;
             }
         };
@@ -294,7 +294,7 @@ impl<'p> Work<'p> {
                     .await;
             }
         }
-        // Or a repair that was made since the repository was read: it was not set back.
+        // The snapshot may be older than a repair of another invocation, which then looks like a revert.
         let just_repaired = |step: &Step| {
             known
                 .as_ref()
@@ -347,7 +347,7 @@ impl<'p> Work<'p> {
         };
         let conforms = plan.complete && plan.steps.iter().all(is_of_push);
         let round = self
-            .tell(&resolved, plan, known.as_ref(), repository.created_at, now)
+            .report(&resolved, plan, known.as_ref(), repository.created_at, now)
             .await?;
         if let (true, true, Round::Done(..), Ok(_)) =
             (conforms, self.occurrence.pushed.is_some(), &round, &known)
@@ -360,7 +360,7 @@ impl<'p> Work<'p> {
         Ok(round)
     }
 
-    /// Whether so many calls of ECR may be made now. It is a round trip of its own, and only where the policy grants a share. An event
+    /// Takes permits for this number of calls to ECR; `false`: not now. It is a round trip of its own, and only where the policy grants a share. An event
     /// comes back by the queue, and a sweep, which has nothing to come back by, waits.
     async fn has_turns(&self, calls: u32) -> bool {
         let patience = Some(TURN).filter(|_| !self.occurrence.event.is_null());
@@ -372,7 +372,7 @@ impl<'p> Work<'p> {
         Ok(Round::Done(outcome, Vec::new()))
     }
 
-    /// What the state table says; the inner error: it can't be told.
+    /// Reads the repository's record. The inner error: it cannot be read, and why.
     async fn known(&self) -> Result<Result<Known, String>, String> {
         self.on_record(self.id()).await
     }
@@ -431,7 +431,7 @@ impl<'p> Work<'p> {
         let mut plan = plan::plan(&policy, &repository, findings, Ok(known), &context);
         // Of the others nothing was asked.
         plan.complete = false;
-        self.tell(&policy, plan, Ok(known), repository.created_at, now)
+        self.report(&policy, plan, Ok(known), repository.created_at, now)
             .await
             .map(Some)
     }
@@ -463,7 +463,7 @@ impl<'p> Work<'p> {
         self.pipeline.revisits.as_ref()?;
         let settle = self.policy.settle()?.seconds();
         let created = repository.created_at?.saturating_div(1000);
-        // Its creator is us: there is nobody to wait for, and something to tell.
+        // ecr-warden created it: there is no creator to wait for, and a recreation to report.
         if known.is_some_and(|known| known.recreated_around(created)) {
             return None;
         }
@@ -472,7 +472,7 @@ impl<'p> Work<'p> {
         Some(settle.saturating_sub(age.max(0))).filter(|left| *left > 0)
     }
 
-    /// Has the event come back in so many seconds. A sweep has no event: the repository's own event, or the next sweep, evaluates
+    /// Defers the event by this number of seconds. A sweep has no event: the repository's own event, or the next sweep, evaluates
     /// the repository.
     async fn defer_by(&self, seconds: i64) -> Result<Option<Deferred>, String> {
         let Some(queue) = self.pipeline.queue_for(self.occurrence) else {
@@ -485,7 +485,7 @@ impl<'p> Work<'p> {
         Ok(Some(deferred))
     }
 
-    /// Ends this invocation and has the event come back in so many seconds.
+    /// Ends this invocation and defers the event by this number of seconds.
     async fn deferred(&self, seconds: i64, why: Reason) -> Result<Round, String> {
         let deferred = self.defer_by(seconds).await?;
         Ok(self.comes_back(deferred, why))
@@ -597,7 +597,7 @@ impl<'p> Work<'p> {
     }
 
     /// Another delivery recreates the repository, or died at it: the event comes back when the lease has ended. A lease that is held is
-    /// no success: whoever holds it may be dead.
+    /// no success: its holder may be dead.
     async fn wait_for_recreation(&self, lease: &Lease, now: i64) -> Result<Round, String> {
         let why = "another invocation is recreating the repository";
         let has_event = !self.occurrence.event.is_null();
@@ -707,7 +707,7 @@ impl<'p> Work<'p> {
                 let detail = "a recreation can't be finished";
                 let plan = Plan::critical("interrupted-recreation", detail, why.clone());
                 let known = known.ok_or(&why);
-                self.tell(&Resolved::nothing(), plan, known, None, now)
+                self.report(&Resolved::nothing(), plan, known, None, now)
                     .await?;
                 return Err(why);
             }
@@ -715,7 +715,7 @@ impl<'p> Work<'p> {
         Ok(Round::Again)
     }
 
-    /// Tells it at once, also in a sweep, and remembers nothing of it: it happens once, and is never seen again.
+    /// Reports it at once, also in a sweep, and records nothing: it happens once, and no later evaluation finds it.
     async fn announce(&self, plan: &Plan, now: i64) -> Result<(), String> {
         let (policy, nothing) = (Resolved::nothing(), Known::default());
         let all = claims(&nothing, plan, &self.context(None, now));
@@ -737,8 +737,8 @@ impl<'p> Work<'p> {
         }
     }
 
-    /// Claims what there is to say, makes the repairs at the same time, publishes, and writes down what was told.
-    async fn tell(
+    /// Claims what is to be reported, makes the repairs at the same time, publishes, and commits.
+    async fn report(
         &self,
         resolved: &Resolved,
         plan: Plan,
@@ -783,7 +783,7 @@ impl<'p> Work<'p> {
             // The alert matters more than its record: it may come twice, it is never lost.
             Err(why) => tracing::error!(repository = %self.id(), %why, "not recorded"),
         }
-        // What a retry may mend is not told as a failure: the claim waits for the retry, which makes the repair and tells.
+        // A repair that a retry may make is not reported as failed: the claim waits for the retry, which makes it and reports.
         let results = results?;
         let mut verdicts = verdicts(resolved, self.id(), &plan, known, &all, &results, now);
         self.drop_old_news(&all, &mut verdicts, &context);
@@ -822,8 +822,8 @@ impl<'p> Work<'p> {
         Ok(round)
     }
 
-    /// Somebody was faster with some of it. They may have looked when the rest was not there yet, or was repaired by us already:
-    /// then nobody but us knows of it. Answers what is ours to tell.
+    /// Another invocation claimed some findings and may not have seen the rest. Claims each one separately, and returns those that this
+    /// invocation is to report.
     async fn claim_each(&self, all: Vec<Claim>, now: i64) -> Vec<Claim> {
         if all.len() == 1 {
             return Vec::new();
@@ -846,7 +846,7 @@ impl<'p> Work<'p> {
         ours.collect()
     }
 
-    /// Without a claim a retry would not know what there is to tell, so it is worth some patience; the alert can't wait for long.
+    /// Without a claim a retry would not know what to report, so a claim is tried for some seconds; the alert cannot wait for longer.
     async fn claim(&self, all: &[Claim], now: i64) -> Result<bool, Failure> {
         let began = Instant::now();
         loop {
@@ -859,7 +859,7 @@ impl<'p> Work<'p> {
         }
     }
 
-    /// Makes all repairs, whatever becomes of the others; those of the same part one after the other, in the plan's order.
+    /// Makes all repairs, though some fail; those of the same part one after the other, in the plan's order.
     async fn repair(&self, all: &[Claim]) -> Result<Results, String> {
         let mut by_part: BTreeMap<Part, Vec<(&str, &Action)>> = BTreeMap::new();
         for claim in all {
@@ -920,7 +920,7 @@ impl<'p> Work<'p> {
         }
     }
 
-    /// A repair that fails as it failed before was told before.
+    /// Marks what was already reported, such as a repair that fails again for the same reason.
     fn drop_old_news(&self, all: &[Claim], verdicts: &mut [Verdict], context: &Context<'_>) {
         for verdict in verdicts {
             if let Some(claim) = all.iter().find(|claim| claim.rule == verdict.rule) {
@@ -930,7 +930,7 @@ impl<'p> Work<'p> {
     }
 }
 
-/// Random, so that two deliveries of one event tell themselves apart: the standard library seeds each hasher from the system.
+/// Random, so that two deliveries of one event differ: the standard library seeds each hasher from the system.
 fn nonce() -> u64 {
     use std::hash::{BuildHasher, Hasher, RandomState};
     RandomState::new().build_hasher().finish()

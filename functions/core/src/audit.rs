@@ -13,7 +13,7 @@ use crate::reason::{Code, Reason};
 use crate::repository::RepositoryId;
 use crate::storage::{StorageCost, cents};
 
-/// Advice is most of a finding's size. Of more than this, nobody reads it one by one, and a function has no room for it.
+/// Findings with advice at most. Advice is most of a finding's size, and a function has no space for more.
 const MOST_ADVISED: usize = 5000;
 
 /// Stands in the place of a rule where a repository was not judged.
@@ -31,16 +31,16 @@ pub struct Request {
     pub regions: Vec<String>,
     /// Also estimate what the images cost a month: it takes calls for each repository. For `monitor` only.
     pub cost: bool,
-    /// `monitor`, which is the default, reads and reports. `enforce` does what the policy says, and tells.
+    /// `monitor`, which is the default, reads and reports. `enforce` repairs as the policy says, and reports.
     pub mode: Option<Mode>,
     /// What an audit that stopped before its end gave out as `next`.
     pub next: Option<String>,
     /// Where it stops before its end, it goes on by itself instead of giving out `next`: for schedules, which follow nothing.
     pub r#continue: bool,
-    /// Answer after about so many seconds with what was audited by then, and `next`: for callers behind a network that drops silent
+    /// Seconds after which to answer with what was audited by then, and `next`: for callers behind a network that drops silent
     /// connections. At least [`FEWEST_SECONDS`]; absent: as long as the function may run.
     pub seconds: Option<u32>,
-    /// Publish all open findings again in one message, for a new subscriber, whatever was reported before.
+    /// Publish all open findings again in one message, for a new subscriber, although they were reported before.
     pub repeat: bool,
 }
 
@@ -328,7 +328,7 @@ impl Audit {
         }
     }
 
-    /// In one order, whatever came first: the gravest first, then by repository; the dearest first.
+    /// Sorts findings by severity, then by repository, and costs by their amount, the highest first.
     pub fn sort(&mut self) {
         if let Some(costs) = &mut self.costs {
             costs.sort_by(|a, b| (b.bytes, &a.repository).cmp(&(a.bytes, &b.repository)));

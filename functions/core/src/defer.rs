@@ -7,11 +7,11 @@ use serde_json::Value;
 pub const LONGEST_DELAY: i64 = 900;
 /// The first delay without a known end, in seconds. Each further one is twice as long.
 const FIRST_DELAY: i64 = 10;
-/// An event that could not be processed for so many seconds is given up: its invocation fails, and it becomes a dead letter.
+/// Seconds after which an event that could not be processed is given up: its invocation fails, and it becomes a dead letter.
 pub const LONGEST_WAIT: i64 = 6 * 60 * 60;
-/// A sweep of so many parts is given up. With the smallest rate limit a part reads 150 repositories or more.
+/// Parts after which a sweep is given up. With the smallest rate limit a part reads 150 repositories or more.
 pub const MOST_PARTS: u32 = 1000;
-/// The delay queues keep a message for so many seconds, so none was deferred earlier.
+/// Seconds for which the delay queues keep a message, so none was deferred earlier.
 const KEPT: i64 = 345_600;
 /// A larger count is not one of ours.
 const MOST_DEFERRALS: u32 = 10_000;
@@ -95,18 +95,18 @@ pub fn defer(before: Option<Deferred>, needed: Option<i64>, now: i64, random: u3
     }
 }
 
-/// Whether a sweep has so many parts that it does not end.
+/// Whether a sweep has more parts than one that ends.
 #[must_use]
 pub fn is_endless(part: Option<Deferred>) -> bool {
     part.is_some_and(|part| part.count >= MOST_PARTS)
 }
 
-/// Under a rate limit, one repository's settings are read once in so many milliseconds, however many events it has: the others
+/// Milliseconds between two reads of one repository's settings under a rate limit, however many events it has: the others
 /// need their share.
 pub const SPACING: i64 = 10_000;
 /// Clocks of two hosts, and SQS's of a delay, differ by less than this many milliseconds.
 pub const SKEW: i64 = 2_000;
-/// A deferred event counts for others if it comes back within so many milliseconds. It is also a bound on what a wrong clock may
+/// Milliseconds within which a deferred event must come back to count for others. It is also a bound on what a wrong clock may
 /// have written.
 pub const FORESEEN: i64 = 60_000;
 
@@ -129,7 +129,7 @@ pub enum Turn {
     Covered {
         seconds: i64,
     },
-    /// It comes back in so many seconds: an evaluation began a moment ago, and may not have seen what this event is about.
+    /// Defer it by this number of seconds: an evaluation began a moment ago, and may not have seen what this event is about.
     In {
         seconds: i64,
     },

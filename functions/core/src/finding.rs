@@ -39,19 +39,19 @@ pub struct Violation {
     pub fix: Fix,
 }
 
-/// How it can be mended, and how safe that is.
+/// The repair, and how safe it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fix {
     /// Nothing that works today stops working, but for what the policy forbids.
     Safe(Action),
     /// The repository is gone for a moment.
     Disruptive(Action),
-    /// Only people can: one line with what they should do and why it was not done for them.
+    /// None: one line with what the operator should do, and why ecr-warden does not.
     Manual(String),
 }
 
 impl Violation {
-    /// What people do about it.
+    /// What the operator should do.
     #[must_use]
     pub fn for_people(&self) -> &str {
         match &self.fix {
@@ -67,7 +67,7 @@ pub struct Finding {
     pub rule: &'static str,
     pub severity: Severity,
     pub violation: Violation,
-    /// What the rule still objects to when the repair is made: that is for people, and not fixed.
+    /// What the rule still finds after the repair: it is reported as open.
     pub left: Option<Violation>,
 }
 
@@ -75,11 +75,11 @@ pub struct Finding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Seen to be mended.
+    /// Repaired, and verified.
     Fixed,
-    /// It waits for people.
+    /// Open: ecr-warden does not repair it.
     Open,
-    /// A repair exists and was held back: monitor mode, or doubt.
+    /// The repair was withheld: monitor mode, or doubt.
     Withheld,
     /// The policy exempts it.
     Exempt,

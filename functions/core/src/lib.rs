@@ -1,7 +1,7 @@
 //! The engine of ecr-warden, without any I/O: an event becomes a trigger, a repository's snapshot is judged
 //! by the policy, the findings become a plan, and what was done becomes an alert.
 //!
-//! Nothing here knows AWS's SDK, a clock or the environment. Whatever depends on them comes in as a value, so
+//! Nothing here knows AWS's SDK, a clock or the environment. Input from them is passed as a value, so
 //! that a dry run, a test and production read the same plan.
 
 pub mod access;

@@ -26,16 +26,16 @@ pub struct Verdict {
     pub status: Status,
     /// What is or was wrong, in one line.
     pub detail: String,
-    /// What people must still do, in one line; empty where nothing.
+    /// What the operator must still do, in one line; empty for nothing.
     pub to_do: String,
     /// How it is kept from coming back.
     pub advice: Option<Advice>,
-    /// Seconds since the epoch at which it was first seen; `None`: nobody has been told of it.
+    /// Seconds since the epoch at which it was first seen; `None`: it was not reported.
     pub since: Option<i64>,
     pub action: Option<Action>,
     /// Why the finding is open, or its repair withheld or failed.
     pub reason: Option<Code>,
-    /// People have not been told yet.
+    /// It was not reported yet.
     pub news: bool,
 }
 
@@ -124,7 +124,7 @@ pub fn verdicts(
             }
         })
         .collect();
-    // What an earlier step or attempt mended, and what is gone by itself.
+    // What an earlier step or attempt repaired, and what was resolved otherwise.
     for claim in claims {
         if plan
             .steps

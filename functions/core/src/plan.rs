@@ -71,7 +71,7 @@ impl Plan {
         })
     }
 
-    /// One finding that no rule made and only people can mend; the rules were not asked.
+    /// One finding that no rule made and that is only reported; the rules were not evaluated.
     #[must_use]
     pub fn for_people(rule: &'static str, detail: &str, what: String) -> Self {
         Self {
@@ -101,7 +101,7 @@ impl Plan {
         plan
     }
 
-    /// Turns a repair into one that people have to make.
+    /// Turns a repair into a finding that is only reported.
     pub fn give_up(&mut self, rule: &str, why: &Reason) {
         for step in &mut self.steps {
             if step.finding.rule == rule {
@@ -111,7 +111,7 @@ impl Plan {
     }
 }
 
-/// The name under which a quarantine is told of that nothing asks for any more.
+/// The rule name of a quarantine that no rule requires any more.
 pub const STALE_QUARANTINE: &str = "stale-quarantine";
 
 /// The finding that the repository policy keeps ecr-warden from reading the repository.
@@ -134,7 +134,7 @@ pub fn reads(policy: &Resolved, repository: &Repository) -> Reads {
 }
 
 /// Decides. `state` is what the state table holds, or why it could not be read: without it nothing is changed,
-/// because a change that is not recorded can't be told or undone.
+/// because a change that is not recorded could be neither reported nor rolled back.
 #[must_use]
 pub fn plan(
     policy: &Resolved,
@@ -555,7 +555,7 @@ enum Refusal<'k> {
     NotDeleted(&'k str),
 }
 
-/// Why the last recreation did not come to what was asked, where that is recent and nobody has resumed the rule since.
+/// Why the last recreation did not reach the required encryption, if that is recent and the rule was not resumed since.
 fn refused_lately<'k>(
     finding: &Finding,
     state: Result<&'k Known, &str>,

@@ -96,7 +96,7 @@ impl Intent {
         }
     }
 
-    /// What was there before, in one line for people, documents by their presence.
+    /// The settings before, in one line; documents by their presence.
     #[must_use]
     pub fn outline(&self) -> String {
         let before = &self.before;
@@ -189,9 +189,9 @@ pub enum Next {
 /// Why an intent was taken back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Withdrawn {
-    /// Somebody pushed in the meantime.
+    /// An image was pushed in the meantime.
     HoldsImages,
-    /// Somebody changed or deleted it in the meantime.
+    /// Another caller changed or deleted it in the meantime.
     Changed,
     /// AWS would not let it be put back: a missing permission, or a policy that it does not accept any more.
     Refused(String),
@@ -203,7 +203,7 @@ pub enum Finished {
     Recreated,
     /// The asked encryption was refused for good, and the repository has its original one again.
     FellBack(String),
-    /// Somebody else made a repository of that name: it is left as it is.
+    /// Another caller created a repository of that name: it is not changed.
     Superseded,
 }
 
@@ -218,7 +218,7 @@ pub fn next(
     seen: Option<&Repository>,
 ) -> Result<Next, String> {
     if progress.unmarked {
-        // It was all there. If somebody has deleted it since, that is how they want it.
+        // It was complete. If it was deleted since, that was another caller's intention.
         return Ok(Next::Finish(done(intent)));
     }
     let Some(seen) = seen else {
@@ -268,7 +268,7 @@ pub fn next(
     if !looks_like_ours {
         return Ok(Next::Finish(Finished::Superseded));
     }
-    // Somebody who knows no such tag may have removed the marker before everything was back.
+    // Another caller may have removed the marker before everything was restored.
     Ok(restore(intent, progress, seen)?.unwrap_or_else(|| Next::Finish(done(intent))))
 }
 

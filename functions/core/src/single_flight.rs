@@ -5,11 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A sweep's place outlives its invocation by so many seconds: for the next part of it, which comes through a queue.
+/// Seconds by which a sweep's place outlives its invocation: for the next part of it, which comes through a queue.
 const GRACE: i64 = 120;
-/// The one that waits comes back after so many seconds, because most sweeps end long before their invocation's time is over.
+/// Seconds after which the one that waits comes back, because most sweeps end long before their invocation's time is over.
 const WAITS: i64 = 30;
-/// The place of the one that waits outlives its delay by so many seconds: the queue may deliver late.
+/// Seconds by which the place of the one that waits outlives its delay: the queue may deliver late.
 const LATE: i64 = 300;
 
 /// A place that is taken, until it is given back or its time is over.
@@ -42,7 +42,7 @@ pub struct Flight {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
     /// A schedule, or a change of the registry.
-    Anew,
+    First,
     /// The queue, where it waited for the end of another one.
     Waited,
     /// The queue: it is a later part of the sweep that runs.
@@ -53,7 +53,7 @@ pub enum Start {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     Run(Flight),
-    /// It comes back by the queue after so many seconds.
+    /// It comes back through the queue after this number of seconds.
     Wait(Flight, i64),
     /// It ends: the one that waits evaluates everything.
     Superfluous,
@@ -69,7 +69,7 @@ pub fn decide(flight: &Flight, me: &str, start: Start, now: i64, ends_at: i64) -
     let waiting = other(&flight.waiting);
     let running = match start {
         Start::Continued => None,
-        Start::Anew | Start::Waited => other(&flight.running),
+        Start::First | Start::Waited => other(&flight.running),
     };
     let Some(running) = running else {
         return Decision::Run(Flight {
@@ -80,7 +80,7 @@ pub fn decide(flight: &Flight, me: &str, start: Start, now: i64, ends_at: i64) -
             waiting: waiting.filter(|_| start != Start::Waited),
         });
     };
-    if start == Start::Anew && waiting.is_some() {
+    if start == Start::First && waiting.is_some() {
         return Decision::Superfluous;
     }
     let seconds = running.until.saturating_sub(now).saturating_add(1);
@@ -134,26 +134,26 @@ mod tests {
     fn one_runs_and_one_waits() {
         let (over, later) = (NOW, NOW + 60);
         for (running, waiting, start, decision) in [
-            (None, None, Start::Anew, "run"),
-            (place("other", over), None, Start::Anew, "run"),
-            (place("me", later), None, Start::Anew, "run"),
-            (place("other", later), None, Start::Anew, "wait"),
+            (None, None, Start::First, "run"),
+            (place("other", over), None, Start::First, "run"),
+            (place("me", later), None, Start::First, "run"),
+            (place("other", later), None, Start::First, "wait"),
             (
                 place("other", later),
                 place("third", over),
-                Start::Anew,
+                Start::First,
                 "wait",
             ),
             (
                 place("other", later),
                 place("me", later),
-                Start::Anew,
+                Start::First,
                 "wait",
             ),
             (
                 place("other", later),
                 place("third", later),
-                Start::Anew,
+                Start::First,
                 "superfluous",
             ),
             (
@@ -162,7 +162,7 @@ mod tests {
                 Start::Waited,
                 "wait",
             ),
-            (None, place("third", later), Start::Anew, "run"),
+            (None, place("third", later), Start::First, "run"),
             (
                 place("other", over),
                 place("third", later),
@@ -190,7 +190,7 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let mine = place("me", NOW + 900 + GRACE);
-        assert_eq!(begun(Start::Anew), flight(mine.clone(), third.clone()));
+        assert_eq!(begun(Start::First), flight(mine.clone(), third.clone()));
         assert_eq!(begun(Start::Continued), flight(mine.clone(), third.clone()));
         assert_eq!(
             begun(Start::Waited),
@@ -198,7 +198,7 @@ mod tests {
             "it was the one that waited"
         );
         let held = flight(place("other", NOW + 5000), None);
-        let Decision::Wait(waits, seconds) = decide(&held, "me", Start::Anew, NOW, NOW + 900)
+        let Decision::Wait(waits, seconds) = decide(&held, "me", Start::First, NOW, NOW + 900)
         else {
             panic!("it does not wait");
         };
@@ -246,10 +246,10 @@ mod tests {
                     .map(|at| queue.remove(at));
                 let (me, start) = match came {
                     Some((who, _)) => (who, Start::Waited),
-                    None if step < 40 && next(2) == 0 => (format!("{step}"), Start::Anew),
+                    None if step < 40 && next(2) == 0 => (format!("{step}"), Start::First),
                     None => continue,
                 };
-                if start == Start::Anew {
+                if start == Start::First {
                     wanted = now;
                 }
                 match decide(&on_record, &me, start, now, now + 900) {

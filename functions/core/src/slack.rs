@@ -18,7 +18,7 @@ use block::{TEXT, escaped, header, line, section};
 const BLOCKS: usize = 50;
 /// As many findings as a message shows, whether of one alert or of a few: each is a block, and so are heads and links.
 const FINDINGS: usize = 24;
-/// More than this at once are told of in one line each.
+/// More alerts than this are shown in one line each.
 const IN_FULL: usize = 3;
 const LINES: usize = 40;
 /// Slack's lists and notifications show no more.

@@ -1,4 +1,4 @@
-//! What the state table remembers of a repository, and how that changes: what people have been told, what was
+//! What the state table remembers of a repository, and how that changes: what was reported, what was
 //! repaired, and a recreation under way.
 //!
 //! An item is claimed before its alert is published and settled after: an alert may come twice, it is never lost.
@@ -25,9 +25,9 @@ const MOST_REPAIRS: usize = 10;
 const LARGEST_HISTORY: usize = 300_000;
 /// No invocation takes longer, in seconds.
 const ATTEMPT: u64 = 900;
-/// For so many seconds a push to a repository that was found conforming is not taken for a reason to read it again.
+/// Seconds for which a push may skip reading a repository that was found conforming.
 pub const FRESH: i64 = 10 * 60;
-/// A repair is recorded with the time at which its look began: in so many seconds it is made.
+/// A repair is recorded with the time its attempt began and completes within this many seconds.
 const JUST: i64 = 120;
 /// Repairs within this time count as a fight.
 const FIGHT: i64 = 24 * 60 * 60;
@@ -161,7 +161,7 @@ impl Known {
     }
 }
 
-/// Who works on something, and until when nobody else may. Seconds since the epoch.
+/// Which delivery works on something, and until when no other one may, in seconds since the epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     /// The invocation's request id: a retry has the same, and may go on at once.
@@ -170,7 +170,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Whether somebody else is still at it.
+    /// Whether another delivery still holds it.
     #[must_use]
     pub fn held_against(&self, me: &Self, now: i64) -> bool {
         self.owner != me.owner && self.until > now
@@ -190,7 +190,7 @@ pub struct Said {
     /// The repair that this is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<Action>,
-    /// Claimed and not yet told.
+    /// Claimed and not yet reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Lease>,
     /// Seconds since the epoch at which it was reported last.
@@ -236,21 +236,21 @@ pub struct Repairs {
     /// Why it may not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
-    /// Seconds since the epoch: repairs before this do not count as a fight, because people have said that it is over.
+    /// Seconds since the epoch of the last `resume`: repairs before it do not count towards `repair-limit`.
     #[serde(default)]
     pub forgiven: i64,
     #[serde(flatten)]
     pub newer: Newer,
 }
 
-/// A repair that is not made until people say so.
+/// A suspension: the repair is not made until it is resumed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
     /// One line.
     pub why: String,
     /// Seconds since the epoch.
     pub at: i64,
-    /// Somebody rolled it back. A fight, however, is over when the finding is gone.
+    /// An operator rolled it back. Other suspensions end when the finding is resolved.
     pub by_person: bool,
 }
 
@@ -304,7 +304,7 @@ impl Repairs {
         }
     }
 
-    /// Free to be made again, whatever was before.
+    /// Without a suspension, and without the repairs that led to one.
     #[must_use]
     pub fn resumed(&self, now: i64) -> Self {
         Self {
@@ -356,7 +356,7 @@ pub enum Result {
     FellBack(String),
 }
 
-/// A write to the table that is to happen only if nobody else wrote in the meantime.
+/// A write to the table that succeeds only if no other invocation wrote in between.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     pub rule: String,
@@ -393,13 +393,13 @@ pub struct Context<'c> {
     pub created_at: Option<i64>,
 }
 
-/// What there is to say: nothing of what was said already, or is being said by somebody else.
+/// What is to be reported: neither what was reported already nor what another invocation is reporting.
 #[must_use]
 pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
     let mut claims = Vec::new();
     for step in &plan.steps {
         let rule = step.finding.rule;
-        // Whoever wrote it has reported the finding, and what they wrote is theirs.
+        // The version that wrote it has reported the finding, and its item is not overwritten.
         if known.unreadable.contains_key(&format!("{FINDING}{rule}")) {
             continue;
         }
@@ -502,7 +502,7 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
             .as_ref()
             .is_some_and(|lease| lease.held_against(context.me, context.now));
         if is_of_a_push(rule) {
-            // A sweep is one message, whatever is in it.
+            // A sweep sends one message.
             if context.cause == SWEEP && !found_now && !others && before.pushes.is_some() {
                 claims.push(Claim {
                     rule: rule.clone(),
@@ -523,7 +523,7 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
         if found_now || others || !plan.complete {
             continue;
         }
-        // Claimed as a repair and never told: the repair was made and its maker died before saying so.
+        // Claimed as a repair and never committed: the repair was made, and its invocation died before the report.
         let repaired = before.pending.is_some() && before.status == Status::Fixed;
         let status = if repaired {
             Status::Fixed
@@ -575,8 +575,8 @@ fn being_reported(said: &Said, context: &Context<'_>) -> Option<i64> {
     }
 }
 
-/// Until when somebody else holds a repair that is planned here, too; `None`: nobody does. What they have repaired may have been
-/// set back since, so it is to be looked at again then.
+/// Until when another invocation holds a repair that is planned here, too; `None`: none does. That repair may be reverted before it is
+/// committed, so the repository is to be evaluated again then.
 #[must_use]
 pub fn held_by_others(known: &Known, plan: &Plan, claims: &[Claim]) -> Option<i64> {
     let repairs = plan
@@ -593,14 +593,14 @@ fn is_of_a_push(rule: &str) -> bool {
     entry(rule).is_some_and(|entry| entry.meta.subject == Subject::Push)
 }
 
-/// Whether there is nothing to do about it: it was told, or somebody else is telling it, and perhaps repairing.
+/// Whether nothing is to be done: it was reported, or another invocation is reporting it, and perhaps repairing.
 fn is_said(said: &Said, about: &str, repairs: bool, context: &Context<'_>) -> bool {
-    let told = match &said.pending {
-        // What can be repaired is, however often it was told what the repair leaves.
+    let reported = match &said.pending {
+        // A repair is made, however often its remains were reported.
         None => !repairs,
         Some(lease) => lease.held_against(context.me, context.now),
     };
-    told && said.about == about
+    reported && said.about == about
 }
 
 /// The words by which it is decided whether a finding is news: how many images a lifecycle policy would expire changes with each push.
@@ -665,7 +665,7 @@ pub fn settled(claim: &Claim, status: Status, words: &str, context: &Context<'_>
     })
 }
 
-/// What an item becomes when its alert is out and nobody is subscribed: the next event or sweep reports it again.
+/// The item after an alert that had no subscriber: the next event or sweep reports it again.
 #[must_use]
 pub fn unreported(claim: &Claim, status: Status) -> Said {
     Said {

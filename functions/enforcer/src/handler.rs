@@ -39,8 +39,7 @@ impl Enforcer {
         })
     }
 
-    /// One event, or one that was put off and comes back from the queue. What a retry cannot mend succeeds; what it can
-    /// fails the invocation.
+    /// Handles one event, or one that was deferred and comes back from the queue. Fails the invocation only if a retry may help.
     pub(crate) async fn handle(&self, event: LambdaEvent<Value>) -> Result<Outcome, Error> {
         let (event, context) = event.into_parts();
         // A retry of an invocation has its request id, and so has a message its id each time it comes.

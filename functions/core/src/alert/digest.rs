@@ -29,7 +29,7 @@ pub struct Summary {
     pub findings: usize,
     /// By status.
     pub tally: BTreeMap<&'static str, usize>,
-    /// What needs people the most comes first.
+    /// The most urgent status comes first.
     pub groups: Vec<Group>,
 }
 
@@ -84,7 +84,7 @@ impl Alert {
         let [longest, ..] = SHORTER;
         let alert = Self {
             schema: "ecr-warden.alert/1",
-            id: occasion.told(news.iter().map(|(id, verdict)| (id, essence(verdict)))),
+            id: occasion.id_of(news.iter().map(|(id, verdict)| (id, essence(verdict)))),
             account: account.to_owned(),
             region: region.to_owned(),
             repository: format!(

@@ -1,4 +1,4 @@
-//! One report per event, written in the forms that its readers need: people, a chat and machines.
+//! One alert per event, in the form of each protocol: e-mail, chat, programs.
 
 mod chat;
 mod digest;
@@ -24,7 +24,7 @@ const LARGEST: usize = 250 * 1024;
 /// How much of each text is kept where a message would be too large: in it everything stands several times.
 const SHORTER: [usize; 4] = [200, 100, 50, 20];
 
-/// The name under which people are told of a policy that can't be used.
+/// The rule name of an alert about an invalid policy.
 pub const INVALID_POLICY: &str = "invalid-policy";
 /// The name under which a sweep says that it works, where there was nothing to report for a week.
 pub const ALIVE: &str = "alive";
@@ -44,7 +44,7 @@ pub struct Message {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Alert {
     schema: &'static str,
-    /// The same where the same event tells the same again, and only there: a receiver that drops repetitions loses nothing.
+    /// The same only if the same event reports the same again: a receiver that drops repetitions loses nothing.
     pub id: String,
     pub account: String,
     pub region: String,
@@ -74,7 +74,7 @@ pub struct Alert {
     pub ledger: Option<Ledger>,
     #[serde(skip)]
     name: String,
-    /// Rules that were told before and still stand.
+    /// Rules whose findings were reported before and are open.
     #[serde(skip)]
     standing: Vec<String>,
 }
@@ -166,8 +166,8 @@ pub struct Occasion<'o> {
 }
 
 impl Occasion<'_> {
-    /// [`Alert::id`] of what is told: one invocation can tell more than once.
-    fn told<T: Hash>(&self, news: impl IntoIterator<Item = T>) -> String {
+    /// [`Alert::id`] by its contents: one invocation can send more than one alert.
+    fn id_of<T: Hash>(&self, news: impl IntoIterator<Item = T>) -> String {
         let mut hasher = DefaultHasher::new();
         for item in news {
             item.hash(&mut hasher);
@@ -189,7 +189,7 @@ impl Alert {
         let severity = worst(news.iter())?;
         Some(Self {
             schema: "ecr-warden.alert/1",
-            id: occasion.told(news.iter().map(essence)),
+            id: occasion.id_of(news.iter().map(essence)),
             account: id.account.clone(),
             region: id.region.clone(),
             repository: id.arn(),
@@ -242,7 +242,7 @@ impl Alert {
         let separator = if parameter.starts_with('/') { "" } else { "/" };
         Self {
             schema: "ecr-warden.alert/1",
-            id: occasion.told([(INVALID_POLICY, status, &detail)]),
+            id: occasion.id_of([(INVALID_POLICY, status, &detail)]),
             account: account.to_owned(),
             region: region.to_owned(),
             repository: format!(
@@ -288,7 +288,7 @@ impl Alert {
         let detail = "the sweeps of the last week found nothing to report".to_owned();
         Self {
             schema: "ecr-warden.alert/1",
-            id: occasion.told([(ALIVE, Status::Resolved, &detail)]),
+            id: occasion.id_of([(ALIVE, Status::Resolved, &detail)]),
             account: account.to_owned(),
             region: region.to_owned(),
             repository: format!(
@@ -371,11 +371,11 @@ impl Alert {
 
     fn written(&self) -> Message {
         let machine = self.machine().to_string();
-        let people = text::write(self);
+        let text = text::write(self);
         let chat = chat::write(self).to_string();
         let body = serde_json::json!({
-            "default": people,
-            "email": people,
+            "default": text,
+            "email": text,
             "https": chat,
             "lambda": machine,
             "sqs": machine,
@@ -405,7 +405,7 @@ impl Alert {
         rules.into_iter().cloned().collect()
     }
 
-    /// The status that needs people the most.
+    /// The status that is the most urgent.
     fn outcome(&self) -> Status {
         self.findings
             .iter()
@@ -414,7 +414,7 @@ impl Alert {
             .unwrap_or(Status::Resolved)
     }
 
-    /// `1 fixed, 2 open`, in the order in which they need people; of the policy, what is to be said of it.
+    /// `1 fixed, 2 open`, the most urgent first; of the policy, whether it is valid.
     fn tally(&self) -> String {
         if self.findings.iter().any(|finding| finding.rule == ALIVE) {
             return "alive".to_owned();
@@ -448,7 +448,7 @@ impl Alert {
     }
 }
 
-/// How much a status needs people.
+/// How urgent a status is.
 fn weight(status: Status) -> u8 {
     match status {
         Status::Failed => 5,

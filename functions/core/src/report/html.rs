@@ -1,4 +1,4 @@
-//! An audit as one HTML file, for people.
+//! An audit as one HTML file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -70,7 +70,7 @@ struct Cost {
     unreadable: Option<String>,
 }
 
-/// So many repositories are listed with their costs.
+/// Repositories that are listed with their costs, at most.
 const DEAREST: usize = 200;
 
 /// One bar of a chart.
@@ -86,7 +86,7 @@ struct Bar {
 #[derive(Serialize)]
 struct Row<'a> {
     name: String,
-    /// What tells it from one of the same name, where there is more than one account or region.
+    /// Account or region, if there is more than one.
     place: String,
     /// By column: severity and status, or nothing.
     cells: Vec<Option<Cell<'a>>>,
@@ -95,7 +95,7 @@ struct Row<'a> {
 #[derive(Serialize, Clone)]
 struct Cell<'a> {
     severity: &'static str,
-    /// For people who can't tell colours apart, and for paper.
+    /// For readers who cannot distinguish colours, and for paper.
     letter: char,
     status: &'static str,
     detail: &'a str,
@@ -113,7 +113,7 @@ struct RuleSection<'a> {
     mixed: bool,
     /// Each with the repositories that it is for.
     fixes: Vec<FixSection<'a>>,
-    /// So many fixes more are not shown.
+    /// The number of fixes that are not shown.
     more_fixes: usize,
     findings: Vec<Entry<'a>>,
 }
@@ -131,7 +131,7 @@ struct FixSection<'a> {
     more: Option<String>,
 }
 
-/// So many fixes of a rule are shown, and so many repositories are named with each.
+/// Fixes of a rule that are shown at most, and repositories that are named with each.
 const FIXES: usize = 100;
 const NAMED: usize = 10;
 
@@ -272,7 +272,7 @@ fn minute(at: &str) -> String {
     )
 }
 
-/// So many accounts or regions are named in the head.
+/// Accounts or regions that the head names at most.
 const PLACES: usize = 6;
 
 fn some_of(places: &BTreeSet<&str>) -> String {

@@ -54,7 +54,7 @@ pub struct Meta {
     pub summary: &'static str,
     /// Markdown: why it matters, and what the repair may break.
     pub explanation: &'static str,
-    /// YAML, as it is under `rules:` in a policy: settings that somebody could want.
+    /// YAML, as it is under `rules:` in a policy: useful settings.
     pub example: &'static str,
     /// The same control elsewhere: Security Hub, Config, Prowler.
     pub controls: &'static [&'static str],
@@ -63,7 +63,7 @@ pub struct Meta {
 /// What a finding is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
-    /// The repository: it stands until it is mended.
+    /// The repository: the finding is open until it is repaired.
     Repository,
     /// One push: the next look at the repository says nothing of it.
     Push,
@@ -135,7 +135,7 @@ pub trait Rule: Send + Sync + std::fmt::Debug {
     }
 }
 
-/// What people do so that the finding does not come back.
+/// What prevents the finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Advice {
     /// One sentence.
@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(heredoc("{\"a\":\"${x}\"}"), "<<EOT\n{\"a\":\"$${x}\"}\nEOT");
     }
 
-    /// What is pasted does what it says, or stops: it has nothing that people must find and replace.
+    /// Pasted lines work as they are, or stop: they have no placeholders.
     #[test]
     fn advice_has_no_placeholders() {
         let policy = "
