@@ -6,6 +6,7 @@ use serde::Serialize;
 
 /// The code of a reason. It is public: outcomes, alerts and audits have it as `reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Code {
     // Ignored events.
@@ -95,5 +96,25 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_has_each_code() {
+        let page = include_str!("../../../docs/alerts.md");
+        let schema = schemars::schema_for!(Code).to_value();
+        let codes = schema["oneOf"].as_array().unwrap();
+        assert!(codes.len() > 20, "{schema}");
+        for code in codes {
+            let code = code["const"].as_str().unwrap();
+            assert!(
+                page.contains(&format!("\n| `{code}` | ")),
+                "docs/alerts.md lacks `{code}`"
+            );
+        }
     }
 }
