@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use wildmatch::WildMatch;
 
 use super::{Advice, Meta, Rule, RuleMode, Settings, Subject, quoted, shell_word};
 use crate::action::Action;
@@ -23,13 +24,15 @@ pub struct MissingTags {
     pub mode: Option<RuleMode>,
     /// The required tags by key.
     pub require: BTreeMap<String, RequiredTag>,
+    /// A repository needs at least one tag, whichever it is.
+    pub any: bool,
 }
 
 /// What is asked of one tag.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct RequiredTag {
-    /// The values that it may have; without any, every value that is not empty.
+    /// The values that it may have, with `*`: `team-*`; without any, every value that is not empty.
     pub allowed: Vec<String>,
     /// The value that a repair sets if the tag is absent or wrong; without it, findings are only reported.
     pub default: Option<String>,
@@ -40,8 +43,17 @@ impl RequiredTag {
         if self.allowed.is_empty() {
             !value.is_empty()
         } else {
-            self.allowed.iter().any(|allowed| allowed == value)
+            let matches = |allowed: &String| WildMatch::new(allowed).matches(value);
+            self.allowed.iter().any(matches)
         }
+    }
+
+    /// A value that the policy names: AWS takes no `*` in a value.
+    fn value(&self) -> Option<&String> {
+        let written = |allowed: &&String| !allowed.contains('*');
+        self.default
+            .as_ref()
+            .or_else(|| self.allowed.iter().find(written))
     }
 }
 
@@ -60,6 +72,7 @@ and the record contain the old value.",
         example: r#"missing-tags:
   require:
     team: {}
+    owner: { allowed: ["team-*"] }
     data: { allowed: [public, internal, secret], default: internal }"#,
         controls: &["AWS Config ECR_REPOSITORY_TAGGED"],
     };
@@ -72,13 +85,13 @@ impl Rule for MissingTags {
 
     fn reads(&self) -> Reads {
         Reads {
-            tags: !self.require.is_empty(),
+            tags: self.any || !self.require.is_empty(),
             ..Reads::default()
         }
     }
 
     fn check(&self, repository: &Repository) -> Option<Violation> {
-        if self.require.is_empty() {
+        if !self.any && self.require.is_empty() {
             return None;
         }
         let tags = match repository.tags.required() {
@@ -98,7 +111,10 @@ impl Rule for MissingTags {
             .filter(|(key, required)| !tags.get(*key).is_some_and(|value| required.accepts(value)))
             .collect();
         if wrong.is_empty() {
-            return None;
+            return (self.any && tags.is_empty()).then(|| Violation {
+                detail: "it has no tags".to_owned(),
+                fix: Fix::Manual("tag it, for example with the team that owns it".to_owned()),
+            });
         }
         let named: Vec<String> = wrong
             .iter()
@@ -162,18 +178,28 @@ impl Rule for MissingTags {
                     "require: the default of `{name}` is not one of its allowed values"
                 ));
             }
+            if required
+                .default
+                .as_ref()
+                .is_some_and(|default| default.contains('*'))
+            {
+                problems.push(format!(
+                    "require: the default of `{name}` has a `*`, which AWS does not take in a tag's value"
+                ));
+            }
         }
         problems
     }
 
     fn advice(&self, id: &RepositoryId) -> Advice {
-        let tags = self.require.iter().map(|(key, required)| {
-            let value = required.default.as_ref().or(required.allowed.first());
-            (key.as_str(), value.map(String::as_str))
-        });
+        let tags = self
+            .require
+            .iter()
+            .map(|(key, required)| (key.as_str(), required.value().map(String::as_str)));
+        let one_of_any = self.require.is_empty().then_some(("team", None));
         advise(
             id,
-            tags,
+            tags.chain(one_of_any),
             "# those that are missing or wrong; what is there is replaced\n",
         )
     }
@@ -267,6 +293,7 @@ mod tests {
         };
         MissingTags {
             mode: None,
+            any: false,
             require: [
                 ("data".to_owned(), required),
                 ("team".to_owned(), RequiredTag::default()),
@@ -336,6 +363,7 @@ mod tests {
     fn settings_that_ecr_would_refuse() {
         let wrong = MissingTags {
             mode: None,
+            any: false,
             require: [
                 ("aws:x".to_owned(), RequiredTag::default()),
                 (
@@ -345,10 +373,60 @@ mod tests {
                         default: Some("b".to_owned()),
                     },
                 ),
+                (
+                    "owner".to_owned(),
+                    RequiredTag {
+                        allowed: vec!["team-*".to_owned()],
+                        default: Some("team-*".to_owned()),
+                    },
+                ),
             ]
             .into(),
         };
-        assert_eq!(wrong.contradictions().len(), 2);
+        assert_eq!(wrong.contradictions().len(), 3);
+    }
+
+    #[test]
+    fn an_allowed_value_may_be_a_pattern() {
+        let owner = RequiredTag {
+            allowed: vec!["team-*".to_owned(), "platform".to_owned()],
+            default: None,
+        };
+        let rule = MissingTags {
+            require: [("owner".to_owned(), owner)].into(),
+            ..MissingTags::default()
+        };
+        for (value, passes) in [
+            ("team-shop", true),
+            ("team-", true),
+            ("platform", true),
+            ("platform-team-x", false),
+            ("teams", false),
+            ("", false),
+        ] {
+            let found = rule.check(&with(&[("owner", value)]));
+            assert_eq!(found.is_none(), passes, "{value}: {found:?}");
+        }
+        // A pattern is no value that could be pasted.
+        assert!(
+            rule.advice(&repository().id)
+                .terraform
+                .contains("\"platform\"")
+        );
+    }
+
+    #[test]
+    fn any_tag_is_enough_where_the_policy_says_so() {
+        let rule = MissingTags {
+            any: true,
+            ..MissingTags::default()
+        };
+        assert!(rule.reads().tags);
+        assert_eq!(rule.check(&with(&[("x", "")])), None);
+        let found = rule.check(&with(&[])).unwrap();
+        assert_eq!(found.detail, "it has no tags");
+        let advice = rule.advice(&repository().id);
+        assert_eq!(advice.terraform, "tags = {\n  \"team\" = var.team\n}");
     }
 
     #[test]
