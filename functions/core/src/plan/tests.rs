@@ -585,3 +585,129 @@ fn reads_that_the_repository_policy_denies_are_a_finding_of_their_own() {
     );
     assert!(!found.violation.detail.contains("Lifecycle"), "{found:?}");
 }
+
+/// Images are read only where a default lifecycle policy may be put to a repository that has some.
+#[test]
+fn images_are_read_only_for_a_default_that_may_expire_them() {
+    let rules = |settings: &str| {
+        let text =
+            format!("version: 1\nmode: enforce\nrules: {{ no-lifecycle-policy: {settings} }}");
+        Policy::parse(&text).unwrap()
+    };
+    let default = "default: { rules: [{ rulePriority: 1, action: { type: expire }, selection: { tagStatus: untagged, \
+                   countType: sinceImagePushed, countUnit: days, countNumber: 14 } }] }";
+    let with_default = rules(&format!("{{ {default} }}"));
+    let of = |policy: &Policy, lifecycle: Option<&str>, has_images: Read<bool>| {
+        let mut repository = repository();
+        repository.lifecycle = Read::Known(lifecycle.map(str::to_owned));
+        repository.has_images = has_images;
+        let policy = policy
+            .for_repository(&repository.id, &repository.tags)
+            .unwrap();
+        reads(&policy, &repository)
+    };
+    let images = Reads {
+        storage: true,
+        ..Reads::default()
+    };
+    assert_eq!(of(&with_default, None, Read::Known(true)), images);
+    let matches_nothing = Some(r#"{"rules":[]}"#);
+    assert_eq!(
+        of(&with_default, matches_nothing, Read::Known(true)),
+        images
+    );
+    for (policy, lifecycle, has_images) in [
+        (&with_default, None, Read::Known(false)),
+        (&with_default, None, Read::NotAsked),
+        (&with_default, Some("{}"), Read::Known(true)),
+        (&rules("{}"), None, Read::Known(true)),
+        (
+            &rules(&format!("{{ mode: monitor, {default} }}")),
+            None,
+            Read::Known(true),
+        ),
+    ] {
+        assert_eq!(of(policy, lifecycle, has_images), Reads::default());
+    }
+}
+
+/// Plans that no rule makes.
+#[test]
+fn a_finding_of_the_pipeline_itself_is_only_reported() {
+    let plan = Plan::for_people(
+        "undecided-policy",
+        "cannot determine",
+        "grant it".to_owned(),
+    );
+    let [step] = plan.steps.as_slice() else {
+        panic!("{plan:?}");
+    };
+    assert_eq!(
+        step.decision,
+        Decision::Manual(Reason::new(Code::NoRepair, "grant it"))
+    );
+    assert_eq!(
+        (step.finding.rule, step.finding.severity, plan.complete),
+        ("undecided-policy", Severity::High, false)
+    );
+    for critical in [
+        Plan::critical("superseded-recreation", "x", String::new()),
+        blinded_entirely("denied by the repository policy: x"),
+    ] {
+        assert_eq!(critical.steps.len(), 1);
+        assert_eq!(critical.steps[0].finding.severity, Severity::Critical);
+        assert!(!critical.complete);
+    }
+}
+
+/// A repair that is given up is reported, and the others are made.
+#[test]
+fn what_is_given_up_is_its_own_rule_alone() {
+    let policy = Policy::parse(
+        "version: 1\nmode: enforce\nrules: { mutable-tags: {}, weak-encryption: { require: KMS, when-empty: recreate } }",
+    )
+    .unwrap();
+    let repository = Repository {
+        encryption: Encryption::aes256(),
+        has_images: Read::Known(false),
+        ..mutable()
+    };
+    let event = ("CreateRepository", None);
+    let mut plan = planned(&policy, &repository, &Known::default(), event);
+    let recreation = plan.recreation().map(|step| step.finding.rule);
+    assert_eq!(recreation, Some("weak-encryption"));
+    let why = Reason::new(Code::ChangedMeanwhile, "it was changed");
+    plan.give_up("weak-encryption", &why);
+    assert_eq!(plan.recreation(), None);
+    for step in &plan.steps {
+        match step.finding.rule {
+            "weak-encryption" => assert_eq!(step.decision, Decision::Manual(why.clone())),
+            _ => assert!(matches!(step.decision, Decision::Repair(_)), "{step:?}"),
+        }
+    }
+}
+
+/// An operator's rollback also suspends a repair that no revert suspends.
+#[test]
+fn a_rollback_suspends_what_is_non_negotiable_and_a_revert_does_not() {
+    for (more, by_person, is_repaired) in [
+        ("", true, false),
+        ("", false, false),
+        ("non-negotiable: [mutable-tags]", true, false),
+        ("non-negotiable: [mutable-tags]", false, true),
+    ] {
+        let mut known = Known::default();
+        let held = Repairs::default().with_held(Some(Held {
+            why: "x".to_owned(),
+            at: NOW - HOUR,
+            by_person,
+        }));
+        known.repairs.insert("mutable-tags".to_owned(), held);
+        let decision = decision(&policy(more), &mutable(), &known);
+        assert_eq!(
+            matches!(decision, Decision::Repair(_)),
+            is_repaired,
+            "{more} {by_person} {decision:?}"
+        );
+    }
+}
