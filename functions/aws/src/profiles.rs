@@ -78,7 +78,7 @@ impl Clients {
         let config = loader.load().await;
         let region = config.region().map(ToString::to_string).ok_or_else(|| {
             NotConnected::Usage(
-                "no region is known: say which with --region, or set AWS_REGION".to_owned(),
+                "no region is configured; pass --region, or set AWS_REGION".to_owned(),
             )
         })?;
         check_region(&region).map_err(|error| NotConnected::Usage(error.to_string()))?;

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Keeps private Amazon ECR repositories inside one written policy.
+/// Enforces one policy on private Amazon ECR repositories.
 #[derive(Parser)]
 #[command(
     name = "ecr-warden",

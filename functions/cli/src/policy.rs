@@ -12,7 +12,7 @@ use crate::output::say;
 /// Work on the policy file.
 #[derive(Subcommand)]
 pub(crate) enum Policy {
-    /// Say everything that is wrong with a policy, with line and column.
+    /// List all mistakes in a policy, with line and column.
     Check {
         /// The policy; `-` is standard input.
         file: PathBuf,

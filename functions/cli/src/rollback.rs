@@ -36,7 +36,7 @@ pub(crate) struct Rollback {
     yes: bool,
 }
 
-/// Let a rule repair a repository again, after a rollback or a fight.
+/// Resume the repairs of a repository by a rule, after a rollback or a suspension.
 #[derive(Args)]
 pub(crate) struct Resume {
     /// The repository: its name, or its ARN.
