@@ -77,7 +77,7 @@ impl<'d> Stage<'d> {
             ],
         );
         self.screen
-            .note("took: from the call to the repair\n   *: from CloudTrail's record, which was held back while images were pushed");
+            .note("took: from the call to the repair\n   *: from CloudTrail's record, which was delayed while images were pushed");
         self.screen
             .title("The alerts, as received from the queue that is subscribed to the topic");
         for alert in &alerts {
@@ -161,8 +161,10 @@ impl<'d> Stage<'d> {
             })
             .await?;
         let took = told.elapsed();
-        self.screen
-            .good("CloudTrail tells, the rule fires", &settings(&repaired));
+        self.screen.good(
+            "CloudTrail records it, the rule fires",
+            &settings(&repaired),
+        );
         match oci::push(self.local, MUTABLE, "v1", "a third image").await {
             Ok(()) => {
                 return Err(format!("{MUTABLE} took another image as v1 after the repair").into());
@@ -177,10 +179,10 @@ impl<'d> Stage<'d> {
         Ok(took)
     }
 
-    /// Encrypted with AES-256 where the policy asks for KMS. How long the repair took from the call on.
+    /// Encrypted with AES-256 where the policy requires KMS. How long the repair took from the call on.
     async fn a_sensitive_one(&self) -> Result<Duration, Problem> {
         self.screen
-            .title(&format!("{SENSITIVE}: the policy asks for KMS"));
+            .title(&format!("{SENSITIVE}: the policy requires KMS"));
         let called = Instant::now();
         let created = self
             .create(SENSITIVE, ImageTagMutability::Immutable)
@@ -193,7 +195,7 @@ impl<'d> Stage<'d> {
             .await?;
         let took = called.elapsed();
         self.screen
-            .good("the rule fires, it is made again", &settings(&repaired));
+            .good("the rule fires, it is recreated", &settings(&repaired));
         Ok(took)
     }
 
@@ -213,7 +215,7 @@ impl<'d> Stage<'d> {
         })
         .await?;
         self.screen
-            .good("the rule fires, it is looked at", "it conforms");
+            .good("the rule fires, it is evaluated", "it conforms");
         Ok(created)
     }
 
