@@ -269,16 +269,12 @@ impl Pipeline {
             self.clients.grant(policy.ecr_calls_per_second());
         }
         if let Some(found) = &look.read {
-            self.record_policy_report(found, occurrence).await?;
+            self.report_policy(found, occurrence).await?;
         }
         look.policy
     }
 
-    async fn record_policy_report(
-        &self,
-        found: &Found,
-        occurrence: &Occurrence,
-    ) -> Result<(), String> {
+    async fn report_policy(&self, found: &Found, occurrence: &Occurrence) -> Result<(), String> {
         let reported = match self.state.reported_policy(&found.parameter).await {
             Ok(reported) => reported,
             Err(Failure::Unavailable(why)) => return Err(why),

@@ -360,8 +360,8 @@ impl<'p> Work<'p> {
         Ok(round)
     }
 
-    /// Takes permits for this number of calls to ECR; `false`: not now. It is a round trip of its own, and only where the policy grants a share. An event
-    /// comes back by the queue, and a sweep, which has nothing to come back by, waits.
+    /// Takes permits for this number of calls to ECR; `false`: not now. It is a round trip of its own, and only with a rate limit. An event
+    /// comes back through the queue; a sweep has no event, and waits.
     async fn has_turns(&self, calls: u32) -> bool {
         let patience = Some(TURN).filter(|_| !self.occurrence.event.is_null());
         self.aws.turns.take(calls, patience).await.is_ok()

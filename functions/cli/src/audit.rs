@@ -240,7 +240,8 @@ fn as_table(audit: &Audit) -> String {
 
 /// What to do next, as commands, for a reader at a terminal; `None`: nothing was found.
 fn next(audit: &Audit, built_in: bool) -> Option<String> {
-    let worst = worst_first(audit).into_iter().next()?;
+    let findings = audit.findings.iter().flatten();
+    let worst = findings.min_by_key(|finding| rank(finding))?;
     let mut next = format!(
         "Next: `ecr-warden rules {}` explains the first finding; add `--format html --output report.html` for a report",
         worst.rule
@@ -253,14 +254,10 @@ fn next(audit: &Audit, built_in: bool) -> Option<String> {
     Some(format!("{next}."))
 }
 
-/// The findings of a table: what is exempt comes last.
-fn worst_first(audit: &Audit) -> Vec<&AuditFinding> {
-    let mut findings: Vec<&AuditFinding> = audit.findings.iter().flatten().collect();
-    findings.sort_by_key(|finding| {
-        let exempt = finding.status == Status::Exempt;
-        (exempt, Reverse(finding.severity), &finding.rule)
-    });
-    findings
+/// The place of a finding in a table: the worst first, by rule, and what is exempt last.
+fn rank(finding: &AuditFinding) -> (bool, Reverse<Severity>, &str) {
+    let exempt = finding.status == Status::Exempt;
+    (exempt, Reverse(finding.severity), &finding.rule)
 }
 
 fn storage(audit: &Audit, costs: &[StorageCost]) -> String {
@@ -316,7 +313,8 @@ fn found(audit: &Audit) -> String {
         count(summary.repositories, "repository", "repositories"),
         summary.compliant
     );
-    let findings = worst_first(audit);
+    let mut findings: Vec<&AuditFinding> = audit.findings.iter().flatten().collect();
+    findings.sort_by(|a, b| rank(a).cmp(&rank(b)));
     if findings.is_empty() {
         return headline;
     }

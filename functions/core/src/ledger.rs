@@ -236,44 +236,45 @@ mod tests {
         );
     }
 
-    /// A change is the same only by its action, the value before and the value after.
-    #[test]
-    fn what_is_not_the_change_on_record_is_not_rolled_back() {
-        let repair = |cause: &str| Repair {
-            action: action(),
+    fn repair(action: Action, cause: &str) -> Repair {
+        Repair {
+            action,
             result: Repaired::Done,
             at: 5,
             cause: cause.to_owned(),
             actor: None,
             newer: Newer::default(),
-        };
-        let of = |history: &[Repair]| Known {
-            repairs: [(
-                "mutable-tags".to_owned(),
-                history.iter().fold(Repairs::default(), |repairs, repair| {
-                    repairs.with(repair.clone())
-                }),
-            )]
-            .into(),
+        }
+    }
+
+    /// A record of these repairs, the oldest first.
+    fn known(history: &[Repair]) -> Known {
+        let mut repairs = Repairs::default();
+        for repair in history {
+            repairs = repairs.with(repair.clone());
+        }
+        Known {
+            repairs: [("mutable-tags".to_owned(), repairs)].into(),
             ..Known::default()
-        };
-        let on_record = of(&[repair("sweep")]);
+        }
+    }
+
+    /// Changes that differ from one in a single value each.
+    fn others(change: &Change) -> [Change; 3] {
+        let mut all = [(); 3].map(|()| change.clone());
+        all[0].action = "set-tags".to_owned();
+        all[1].from = "x".to_owned();
+        all[2].to = "x".to_owned();
+        all
+    }
+
+    /// A change is the same only by its action, the value before and the value after.
+    #[test]
+    fn what_is_not_the_change_on_record_is_not_rolled_back() {
+        let on_record = known(&[repair(action(), "sweep")]);
         let not_on_record = Undo::Impossible("the change is not on record");
         let same = made(action());
-        for other in [
-            Change {
-                action: "set-tags".to_owned(),
-                ..same.clone()
-            },
-            Change {
-                from: "x".to_owned(),
-                ..same.clone()
-            },
-            Change {
-                to: "x".to_owned(),
-                ..same.clone()
-            },
-        ] {
+        for other in others(&same) {
             assert_eq!(undo(&other, &on_record), not_on_record, "{other:?}");
         }
         // The newest one on record is a rollback, of this change or of another one.
@@ -282,58 +283,25 @@ mod tests {
             to: same.from.clone(),
             ..same.clone()
         };
-        let rolled_back = of(&[repair(ROLLBACK)]);
+        let rolled_back = known(&[repair(action(), ROLLBACK)]);
         assert_eq!(undo(&reverse, &rolled_back), Undo::Done);
-        for other in [
-            Change {
-                action: "set-tags".to_owned(),
-                ..reverse.clone()
-            },
-            Change {
-                from: "x".to_owned(),
-                ..reverse.clone()
-            },
-            Change {
-                to: "x".to_owned(),
-                ..reverse.clone()
-            },
-        ] {
+        for other in others(&reverse) {
             assert_eq!(undo(&other, &rolled_back), not_on_record, "{other:?}");
         }
         // Another change came after it.
-        let later = Repair {
-            action: Action::SetTagMutability {
-                from: TagMutability::Immutable,
-                to: TagMutability::MutableWithExclusion(["a*".to_owned()].into()),
-            },
-            ..repair("sweep")
+        let another = Action::SetTagMutability {
+            from: TagMutability::Immutable,
+            to: TagMutability::MutableWithExclusion(["a*".to_owned()].into()),
         };
+        let history = [repair(action(), "sweep"), repair(another, "sweep")];
         assert_eq!(
-            undo(&same, &of(&[repair("sweep"), later])),
+            undo(&same, &known(&history)),
             Undo::Impossible("the same setting was changed again since")
         );
     }
 
     #[test]
     fn the_newest_change_on_record_is_rolled_back_once() {
-        let repair = |action: Action, cause: &str| Repair {
-            action,
-            result: Repaired::Done,
-            at: 5,
-            cause: cause.to_owned(),
-            actor: None,
-            newer: Newer::default(),
-        };
-        let known = |history: &[Repair]| {
-            let mut repairs = Repairs::default();
-            for repair in history {
-                repairs = repairs.with(repair.clone());
-            }
-            Known {
-                repairs: [("mutable-tags".to_owned(), repairs)].into(),
-                ..Known::default()
-            }
-        };
         let change = made(action());
         let back = action().reverse().unwrap();
         let by_sweep = repair(action(), "sweep");

@@ -123,12 +123,12 @@ pub fn reads(policy: &Resolved, repository: &Repository) -> Reads {
     let mut rules = policy.rules.iter();
     Reads {
         storage: rules.any(|active| active.enforce && active.rule.default_lifecycle().is_some())
+            && repository.has_images.known() == Some(&true)
             && match repository.lifecycle.known() {
                 Some(Some(text)) => matches_nothing(text).is_some(),
                 Some(None) => true,
                 None => false,
-            }
-            && repository.has_images.known() == Some(&true),
+            },
         ..Reads::default()
     }
 }

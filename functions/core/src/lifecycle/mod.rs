@@ -83,7 +83,7 @@ pub struct Impact {
     pub archived: usize,
     /// Of the expired and archived ones, those with a tag.
     pub tagged: usize,
-    /// Of them, those that were pulled in the last [`LATELY`] days: a deployment may need them.
+    /// Of the expired and archived ones, those pulled in the last [`LATELY`] days: a deployment may need them.
     pub pulled_lately: usize,
 }
 
@@ -168,19 +168,24 @@ fn matches_no_tag(rule: &Value) -> Option<String> {
     if selection.get("tagStatus")?.as_str()? != "tagged" {
         return None;
     }
+    let mut all = tag_patterns(selection).peekable();
+    if all.peek().is_none() {
+        return Some("a rule for tagged images names no tags".to_owned());
+    }
+    // All of them must match.
+    let impossible = all.find(|(_, pattern)| !may_match_tag(pattern));
+    impossible.map(|(written, _)| format!("no tag can match `{}`", one_line(written, SHOWN)))
+}
+
+/// The tags of a selection: each as it is written, and as a pattern with `*`.
+fn tag_patterns(selection: &Value) -> impl Iterator<Item = (&str, String)> {
     let list = |key: &str| {
         let items = selection.get(key).and_then(Value::as_array);
         items.into_iter().flatten().filter_map(Value::as_str)
     };
     let prefixes = list("tagPrefixList").map(|prefix| (prefix, format!("{prefix}*")));
     let patterns = list("tagPatternList").map(|pattern| (pattern, pattern.to_owned()));
-    let all: Vec<(&str, String)> = prefixes.chain(patterns).collect();
-    if all.is_empty() {
-        return Some("a rule for tagged images names no tags".to_owned());
-    }
-    // All of them must match.
-    let impossible = all.into_iter().find(|(_, pattern)| !may_match_tag(pattern));
-    impossible.map(|(written, _)| format!("no tag can match `{}`", one_line(written, SHOWN)))
+    prefixes.chain(patterns)
 }
 
 /// Whether a tag can match a pattern, in which `*` stands for any characters and nothing else does. A tag is
@@ -219,19 +224,12 @@ impl Selection {
     fn of(rule: &Value) -> Option<Self> {
         let selection = rule.get("selection")?;
         let text = |key: &str| selection.get(key).and_then(Value::as_str);
-        let list = |key: &str| {
-            let items = selection.get(key).and_then(Value::as_array);
-            items.into_iter().flatten().filter_map(Value::as_str)
-        };
         let tags = match text("tagStatus")? {
             "any" => Tags::Any,
             "untagged" => Tags::Untagged,
             "tagged" => {
-                let prefixes = list("tagPrefixList").map(|prefix| format!("{prefix}*"));
-                let patterns = list("tagPatternList").map(str::to_owned);
-                let all: Vec<WildMatch> = prefixes
-                    .chain(patterns)
-                    .map(|p| WildMatch::new(&p))
+                let all: Vec<WildMatch> = tag_patterns(selection)
+                    .map(|(_, pattern)| WildMatch::new(&pattern))
                     .collect();
                 if all.is_empty() {
                     return None;
