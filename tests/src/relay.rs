@@ -185,7 +185,7 @@ pub async fn recorded(clients: &Clients) -> Result<BTreeSet<String>, Problem> {
 /// ECR's records of writes by identity.
 async fn records(clients: &Clients) -> Result<Vec<(String, Value)>, Problem> {
     let mut found = Vec::new();
-    for operation in Cause::ALL.map(Cause::name) {
+    for operation in Cause::CALLS.map(Cause::name) {
         let page = clients
             .cloudtrail
             .lookup_events()

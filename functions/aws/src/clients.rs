@@ -209,10 +209,6 @@ impl Clients {
     pub(crate) fn ssm(&self) -> aws_sdk_ssm::Client {
         aws_sdk_ssm::Client::new(&self.config)
     }
-
-    pub(crate) fn sns(&self) -> aws_sdk_sns::Client {
-        aws_sdk_sns::Client::new(&self.config)
-    }
 }
 
 /// A client whose calls take their turns. To wait for one is no time-out.

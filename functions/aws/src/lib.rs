@@ -1,6 +1,7 @@
 //! The only crate that talks to AWS. It reads repositories into the core's words, applies what the core plans,
 //! keeps the state table, and publishes alerts.
 
+mod alerts;
 mod apply;
 mod audience;
 mod audit;
@@ -30,13 +31,12 @@ mod state;
 mod survey;
 mod sweep;
 mod webhook;
-mod work;
 
 pub use apply::{NotApplied, apply};
 pub use audit::{AuditError, Home, Judged, Seen};
 pub use clients::{Clients, ConfigError, Regional, environment};
 pub use load::{LoadError, load_once};
-pub use pipeline::{Occurrence, Pipeline, TryAgain};
+pub use pipeline::{Pipeline, TryAgain};
 pub use policy::PolicySource;
 #[cfg(feature = "profiles")]
 pub use profiles::{Caller, NotConnected};
@@ -49,7 +49,5 @@ pub use survey::survey;
 pub use sweep::{Sweep, Swept};
 pub use webhook::{Posted, Webhook};
 
-#[cfg(test)]
-mod crossed;
 #[cfg(test)]
 mod mocked;

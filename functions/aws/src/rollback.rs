@@ -5,6 +5,7 @@ use ecr_warden_core::ledger::ROLLBACK;
 use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::rules::RULES;
 use ecr_warden_core::state::{Held, Known, Newer, Repair, Repairs, Result as RepairResult};
+use ecr_warden_core::trigger::Cause;
 
 use crate::apply::{NotApplied, apply};
 use crate::clients::Regional;
@@ -148,7 +149,7 @@ pub async fn repair(
         action: action.clone(),
         result: RepairResult::Begun,
         at: now,
-        cause: "audit --fix".to_owned(),
+        cause: Cause::AuditFix.name().to_owned(),
         actor: Some(who.to_owned()),
         newer: Newer::default(),
     });

@@ -9,6 +9,7 @@ use ecr_warden_core::policy::{Policy, Resolved};
 use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::state::{Context, Known, Lease};
 use ecr_warden_core::storage::cost;
+use ecr_warden_core::trigger::{Cause, Origin};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
@@ -83,11 +84,11 @@ fn report(seen: Seen, now: i64) -> (RepositoryId, Vec<Verdict>) {
                 owner: String::new(),
                 until: now,
             };
+            let origin = Origin::of(Cause::Audit);
             let context = Context {
+                origin: &origin,
                 me: &me,
                 now,
-                cause: "audit",
-                actor: None,
                 created_at: repository.created_at,
             };
             let plan = plan::plan(&policy, &repository, findings, Ok(&known), &context);

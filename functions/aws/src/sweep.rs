@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ecr_warden_core::alert::{Alert, Occasion};
+use ecr_warden_core::alert::Alert;
 use ecr_warden_core::audit::{Audit, Position, Request};
 use ecr_warden_core::defer::Deferred;
 use ecr_warden_core::ledger::{self, Ledger};
@@ -12,6 +12,7 @@ use ecr_warden_core::reason::Code;
 use ecr_warden_core::reminder::{SignOfLife, sign_of_life};
 use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::state::{Context, Known, Lease, claims};
+use ecr_warden_core::trigger::{Cause, Invocation, Origin, Trigger};
 use ecr_warden_core::{outcome, plan};
 use futures_util::stream::{self, StreamExt};
 use time::OffsetDateTime;
@@ -21,7 +22,8 @@ use tokio::time::Instant;
 use crate::audit::{AuditError, Home, Judged, Seen, audit};
 use crate::clients::ConfigError;
 use crate::failure::Failure;
-use crate::pipeline::{News, Occurrence, Pipeline};
+use crate::pipeline::Pipeline;
+use crate::pipeline::commit::News;
 use crate::reports::Reports;
 use crate::security_hub::SecurityHub;
 use crate::survey::survey;
@@ -130,24 +132,12 @@ impl Pipeline {
                 "`cost` requires `mode: monitor`; run a separate audit for it".to_owned(),
             ));
         }
-        let occurred_at = OffsetDateTime::now_utc()
-            .format(&time::format_description::well_known::Rfc3339)
-            .unwrap_or_default();
-        let occurrence = |id: RepositoryId| Occurrence {
-            repository: id,
-            cause: "sweep".to_owned(),
-            actor: None,
-            occurred_at: occurred_at.clone(),
-            pushed: None,
-            replicated: false,
-            young: false,
-            request_id: sweep.request_id.to_owned(),
-            deadline: sweep.ends_at,
-            event: serde_json::Value::Null,
-            deferred: None,
+        let origin = Origin {
+            occurred_at: rfc3339_now(),
+            ..Origin::of(Cause::Sweep)
         };
         let policy = self
-            .policy(&occurrence(sweep.home.registry()))
+            .policy(&sweep.home.registry(), sweep.request_id, &origin)
             .await
             .map_err(AuditError::Aws)?;
         let on_record = self.state.on_record().await.map_err(|why| unread(&why))?;
@@ -217,7 +207,7 @@ impl Pipeline {
             to_do.extend(compared.await);
             taken_up.extend(to_do.iter().map(RepositoryId::arn));
             let left = self
-                .act(sweep, std::mem::take(&mut to_do), &occurrence, &news, each)
+                .act(sweep, std::mem::take(&mut to_do), &origin, &news, each)
                 .await;
             match stopped {
                 Some(position) if left.is_empty() && Instant::now() < sweep.stop_looking => {
@@ -236,7 +226,7 @@ impl Pipeline {
         };
         let complete = stopped.is_none() && sweep.request.covers_all();
         let ledger = self
-            .tell_all(sweep, &occurred_at, news.into_inner(), complete)
+            .tell_all(sweep, &origin, news.into_inner(), complete)
             .await?;
         Ok((stopped, ledger))
     }
@@ -290,17 +280,29 @@ impl Pipeline {
         &self,
         sweep: &Sweep<'_>,
         to_do: Vec<RepositoryId>,
-        occurrence: &(dyn Fn(RepositoryId) -> Occurrence + Sync),
+        origin: &Origin,
         news: &Mutex<Vec<News>>,
         each: &mut (dyn FnMut(&RepositoryId, Swept<'_>) + Send),
     ) -> Vec<RepositoryId> {
+        let invocation = &Invocation {
+            id: sweep.request_id.to_owned(),
+            deadline: sweep.ends_at,
+            event: None,
+            deferred: None,
+        };
         let mut left = Vec::new();
         let mut running = stream::iter(to_do)
             .map(|id| async move {
                 if Instant::now() >= sweep.stop_acting {
                     return (id, None);
                 }
-                let result = self.run_quietly(&occurrence(id.clone()), news).await;
+                let trigger = Trigger {
+                    repository: id.clone(),
+                    origin: origin.clone(),
+                    pushed: None,
+                    replicated: false,
+                };
+                let result = self.run_quietly(&trigger, invocation, news).await;
                 (id, Some(result))
             })
             .buffer_unordered(AT_ONCE);
@@ -336,24 +338,18 @@ impl Pipeline {
     async fn tell_all(
         &self,
         sweep: &Sweep<'_>,
-        occurred_at: &str,
+        origin: &Origin,
         news: Vec<News>,
         complete: bool,
     ) -> Result<Option<Ledger>, AuditError> {
-        let occasion = Occasion {
-            id: sweep.request_id,
-            cause: "sweep",
-            actor: None,
-            occurred_at,
-        };
         let verdicts: Vec<(&RepositoryId, &[Verdict])> = news
             .iter()
             .map(|news| (&news.id, news.verdicts.as_slice()))
             .collect();
         let Home { account, region } = sweep.home;
-        let digest = Alert::digest(account, region, &occasion, &verdicts);
+        let digest = Alert::digest(account, region, sweep.request_id, origin, &verdicts);
         let published = digest.is_some();
-        let changes = ledger::changes(occurred_at, &verdicts);
+        let changes = ledger::changes(&origin.occurred_at, &verdicts);
         let kept = sweep.reports.keep_changes(&changes, sweep.request_id).await;
         // The state table has each of them; the message matters more than their list.
         let ledger = kept.unwrap_or_else(|why| {
@@ -363,20 +359,20 @@ impl Pipeline {
         if let Some(alert) = digest {
             let alert = alert.with_dead_letters(self.dead_letters().await);
             let alert = alert.with_ledger(ledger.clone());
-            self.publish(&alert).await.map_err(AuditError::Aws)?;
+            self.topic.publish(&alert).await.map_err(AuditError::Aws)?;
         }
-        let heard = self.is_heard_now().await;
+        let heard = self.topic.is_heard_now().await;
         stream::iter(&news)
-            .for_each_concurrent(READ_AT_ONCE, |news| self.settle_news(news, heard))
+            .for_each_concurrent(READ_AT_ONCE, |news| self.state.commit(news, heard))
             .await;
         if complete && heard {
-            self.give_sign_of_life(sweep, &occasion, published).await;
+            self.give_sign_of_life(sweep, origin, published).await;
         }
         Ok(ledger)
     }
 
     /// Once a week, where sweeps have found nothing to report. What fails here is tried again by the next sweep.
-    async fn give_sign_of_life(&self, sweep: &Sweep<'_>, occasion: &Occasion<'_>, published: bool) {
+    async fn give_sign_of_life(&self, sweep: &Sweep<'_>, origin: &Origin, published: bool) {
         let now = OffsetDateTime::now_utc().unix_timestamp();
         let given = async {
             let last = self
@@ -391,8 +387,8 @@ impl Pipeline {
             if decision == SignOfLife::Send {
                 let Home { account, region } = sweep.home;
                 let letters = self.dead_letters().await;
-                let alert = Alert::alive(account, region, occasion, letters);
-                self.publish(&alert).await?;
+                let alert = Alert::alive(account, region, sweep.request_id, origin, letters);
+                self.topic.publish(&alert).await?;
             }
             let recorded = self.state.record_sign_of_life(now).await;
             recorded.map_err(|failure| failure.to_string())
@@ -424,27 +420,28 @@ impl Pipeline {
         home: &Home,
         request_id: &str,
     ) -> Result<(), AuditError> {
-        let occurred_at = OffsetDateTime::now_utc()
-            .format(&time::format_description::well_known::Rfc3339)
-            .unwrap_or_default();
-        let occasion = Occasion {
-            id: request_id,
-            cause: "repeat",
-            actor: None,
-            occurred_at: &occurred_at,
+        let origin = Origin {
+            occurred_at: rfc3339_now(),
+            ..Origin::of(Cause::Repeat)
         };
         let open = audit.to_repeat();
         let all: Vec<(&RepositoryId, &[Verdict])> = open
             .iter()
             .map(|(id, verdicts)| (id, verdicts.as_slice()))
             .collect();
-        if let Some(alert) = Alert::digest(&home.account, &home.region, &occasion, &all) {
+        if let Some(alert) = Alert::digest(&home.account, &home.region, request_id, &origin, &all) {
             let alert = alert.with_dead_letters(self.dead_letters().await);
-            self.publish(&alert).await.map_err(AuditError::Aws)?;
+            self.topic.publish(&alert).await.map_err(AuditError::Aws)?;
         }
-        self.is_heard_now().await;
+        self.topic.is_heard_now().await;
         Ok(())
     }
+}
+
+fn rfc3339_now() -> String {
+    OffsetDateTime::now_utc()
+        .format(&time::format_description::well_known::Rfc3339)
+        .unwrap_or_default()
 }
 
 /// Without what is on record nothing is swept.
@@ -474,11 +471,11 @@ fn settled_verdicts(
         until: sweep.ends_at,
     };
     let now = OffsetDateTime::now_utc().unix_timestamp();
+    let origin = Origin::of(Cause::Sweep);
     let context = Context {
+        origin: &origin,
         me: &me,
         now,
-        cause: "sweep",
-        actor: None,
         created_at: repository.created_at,
     };
     let plan = plan::plan(policy, repository, findings.clone(), Ok(known), &context);

@@ -10,6 +10,7 @@ use ecr_warden_core::finding::Fix;
 use ecr_warden_core::plan::plan;
 use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::state::{Context, Lease};
+use ecr_warden_core::trigger::{Cause, Origin};
 use time::OffsetDateTime;
 
 use crate::failure::Failure;
@@ -128,6 +129,7 @@ async fn steps(state: &State, judged: Vec<Judged>) -> Result<Steps, Failure> {
         owner: String::new(),
         until: 0,
     };
+    let origin = Origin::of(Cause::AuditFix);
     let mut to_do = Steps::default();
     for Judged {
         repository,
@@ -138,10 +140,9 @@ async fn steps(state: &State, judged: Vec<Judged>) -> Result<Steps, Failure> {
         let known = changes(state, &repository.id).await.map_err(failure)?;
         let now = OffsetDateTime::now_utc().unix_timestamp();
         let context = Context {
+            origin: &origin,
             me: &me,
             now,
-            cause: "audit --fix",
-            actor: None,
             created_at: repository.created_at,
         };
         let monitored = findings.iter().filter(|finding| {

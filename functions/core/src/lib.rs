@@ -21,6 +21,7 @@ pub mod plan;
 pub mod policy;
 pub mod quarantine;
 pub mod reason;
+pub mod reconcile;
 pub mod recreate;
 pub mod reference;
 pub mod reminder;

@@ -220,7 +220,7 @@ mod tests {
             news: true,
             reason: None,
         };
-        let outcome = Outcome::of(&id, "CreateRepository", &[verdict]);
+        let outcome = Outcome::of(&id, crate::trigger::Cause::CreateRepository, &[verdict]);
         let lines = of_event(
             "ecr-warden/x",
             &outcome,

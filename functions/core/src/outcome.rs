@@ -14,6 +14,7 @@ use crate::reason::{Code, Reason};
 use crate::repository::RepositoryId;
 use crate::rules::{Advice, entry};
 use crate::state::{Claim, Known, Pushes};
+use crate::trigger::Cause;
 
 /// How the repairs went: by rule, `Err` with one line where one failed.
 pub type Results = BTreeMap<String, Result<(), String>>;
@@ -189,7 +190,7 @@ pub struct Outcome {
     schema: &'static str,
     /// ARN; `null` where the event names none.
     repository: Option<String>,
-    cause: Option<String>,
+    cause: Option<Cause>,
     /// Why the repository was not evaluated; `null` if it was.
     pub ignored: Option<String>,
     /// The code of `ignored`.
@@ -226,11 +227,15 @@ const SCHEMA: &str = "ecr-warden.outcome/1";
 
 impl Outcome {
     #[must_use]
-    pub fn ignored(repository: Option<&RepositoryId>, cause: Option<&str>, reason: Reason) -> Self {
+    pub fn ignored(
+        repository: Option<&RepositoryId>,
+        cause: Option<Cause>,
+        reason: Reason,
+    ) -> Self {
         Self {
             schema: SCHEMA,
             repository: repository.map(RepositoryId::arn),
-            cause: cause.map(str::to_owned),
+            cause,
             ignored: Some(reason.text),
             reason: Some(reason.code),
             findings: Vec::new(),
@@ -246,11 +251,11 @@ impl Outcome {
     }
 
     #[must_use]
-    pub fn of(id: &RepositoryId, cause: &str, verdicts: &[Verdict]) -> Self {
+    pub fn of(id: &RepositoryId, cause: Cause, verdicts: &[Verdict]) -> Self {
         Self {
             schema: SCHEMA,
             repository: Some(id.arn()),
-            cause: Some(cause.to_owned()),
+            cause: Some(cause),
             ignored: None,
             reason: None,
             findings: verdicts

@@ -13,6 +13,7 @@ use crate::reason::{Code, Reason};
 use crate::repository::{DENIED_BY_POLICY, Read, Reads, Repository};
 use crate::state::{Context, Known, Repairs, Result as Repaired};
 use crate::text::rfc3339;
+use crate::trigger::{Cause, Origin};
 
 /// A recreation that was refused is tried again after a day, in seconds: until then there is time to repair the key or the permission.
 const REFUSAL_HOLDS: i64 = 24 * 60 * 60;
@@ -224,7 +225,7 @@ fn lifecycle(
         (Read::Known(false), images) => images.is_none_or(|images| images.is_empty()),
         _ => false,
     };
-    let deleted = context.cause == "DeleteLifecyclePolicy";
+    let deleted = context.origin.cause == Cause::DeleteLifecyclePolicy;
     let restored = state
         .ok()
         .filter(|_| deleted)
@@ -529,7 +530,8 @@ fn fight(
         .take(recent.len().saturating_sub(1))
         .map(|repair| who(&repair.cause, repair.actor.as_deref(), repair.at))
         .collect();
-    set_back.insert(0, who(context.cause, context.actor, context.now));
+    let Origin { cause, actor, .. } = context.origin;
+    set_back.insert(0, who(cause.name(), actor.as_deref(), context.now));
     set_back.reverse();
     Some(format!(
         "repaired {} times within 24 hours and reverted each time: {}. Repairs are suspended: stop \

@@ -17,6 +17,7 @@ use crate::recreate::Intent;
 pub use crate::reminder::REMIND_AFTER;
 use crate::reminder::{is_due, only_counts};
 use crate::rules::{Subject, entry};
+use crate::trigger::{Cause, Origin};
 
 /// How long repairs are remembered, for rollback and for telling who fights them.
 pub const REPAIRS_KEPT: i64 = 400 * 24 * 60 * 60;
@@ -31,8 +32,6 @@ pub const FRESH: i64 = 10 * 60;
 const JUST: i64 = 120;
 /// Repairs within this time count as a fight.
 const FIGHT: i64 = 24 * 60 * 60;
-/// The cause of what a sweep finds.
-pub const SWEEP: &str = "sweep";
 
 /// Everything the table holds of one repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -384,11 +383,10 @@ impl Claim {
 /// Who asks, when and why.
 #[derive(Clone, Debug)]
 pub struct Context<'c> {
+    pub origin: &'c Origin,
     pub me: &'c Lease,
     /// Seconds since the epoch.
     pub now: i64,
-    pub cause: &'c str,
-    pub actor: Option<&'c str>,
     /// Milliseconds since the epoch: the same name at another time is another repository.
     pub created_at: Option<i64>,
 }
@@ -405,7 +403,10 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
         }
         // A sweep names all repositories that wait for the registry in one message; a change of the registry starts one.
         let of_registry = known.of_registry.contains(rule);
-        if of_registry && matches!(step.decision, Decision::Withhold(_)) && context.cause != SWEEP {
+        if of_registry
+            && matches!(step.decision, Decision::Withhold(_))
+            && context.origin.cause != Cause::Sweep
+        {
             continue;
         }
         let detail = &step.finding.violation.detail;
@@ -458,8 +459,8 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
             action,
             result: Result::Begun,
             at: context.now,
-            cause: context.cause.to_owned(),
-            actor: context.actor.map(str::to_owned),
+            cause: context.origin.cause.name().to_owned(),
+            actor: context.origin.actor.clone(),
             newer: Newer::default(),
         });
         let record = known.repairs.get(rule).cloned().unwrap_or_default();
@@ -503,7 +504,11 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
             .is_some_and(|lease| lease.held_against(context.me, context.now));
         if is_of_a_push(rule) {
             // A sweep sends one message.
-            if context.cause == SWEEP && !found_now && !others && before.pushes.is_some() {
+            if context.origin.cause == Cause::Sweep
+                && !found_now
+                && !others
+                && before.pushes.is_some()
+            {
                 claims.push(Claim {
                     rule: rule.clone(),
                     before: Some(before.clone()),

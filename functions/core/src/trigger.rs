@@ -3,7 +3,7 @@
 //! Lenient on AWS's fields, because AWS adds to them and leaves some out: only what names the repository must be
 //! there. What the event says of the repository's settings is not used; ECR is asked.
 
-use serde::{Deserialize, Serialize};
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::defer::Deferred;
@@ -14,22 +14,61 @@ use crate::text::{LONGEST, one_line};
 /// A record of ECR has one or two.
 const MOST_RESOURCES: usize = 20;
 
-/// A reason to look at a repository.
+/// A reason to evaluate a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trigger {
-    pub cause: Cause,
     pub repository: RepositoryId,
-    /// Who did it, as an ARN or AWS service; native events do not say.
-    pub actor: Option<String>,
-    /// RFC 3339, as the event has it.
-    pub occurred_at: String,
+    pub origin: Origin,
     pub pushed: Option<Push>,
     /// ECR's replication did it: it fills the repository.
     pub replicated: bool,
 }
 
-/// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+impl Trigger {
+    /// Whether the repository was created a moment ago, so that ECR may not show it yet.
+    #[must_use]
+    pub fn just_created(&self) -> bool {
+        self.origin.cause == Cause::CreateRepository
+    }
+}
+
+/// What happened, who did it, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    pub cause: Cause,
+    /// An ARN or an AWS service; `None`: it is not known, or a schedule did it.
+    pub actor: Option<String>,
+    /// RFC 3339, as the event has it; empty where it is not known.
+    pub occurred_at: String,
+}
+
+impl Origin {
+    /// Without an actor and a time.
+    #[must_use]
+    pub fn of(cause: Cause) -> Self {
+        Self {
+            cause,
+            actor: None,
+            occurred_at: String::new(),
+        }
+    }
+}
+
+/// One invocation of a function, which works on a trigger.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Invocation {
+    /// The request id, or the message id of a deferred event; a retry has the same.
+    pub id: String,
+    /// Seconds since the epoch at which the invocation is ended.
+    pub deadline: i64,
+    /// The event as it came, for a deferral; `None`: a sweep has no event.
+    pub event: Option<Value>,
+    /// Since when and how often it was deferred.
+    pub deferred: Option<Deferred>,
+}
+
+/// What happened: a call of ECR's API, or a reason of ecr-warden's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     CreateRepository,
     PutImage,
@@ -41,11 +80,19 @@ pub enum Cause {
     DeleteRepositoryPolicy,
     TagResource,
     UntagResource,
+    /// An audit of the whole registry that may repair.
+    Sweep,
+    /// An audit, which changes nothing.
+    Audit,
+    /// `ecr-warden audit --fix`.
+    AuditFix,
+    /// All open findings are reported again.
+    Repeat,
 }
 
 impl Cause {
     /// Every call that is acted on.
-    pub const ALL: [Self; 10] = [
+    pub const CALLS: [Self; 10] = [
         Self::CreateRepository,
         Self::PutImage,
         Self::PutImageTagMutability,
@@ -58,7 +105,7 @@ impl Cause {
         Self::UntagResource,
     ];
 
-    /// As CloudTrail calls it.
+    /// A call as CloudTrail names it, otherwise the word that outcomes, alerts and records have.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -72,7 +119,17 @@ impl Cause {
             Self::DeleteRepositoryPolicy => "DeleteRepositoryPolicy",
             Self::TagResource => "TagResource",
             Self::UntagResource => "UntagResource",
+            Self::Sweep => "sweep",
+            Self::Audit => "audit",
+            Self::AuditFix => "audit --fix",
+            Self::Repeat => "repeat",
         }
+    }
+}
+
+impl Serialize for Cause {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 
@@ -191,7 +248,7 @@ fn recorded_call(event: &Value, own_role: Option<&str>) -> Decoded {
             format!("{} only reads", one_line(name, 80)),
         );
     }
-    let Some(cause) = Cause::ALL.into_iter().find(|cause| cause.name() == name) else {
+    let Some(cause) = Cause::CALLS.into_iter().find(|cause| cause.name() == name) else {
         let reason = if name.contains("Delete") {
             "deletes; nothing to evaluate"
         } else {
@@ -255,10 +312,12 @@ fn recorded_call(event: &Value, own_role: Option<&str>) -> Decoded {
         refused,
     });
     Decoded::Trigger(Trigger {
-        cause,
         repository,
-        actor,
-        occurred_at: outside(event, &["/detail/eventTime", "/time"]).unwrap_or_default(),
+        origin: Origin {
+            cause,
+            actor,
+            occurred_at: outside(event, &["/detail/eventTime", "/time"]).unwrap_or_default(),
+        },
         pushed,
         replicated: is_replication(event),
     })
@@ -336,10 +395,12 @@ fn image_action(event: &Value, native: &Native) -> Decoded {
     }
     match named {
         Ok(repository) => Decoded::Trigger(Trigger {
-            cause: Cause::PutImage,
             repository,
-            actor: native.actor.map(str::to_owned),
-            occurred_at: outside(event, &["/time"]).unwrap_or_default(),
+            origin: Origin {
+                cause: Cause::PutImage,
+                actor: native.actor.map(str::to_owned),
+                occurred_at: outside(event, &["/time"]).unwrap_or_default(),
+            },
             // The tag of what AWS brings was chosen elsewhere, so no rule evaluates it.
             pushed: Some(Push {
                 digest: outside(event, &["/detail/image-digest"]).filter(|_| native.by_client()),

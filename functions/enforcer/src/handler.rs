@@ -2,13 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use ecr_warden_aws::{Occurrence, Pipeline, TryAgain, environment};
+use ecr_warden_aws::{Pipeline, TryAgain, environment};
 use ecr_warden_core::defer::Deferred;
 use ecr_warden_core::metrics;
 use ecr_warden_core::outcome::Outcome;
 use ecr_warden_core::reason::{Code, Reason};
 use ecr_warden_core::text::one_line;
-use ecr_warden_core::trigger::{Cause, Decoded, decode, message};
+use ecr_warden_core::trigger::{Decoded, Invocation, decode, message};
 use lambda_runtime::{Error, LambdaEvent};
 use serde_json::Value;
 
@@ -68,17 +68,10 @@ impl Enforcer {
                 return Ok(Outcome::ignored(None, None, reason));
             }
         };
-        let occurrence = Occurrence {
-            cause: trigger.cause.name().to_owned(),
-            young: trigger.cause == Cause::CreateRepository,
-            repository: trigger.repository,
-            actor: trigger.actor,
-            pushed: trigger.pushed,
-            replicated: trigger.replicated,
-            occurred_at: trigger.occurred_at,
-            request_id,
+        let invocation = Invocation {
+            id: request_id,
             deadline: i64::try_from(context.deadline / 1000).unwrap_or(i64::MAX),
-            event,
+            event: Some(event),
             deferred,
         };
         let left = context
@@ -86,7 +79,7 @@ impl Enforcer {
             .duration_since(SystemTime::now())
             .unwrap_or_default()
             .saturating_sub(RESERVE);
-        let result = tokio::time::timeout(left, self.pipeline.run(&occurrence)).await;
+        let result = tokio::time::timeout(left, self.pipeline.run(&trigger, &invocation)).await;
         if let (Some(deferred), false) = (deferred, matches!(result, Ok(Ok(_)))) {
             let given_up = matches!(&result, Ok(Err(error)) if error.given_up);
             self.print(|namespace, now| {
@@ -94,10 +87,10 @@ impl Enforcer {
             });
         }
         let outcome = result
-            .map_err(|_| format!("{}: out of time, and to be retried", occurrence.repository))?
+            .map_err(|_| format!("{}: out of time, and to be retried", trigger.repository))?
             .inspect_err(|error: &TryAgain| tracing::warn!(%error, "to be retried"))?;
         tracing::info!(outcome = %serde_json::to_string(&outcome).unwrap_or_default(), "done");
-        self.measure(&outcome, &occurrence.occurred_at, deferred);
+        self.measure(&outcome, &trigger.origin.occurred_at, deferred);
         Ok(outcome)
     }
 

@@ -47,7 +47,11 @@ async fn each_kind_of_event_leads_to_what_it_should() {
                 let outcome = world.deliver(&event).await.unwrap();
                 assert_eq!(outcome["ignored"], Value::Null, "{label}: {outcome}");
                 assert_eq!(outcome["repository"], arn(name), "{label}: {outcome}");
-                assert_eq!(outcome["cause"], trigger.cause.name(), "{label}: {outcome}");
+                assert_eq!(
+                    outcome["cause"],
+                    trigger.origin.cause.name(),
+                    "{label}: {outcome}"
+                );
                 let there = world.describe(name).await.unwrap();
                 let mutability = there.image_tag_mutability.unwrap();
                 // Some samples are about one repository; once replication fills it, it stays as it is.

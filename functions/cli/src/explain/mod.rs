@@ -87,10 +87,9 @@ impl Explain {
             until: now,
         };
         let context = Context {
+            origin: &trigger.origin,
             me: &me,
             now,
-            cause: trigger.cause.name(),
-            actor: trigger.actor.as_deref(),
             created_at: repository.created_at,
         };
         let findings = evaluate(&resolved, &repository);
@@ -140,10 +139,14 @@ fn is_exempt(step: &Step) -> bool {
 }
 
 fn tell_of_event(trigger: &Trigger) {
-    let by = trigger.actor.as_deref().unwrap_or("an unknown caller");
+    let by = trigger
+        .origin
+        .actor
+        .as_deref()
+        .unwrap_or("an unknown caller");
     say!(
         "{} of {} in {}, {} by {by}",
-        trigger.cause.name(),
+        trigger.origin.cause.name(),
         trigger.repository.name,
         trigger.repository.account,
         trigger.repository.region

@@ -32,7 +32,7 @@ pub(super) fn write(alert: &Alert) -> Value {
         "Account {}, {}. {}{by}.\n",
         alert.account,
         alert.region,
-        plain(&alert.cause)
+        plain(alert.cause.name())
     );
     if let Some(ledger) = &alert.ledger {
         description.push_str(&format!("{}.\n", ledger.line()));

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{Alert, AlertAction, AlertFinding, Occasion, SHORTER, essence, finding, weight, worst};
+use super::{Alert, AlertAction, AlertFinding, SHORTER, alert_id, essence, finding, weight, worst};
 use crate::finding::{Severity, Status};
 use crate::outcome::Verdict;
 use crate::repository::{RepositoryId, partition};
 use crate::text::{counted, one_line};
+use crate::trigger::{Cause, Origin};
 
 /// As many findings as are listed one by one.
 const LISTED: usize = 20;
@@ -64,7 +65,8 @@ impl Alert {
     pub fn digest(
         account: &str,
         region: &str,
-        occasion: &Occasion<'_>,
+        invocation: &str,
+        origin: &Origin,
         repositories: &[(&RepositoryId, &[Verdict])],
     ) -> Option<Self> {
         let mut news: Vec<(&RepositoryId, &Verdict)> = repositories
@@ -84,7 +86,10 @@ impl Alert {
         let [longest, ..] = SHORTER;
         let alert = Self {
             schema: "ecr-warden.alert/1",
-            id: occasion.id_of(news.iter().map(|(id, verdict)| (id, essence(verdict)))),
+            id: alert_id(
+                invocation,
+                news.iter().map(|(id, verdict)| (id, essence(verdict))),
+            ),
             account: account.to_owned(),
             region: region.to_owned(),
             repository: format!(
@@ -92,9 +97,9 @@ impl Alert {
                 partition(region)
             ),
             parameter: None,
-            cause: occasion.cause.to_owned(),
-            actor: occasion.actor.map(str::to_owned),
-            occurred_at: occasion.occurred_at.to_owned(),
+            cause: origin.cause,
+            actor: origin.actor.clone(),
+            occurred_at: origin.occurred_at.clone(),
             severity,
             findings: listed
                 .iter()
@@ -125,7 +130,11 @@ impl Alert {
     /// `ecr-warden sweep: 200 findings in 100 repositories (100 open, 100 fixed), account 123456789012, us-east-1`.
     pub(super) fn digest_headline(&self) -> String {
         let findings = self.summary.as_ref().map_or(0, |summary| summary.findings);
-        let of = if self.cause == "sweep" { " sweep" } else { "" };
+        let of = if self.cause == Cause::Sweep {
+            " sweep"
+        } else {
+            ""
+        };
         format!(
             "ecr-warden{of}: {} in {} ({}), account {}, {}",
             counted(findings, "finding", "findings"),

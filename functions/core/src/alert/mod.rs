@@ -16,6 +16,7 @@ use crate::reason::Code;
 use crate::repository::{RepositoryId, partition};
 use crate::rules::Advice;
 use crate::text::{counted, one_line, rfc3339};
+use crate::trigger::{Cause, Origin};
 
 pub(crate) use digest::REST;
 
@@ -53,7 +54,7 @@ pub struct Alert {
     /// The parameter's name, where the alert is about the policy: its ARN is the same with and without a `/` at the beginning.
     #[serde(skip_serializing_if = "Option::is_none")]
     parameter: Option<String>,
-    pub cause: String,
+    pub cause: Cause,
     pub actor: Option<String>,
     /// RFC 3339.
     pub occurred_at: String,
@@ -155,25 +156,13 @@ impl AlertFinding {
     }
 }
 
-/// The event that led to it.
-#[derive(Clone, Debug)]
-pub struct Occasion<'o> {
-    /// The invocation's request id; a retry has the same.
-    pub id: &'o str,
-    pub cause: &'o str,
-    pub actor: Option<&'o str>,
-    pub occurred_at: &'o str,
-}
-
-impl Occasion<'_> {
-    /// [`Alert::id`] by its contents: one invocation can send more than one alert.
-    fn id_of<T: Hash>(&self, news: impl IntoIterator<Item = T>) -> String {
-        let mut hasher = DefaultHasher::new();
-        for item in news {
-            item.hash(&mut hasher);
-        }
-        format!("{}/{:016x}", self.id, hasher.finish())
+/// [`Alert::id`] by the alert's contents: one invocation can send more than one alert.
+fn alert_id<T: Hash>(invocation: &str, contents: impl IntoIterator<Item = T>) -> String {
+    let mut hasher = DefaultHasher::new();
+    for item in contents {
+        item.hash(&mut hasher);
     }
+    format!("{invocation}/{:016x}", hasher.finish())
 }
 
 /// What makes it other news than another one.
@@ -182,21 +171,26 @@ fn essence(verdict: &Verdict) -> (&str, Status, &str) {
 }
 
 impl Alert {
-    /// `None` where there is no news.
+    /// `None` where there is no news. `invocation`: its id, which a retry has, too.
     #[must_use]
-    pub fn of(id: &RepositoryId, occasion: &Occasion<'_>, verdicts: &[Verdict]) -> Option<Self> {
+    pub fn of(
+        id: &RepositoryId,
+        invocation: &str,
+        origin: &Origin,
+        verdicts: &[Verdict],
+    ) -> Option<Self> {
         let news: Vec<Verdict> = verdicts.iter().filter(|v| v.news).cloned().collect();
         let severity = worst(news.iter())?;
         Some(Self {
             schema: "ecr-warden.alert/1",
-            id: occasion.id_of(news.iter().map(essence)),
+            id: alert_id(invocation, news.iter().map(essence)),
             account: id.account.clone(),
             region: id.region.clone(),
             repository: id.arn(),
             parameter: None,
-            cause: occasion.cause.to_owned(),
-            actor: occasion.actor.map(str::to_owned),
-            occurred_at: occasion.occurred_at.to_owned(),
+            cause: origin.cause,
+            actor: origin.actor.clone(),
+            occurred_at: origin.occurred_at.clone(),
             severity,
             findings: news.iter().map(finding).collect(),
             omitted: 0,
@@ -221,7 +215,8 @@ impl Alert {
         parameter: &str,
         account: &str,
         region: &str,
-        occasion: &Occasion<'_>,
+        invocation: &str,
+        origin: &Origin,
         wrong: Option<&str>,
     ) -> Self {
         let (status, severity, detail, to_do) = match wrong {
@@ -242,7 +237,7 @@ impl Alert {
         let separator = if parameter.starts_with('/') { "" } else { "/" };
         Self {
             schema: "ecr-warden.alert/1",
-            id: occasion.id_of([(INVALID_POLICY, status, &detail)]),
+            id: alert_id(invocation, [(INVALID_POLICY, status, &detail)]),
             account: account.to_owned(),
             region: region.to_owned(),
             repository: format!(
@@ -250,9 +245,9 @@ impl Alert {
                 partition(region)
             ),
             parameter: Some(parameter.to_owned()),
-            cause: occasion.cause.to_owned(),
+            cause: origin.cause,
             actor: None,
-            occurred_at: occasion.occurred_at.to_owned(),
+            occurred_at: origin.occurred_at.clone(),
             severity,
             findings: vec![AlertFinding {
                 repository: None,
@@ -282,13 +277,14 @@ impl Alert {
     pub fn alive(
         account: &str,
         region: &str,
-        occasion: &Occasion<'_>,
+        invocation: &str,
+        origin: &Origin,
         dead_letters: Option<u64>,
     ) -> Self {
         let detail = "the sweeps of the last week found nothing to report".to_owned();
         Self {
             schema: "ecr-warden.alert/1",
-            id: occasion.id_of([(ALIVE, Status::Resolved, &detail)]),
+            id: alert_id(invocation, [(ALIVE, Status::Resolved, &detail)]),
             account: account.to_owned(),
             region: region.to_owned(),
             repository: format!(
@@ -296,9 +292,9 @@ impl Alert {
                 partition(region)
             ),
             parameter: None,
-            cause: occasion.cause.to_owned(),
+            cause: origin.cause,
             actor: None,
-            occurred_at: occasion.occurred_at.to_owned(),
+            occurred_at: origin.occurred_at.clone(),
             severity: Severity::Informational,
             findings: vec![AlertFinding {
                 repository: None,

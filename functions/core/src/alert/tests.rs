@@ -8,12 +8,14 @@ fn id() -> RepositoryId {
     RepositoryId::new("123456789012", "eu-central-1", "payments/api").unwrap()
 }
 
-fn occasion() -> Occasion<'static> {
-    Occasion {
-        id: "b6a1",
-        cause: "CreateRepository",
-        actor: Some("arn:aws:sts::123456789012:assumed-role/Deploy/ci"),
-        occurred_at: "2026-11-23T08:00:00Z",
+/// The invocation's.
+const ID: &str = "b6a1";
+
+fn origin() -> Origin {
+    Origin {
+        cause: Cause::CreateRepository,
+        actor: Some("arn:aws:sts::123456789012:assumed-role/Deploy/ci".to_owned()),
+        occurred_at: "2026-11-23T08:00:00Z".to_owned(),
     }
 }
 
@@ -57,7 +59,7 @@ fn verdicts() -> Vec<Verdict> {
 }
 
 fn body(protocol: &str) -> String {
-    let message = Alert::of(&id(), &occasion(), &verdicts())
+    let message = Alert::of(&id(), ID, &origin(), &verdicts())
         .unwrap()
         .message();
     let bodies: serde_json::Value = serde_json::from_str(&message.body).unwrap();
@@ -94,14 +96,14 @@ OPEN  weak-encryption (high)
 
 #[test]
 fn what_drops_repetitions_loses_nothing() {
-    let of = |verdicts: &[Verdict]| Alert::of(&id(), &occasion(), verdicts).unwrap().id;
+    let of = |verdicts: &[Verdict]| Alert::of(&id(), ID, &origin(), verdicts).unwrap().id;
     let [fixed, open] = verdicts().try_into().unwrap();
     let both = of(&[fixed.clone(), open.clone()]);
-    let later = Occasion {
-        occurred_at: "2026-11-23T09:00:00Z",
-        ..occasion()
+    let later = Origin {
+        occurred_at: "2026-11-23T09:00:00Z".to_owned(),
+        ..origin()
     };
-    let again = Alert::of(&id(), &later, &verdicts()).unwrap();
+    let again = Alert::of(&id(), ID, &later, &verdicts()).unwrap();
     assert_eq!(both, again.id, "a retry that tells the same");
     assert!(both.starts_with("b6a1/"));
 
@@ -110,12 +112,20 @@ fn what_drops_repetitions_loses_nothing() {
         ..fixed.clone()
     };
     let policy = |wrong: Option<&str>| {
-        Alert::of_policy("policy", "123456789012", "eu-central-1", &occasion(), wrong).id
+        Alert::of_policy(
+            "policy",
+            "123456789012",
+            "eu-central-1",
+            ID,
+            &origin(),
+            wrong,
+        )
+        .id
     };
     let sweep = |name: &str| {
         let id = RepositoryId::new("123456789012", "eu-central-1", name).unwrap();
         let told = [(&id, std::slice::from_ref(&open))];
-        let digest = Alert::digest("123456789012", "eu-central-1", &occasion(), &told);
+        let digest = Alert::digest("123456789012", "eu-central-1", ID, &origin(), &told);
         digest.unwrap().id
     };
     let others = [
@@ -204,7 +214,7 @@ fn limits_hold_for_the_longest_input() {
         verdict.detail = "ä".repeat(5000);
         verdict.to_do = "ä".repeat(5000);
     }
-    let message = Alert::of(&long, &occasion(), &many).unwrap().message();
+    let message = Alert::of(&long, ID, &origin(), &many).unwrap().message();
     assert!(
         message.subject.len() < 100 && message.subject.is_ascii(),
         "{}",
@@ -229,7 +239,7 @@ fn forms(alert: &Alert) -> std::collections::BTreeMap<String, String> {
 
 #[test]
 fn filters_can_use_the_body() {
-    let alert = Alert::of(&id(), &occasion(), &verdicts()).unwrap();
+    let alert = Alert::of(&id(), ID, &origin(), &verdicts()).unwrap();
     let forms = forms(&alert);
     for protocol in ["sqs", "lambda"] {
         let machine: serde_json::Value = serde_json::from_str(&forms[protocol]).unwrap();
@@ -245,7 +255,7 @@ fn filters_can_use_the_body() {
 #[test]
 fn a_sign_of_life_says_what_it_is_in_every_form() {
     let id = id();
-    let alert = Alert::alive(&id.account, &id.region, &occasion(), Some(2));
+    let alert = Alert::alive(&id.account, &id.region, ID, &origin(), Some(2));
     let message = alert.message();
     assert!(message.subject.contains("ecr-warden: alive"), "{message:?}");
     let forms = forms(&alert);
@@ -254,7 +264,7 @@ fn a_sign_of_life_says_what_it_is_in_every_form() {
     let machine: serde_json::Value = serde_json::from_str(&forms["sqs"]).unwrap();
     assert_eq!(machine["dead_letters"], 2);
     assert_eq!(machine["findings"][0]["rule"], ALIVE);
-    let none = Alert::alive(&id.account, &id.region, &occasion(), Some(0)).message();
+    let none = Alert::alive(&id.account, &id.region, ID, &origin(), Some(0)).message();
     assert!(!none.body.contains("dead-letter"), "{none:?}");
 }
 
@@ -272,7 +282,7 @@ fn what_is_the_matter_with_the_policy_is_in_the_subject() {
     ] {
         for parameter in ["/ecr-warden/policy", "policy"] {
             let alert =
-                Alert::of_policy(parameter, "123456789012", "us-east-1", &occasion(), wrong);
+                Alert::of_policy(parameter, "123456789012", "us-east-1", ID, &origin(), wrong);
             let message = alert.message();
             assert_eq!(message.subject, format!("{what}: {parameter}"));
             let bodies: serde_json::Value = serde_json::from_str(&message.body).unwrap();
@@ -286,7 +296,7 @@ fn what_is_the_matter_with_the_policy_is_in_the_subject() {
             assert_eq!(machine["parameter"], parameter);
         }
     }
-    let of_repository = Alert::of(&id(), &occasion(), &verdicts()).unwrap();
+    let of_repository = Alert::of(&id(), ID, &origin(), &verdicts()).unwrap();
     let machine = serde_json::to_value(of_repository).unwrap();
     assert_eq!(machine.get("parameter"), None);
 }
@@ -297,5 +307,5 @@ fn what_was_told_before_is_no_alert() {
     for verdict in &mut told {
         verdict.news = false;
     }
-    assert_eq!(Alert::of(&id(), &occasion(), &told), None);
+    assert_eq!(Alert::of(&id(), ID, &origin(), &told), None);
 }

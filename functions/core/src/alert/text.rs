@@ -49,7 +49,7 @@ pub(super) fn write(alert: &Alert) -> String {
         alert.name,
         alert.account,
         alert.region,
-        alert.cause
+        alert.cause.name()
     );
     if let Some(actor) = &alert.actor {
         let _ = write!(out, " by {actor}");
@@ -117,7 +117,7 @@ fn label(status: Status) -> &'static str {
 /// A group of findings each, and no paragraph twice.
 fn many(alert: &Alert, summary: &Summary) -> String {
     let mut out = format!("{}\n", alert.digest_headline());
-    let _ = write!(out, "\nCause       {}", alert.cause);
+    let _ = write!(out, "\nCause       {}", alert.cause.name());
     if let Some(actor) = &alert.actor {
         let _ = write!(out, " by {actor}");
     }

@@ -8,6 +8,7 @@ use crate::evaluate::tests::{repository, shipped};
 use crate::plan::plan;
 use crate::repository::{Encryption, Read, Repository, TagMutability};
 use crate::state::{Context, Known, Lease, Newer, Said, claims};
+use crate::trigger::Origin;
 
 const NOW: i64 = 1_800_000_000;
 const ARN: &str = "arn:aws:ecr:eu-central-1:123456789012:repository/payments/api";
@@ -15,7 +16,7 @@ const ARN: &str = "arn:aws:ecr:eu-central-1:123456789012:repository/payments/api
 /// The whole way from a repository to a result; `went`: how the repairs went.
 fn outcome(repository: &Repository, known: &Known, went: &Results) -> serde_json::Value {
     let verdicts = judged(repository, known, went);
-    let outcome = Outcome::of(&repository.id, "CreateRepository", &verdicts);
+    let outcome = Outcome::of(&repository.id, Cause::CreateRepository, &verdicts);
     serde_json::to_value(outcome).unwrap()
 }
 
@@ -27,11 +28,11 @@ fn judged(repository: &Repository, known: &Known, went: &Results) -> Vec<Verdict
         owner: "6f1c2d3e".to_owned(),
         until: NOW + 90,
     };
+    let origin = Origin::of(Cause::CreateRepository);
     let context = Context {
+        origin: &origin,
         me: &me,
         now: NOW,
-        cause: "CreateRepository",
-        actor: None,
         created_at: repository.created_at,
     };
     let findings = evaluate(&policy, repository);
@@ -73,7 +74,7 @@ fn ignored() {
     let id = repository().id;
     let outcome = Outcome::ignored(
         Some(&id),
-        Some("PutImage"),
+        Some(Cause::PutImage),
         Reason::new(Code::RepositoryGone, "the repository does not exist"),
     );
     let outcome = serde_json::to_value(outcome).unwrap();

@@ -355,11 +355,11 @@ fn planned_in(policy: &Resolved, repository: &Repository, state: Result<&Known, 
         owner: "me".to_owned(),
         until: NOW,
     };
+    let origin = Origin::of(Cause::PutImage);
     let context = Context {
+        origin: &origin,
         me: &me,
         now: NOW,
-        cause: "PutImage",
-        actor: None,
         created_at: repository.created_at,
     };
     plan(

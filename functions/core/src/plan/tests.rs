@@ -29,17 +29,20 @@ fn planned(
     policy: &Policy,
     repository: &Repository,
     known: &Known,
-    (cause, actor): (&str, Option<&str>),
+    (cause, actor): (Cause, Option<&str>),
 ) -> Plan {
     let me = Lease {
         owner: "me".to_owned(),
         until: NOW,
     };
+    let origin = Origin {
+        actor: actor.map(str::to_owned),
+        ..Origin::of(cause)
+    };
     let context = Context {
+        origin: &origin,
         me: &me,
         now: NOW,
-        cause,
-        actor,
         created_at: repository.created_at,
     };
     let policy = policy
@@ -50,7 +53,7 @@ fn planned(
 }
 
 fn decisions(policy: &Policy, repository: &Repository, known: &Known) -> Vec<(String, Decision)> {
-    let event = ("PutImageTagMutability", Some("terraform"));
+    let event = (Cause::PutImageTagMutability, Some("terraform"));
     planned(policy, repository, known, event)
         .steps
         .into_iter()
@@ -367,7 +370,7 @@ fn a_refused_recreation_is_withheld_for_a_day() {
         (recreated(fell_back(), 1, 0), Severity::Critical),
         (recreated(not_deleted(), 1, 0), Severity::Medium),
     ] {
-        let plan = planned(&policy, &repository, &known, ("sweep", None));
+        let plan = planned(&policy, &repository, &known, (Cause::Sweep, None));
         assert_eq!(plan.steps[0].finding.severity, severity);
     }
 }
@@ -464,7 +467,7 @@ fn lifecycle_decision(
     images: &Read<std::sync::Arc<[crate::storage::Image]>>,
     has_images: Read<bool>,
     known: &Known,
-    cause: &str,
+    cause: Cause,
 ) -> Decision {
     let policy = Policy::parse(
         "version: 1\nmode: enforce\nrules: { no-lifecycle-policy: { deletes-tagged-images: true, default: { rules: [{ \
@@ -485,7 +488,7 @@ fn a_lifecycle_policy_is_withheld_where_it_would_expire_what_may_be_needed() {
     let nothing = Known::default();
     let of = |images: Vec<crate::storage::Image>| {
         let full = Read::Known(!images.is_empty());
-        lifecycle_decision(&Read::Known(images.into()), full, &nothing, "PutImage")
+        lifecycle_decision(&Read::Known(images.into()), full, &nothing, Cause::PutImage)
     };
     let young = || image(1, &["v1"]);
     assert!(matches!(of(vec![]), Decision::Repair(_)));
@@ -525,7 +528,7 @@ fn a_lifecycle_policy_is_withheld_where_it_would_expire_what_may_be_needed() {
             Read::Unreadable("denied".to_owned()),
         ),
     ] {
-        let decision = lifecycle_decision(&images, full, &nothing, "PutImage");
+        let decision = lifecycle_decision(&images, full, &nothing, Cause::PutImage);
         assert!(matches!(decision, Decision::Withhold(_)), "{decision:?}");
     }
 }
@@ -534,7 +537,12 @@ fn a_lifecycle_policy_is_withheld_where_it_would_expire_what_may_be_needed() {
 fn a_deleted_lifecycle_policy_is_restored_where_it_is_on_record() {
     let images = Read::Known(vec![image(1, &["v1"])].into());
     let of = |known: &Known| {
-        lifecycle_decision(&images, Read::Known(true), known, "DeleteLifecyclePolicy")
+        lifecycle_decision(
+            &images,
+            Read::Known(true),
+            known,
+            Cause::DeleteLifecyclePolicy,
+        )
     };
     let Decision::Withhold(why) = of(&Known::default()) else {
         panic!("the default is put in place of an unknown one");
@@ -672,7 +680,7 @@ fn what_is_given_up_is_its_own_rule_alone() {
         has_images: Read::Known(false),
         ..mutable()
     };
-    let event = ("CreateRepository", None);
+    let event = (Cause::CreateRepository, None);
     let mut plan = planned(&policy, &repository, &Known::default(), event);
     let recreation = plan.recreation().map(|step| step.finding.rule);
     assert_eq!(recreation, Some("weak-encryption"));

@@ -219,11 +219,9 @@ fn a_failed_change_is_no_change() {
 
 #[test]
 fn a_policy_that_is_not_valid_is_said_to_be() {
-    let occasion = crate::alert::Occasion {
-        id: "1",
-        cause: "the policy was read",
-        actor: None,
-        occurred_at: "2026-11-23T08:00:00Z",
+    let origin = crate::trigger::Origin {
+        occurred_at: "2026-11-23T08:00:00Z".to_owned(),
+        ..crate::trigger::Origin::of(crate::trigger::Cause::Sweep)
     };
     for (wrong, headline) in [
         (
@@ -239,7 +237,8 @@ fn a_policy_that_is_not_valid_is_said_to_be() {
             "/ecr-warden/policy",
             "123456789012",
             "us-east-1",
-            &occasion,
+            "1",
+            &origin,
             wrong,
         );
         let message = message(&[serde_json::to_value(&alert).unwrap()]);

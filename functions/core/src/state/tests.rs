@@ -1,5 +1,7 @@
 //! Who speaks of what, and when it is news.
 
+use std::sync::LazyLock;
+
 use super::*;
 use crate::finding::{Finding, Fix, Severity, Violation};
 use crate::plan::Step;
@@ -16,12 +18,21 @@ fn lease(owner: &str) -> Lease {
     }
 }
 
+/// By a deployment.
+fn origin(cause: Cause) -> Origin {
+    Origin {
+        actor: Some("arn:aws:sts::123456789012:assumed-role/Deploy/ci".to_owned()),
+        ..Origin::of(cause)
+    }
+}
+
+static CREATED: LazyLock<Origin> = LazyLock::new(|| origin(Cause::CreateRepository));
+
 fn context(me: &Lease, now: i64) -> Context<'_> {
     Context {
+        origin: &CREATED,
         me,
         now,
-        cause: "CreateRepository",
-        actor: Some("arn:aws:sts::123456789012:assumed-role/Deploy/ci"),
         created_at: Some(1_700_000_000_000),
     }
 }
@@ -849,13 +860,14 @@ fn push(tag: &str) -> Plan {
 fn pushes_are_reported_once_an_hour_with_their_number() {
     const PUSH: &str = "nonconforming-image-tag";
     let mut table = Table::default();
-    let at = |table: &mut Table, plan: &Plan, cause: &'static str, now: i64, ends: Ends| {
+    let at = |table: &mut Table, plan: &Plan, cause: Cause, now: i64, ends: Ends| {
         let me = Lease {
-            owner: format!("{cause} {now}"),
+            owner: format!("{cause:?} {now}"),
             until: now + 90,
         };
+        let origin = origin(cause);
         let context = Context {
-            cause,
+            origin: &origin,
             ..context(&me, now)
         };
         let claims = table.invocation(plan, &context, ends);
@@ -865,7 +877,7 @@ fn pushes_are_reported_once_an_hour_with_their_number() {
         at(
             &mut table,
             &push(&format!("build-{n}")),
-            "PutImage",
+            Cause::PutImage,
             NOW + n,
             OPEN,
         );
@@ -874,32 +886,50 @@ fn pushes_are_reported_once_an_hour_with_their_number() {
     let pushes = table.known.said[PUSH].pushes.clone().unwrap();
     assert_eq!((pushes.count, pushes.last.as_str()), (24, "build-24"));
     // The same push again is not counted.
-    at(&mut table, &push("build-24"), "PutImage", NOW + 30, OPEN);
+    at(
+        &mut table,
+        &push("build-24"),
+        Cause::PutImage,
+        NOW + 30,
+        OPEN,
+    );
     assert_eq!(table.known.said[PUSH].pushes.as_ref().unwrap().count, 24);
     // Another event than a push does not report it, and a sweep does.
-    at(&mut table, &nothing_found(), "TagResource", NOW + 40, OPEN);
+    at(
+        &mut table,
+        &nothing_found(),
+        Cause::TagResource,
+        NOW + 40,
+        OPEN,
+    );
     assert_eq!(table.told, 1);
-    let reported = at(&mut table, &nothing_found(), "sweep", NOW + 50, OPEN);
+    let reported = at(&mut table, &nothing_found(), Cause::Sweep, NOW + 50, OPEN);
     assert_eq!(reported.flatten().unwrap().count, 24);
     assert_eq!((table.told, &table.known.said[PUSH].pushes), (2, &None));
     assert_eq!(
-        at(&mut table, &nothing_found(), "sweep", NOW + 60, OPEN),
+        at(&mut table, &nothing_found(), Cause::Sweep, NOW + 60, OPEN),
         None
     );
     // A push after the hour reports itself and those before it.
-    at(&mut table, &push("late-1"), "PutImage", NOW + 70, OPEN);
-    let reported = at(&mut table, &push("late-2"), "PutImage", NOW + 3700, OPEN);
+    at(&mut table, &push("late-1"), Cause::PutImage, NOW + 70, OPEN);
+    let reported = at(
+        &mut table,
+        &push("late-2"),
+        Cause::PutImage,
+        NOW + 3700,
+        OPEN,
+    );
     assert_eq!(reported.flatten().unwrap().count, 2);
     assert_eq!(table.told, 3);
     // One whose report died is counted with the next.
     at(
         &mut table,
         &push("dead"),
-        "PutImage",
+        Cause::PutImage,
         NOW + 7400,
         Ends::Dies,
     );
-    let reported = at(&mut table, &push("next"), "PutImage", NOW + 7600, OPEN);
+    let reported = at(&mut table, &push("next"), Cause::PutImage, NOW + 7600, OPEN);
     assert_eq!(reported.flatten().unwrap().count, 2);
     assert_eq!(table.told, 4);
 }
@@ -956,18 +986,19 @@ fn a_change_of_the_registry_is_on_record_for_the_registry() {
     // What was cut short before it was made is made by the retry, whatever the limit is.
     assert!(begun.repairs[rule].recent(&action, NOW).is_empty());
     let me = lease("me");
-    let claims_of = |decision: Decision, cause: &'static str| {
+    let claims_of = |decision: Decision, cause: Cause| {
         let plan = Plan {
             steps: vec![step(rule, "not scanned", decision)],
             complete: true,
         };
+        let origin = origin(cause);
         let context = Context {
-            cause,
+            origin: &origin,
             ..context(&me, NOW)
         };
         claims(&known, &plan, &context)
     };
-    let claimed = claims_of(Decision::Repair(action.clone()), "CreateRepository");
+    let claimed = claims_of(Decision::Repair(action.clone()), Cause::CreateRepository);
     let record = claimed[0].record.as_ref().unwrap();
     let made_at: Vec<i64> = record.history.iter().map(|repair| repair.at).collect();
     assert!(claimed[0].of_registry);
@@ -977,11 +1008,11 @@ fn a_change_of_the_registry_is_on_record_for_the_registry() {
         "the repository's own is another one's"
     );
     let waits = || Decision::Withhold(Reason::new(Code::MonitorMode, "reverted each time"));
-    assert_eq!(claims_of(waits(), "CreateRepository"), []);
-    assert_eq!(claims_of(waits(), "sweep").len(), 1);
+    assert_eq!(claims_of(waits(), Cause::CreateRepository), []);
+    assert_eq!(claims_of(waits(), Cause::Sweep).len(), 1);
     let stops = claims_of(
         Decision::Suspend(Reason::new(Code::RevertLimit, "reverted")),
-        "CreateRepository",
+        Cause::CreateRepository,
     );
     assert!(stops[0].of_registry && stops[0].record.is_some());
 }

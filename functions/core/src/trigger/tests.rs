@@ -298,18 +298,22 @@ impl Expected {
         let owned = |text: &Option<&str>| text.map(str::to_owned);
         match self {
             Self::Trigger(cause, name, actor, at) => Decoded::Trigger(Trigger {
-                cause: *cause,
                 repository: id(name),
-                actor: owned(actor),
-                occurred_at: (*at).to_owned(),
+                origin: Origin {
+                    cause: *cause,
+                    actor: owned(actor),
+                    occurred_at: (*at).to_owned(),
+                },
                 pushed: None,
                 replicated: actor.is_some_and(|actor| actor.contains("ForECRReplication")),
             }),
             Self::Push(name, actor, tag, refused) => Decoded::Trigger(Trigger {
-                cause: Cause::PutImage,
                 repository: id(name),
-                actor: owned(actor),
-                occurred_at: AT.to_owned(),
+                origin: Origin {
+                    cause: Cause::PutImage,
+                    actor: owned(actor),
+                    occurred_at: AT.to_owned(),
+                },
                 pushed: Some(Push {
                     tag: owned(tag),
                     // A push that was refused has no answer, and so no digest.
@@ -319,10 +323,12 @@ impl Expected {
                 replicated: false,
             }),
             Self::Brought(name, actor) => Decoded::Trigger(Trigger {
-                cause: Cause::PutImage,
                 repository: id(name),
-                actor: Some((*actor).to_owned()),
-                occurred_at: AT.to_owned(),
+                origin: Origin {
+                    cause: Cause::PutImage,
+                    actor: Some((*actor).to_owned()),
+                    occurred_at: AT.to_owned(),
+                },
                 pushed: Some(Push {
                     tag: None,
                     digest: None,
@@ -601,14 +607,14 @@ fn check(what: &str, event: &Value) {
     match decode(event, Some(OWN_ROLE)) {
         Decoded::Trigger(trigger) => {
             known(&trigger.repository);
-            fits(&trigger.occurred_at);
-            trigger.actor.iter().for_each(|actor| fits(actor));
+            fits(&trigger.origin.occurred_at);
+            trigger.origin.actor.iter().for_each(|actor| fits(actor));
             if let Some(push) = &trigger.pushed {
                 push.tag.iter().chain(&push.digest).for_each(|t| fits(t));
             }
             assert_eq!(
                 trigger.pushed.is_some(),
-                trigger.cause == Cause::PutImage,
+                trigger.origin.cause == Cause::PutImage,
                 "{what}"
             );
         }

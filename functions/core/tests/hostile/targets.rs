@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use ecr_warden_core::action::Action;
-use ecr_warden_core::alert::{Alert, Occasion};
+use ecr_warden_core::alert::Alert;
 use ecr_warden_core::audit::Audit;
 use ecr_warden_core::defer::{Decision, Deferred, LONGEST_DELAY, defer};
 use ecr_warden_core::evaluate::evaluate;
@@ -16,7 +16,7 @@ use ecr_warden_core::repository::{
     Encryption, Push, Read, Repository, RepositoryId, TagMutability,
 };
 use ecr_warden_core::rules::Advice;
-use ecr_warden_core::trigger::{Decoded, Message, decode, message};
+use ecr_warden_core::trigger::{Cause, Decoded, Message, Origin, decode, message};
 use ecr_warden_core::{quarantine, report, slack};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -88,8 +88,8 @@ fn check_decoded(event: &Value) {
                 check_id(&trigger.repository);
                 let pushed = trigger.pushed.as_ref();
                 let texts = [
-                    trigger.actor.as_ref(),
-                    Some(&trigger.occurred_at),
+                    trigger.origin.actor.as_ref(),
+                    Some(&trigger.origin.occurred_at),
                     pushed.and_then(|push| push.tag.as_ref()),
                     pushed.and_then(|push| push.digest.as_ref()),
                 ];
@@ -291,12 +291,10 @@ pub fn alert(data: &[u8]) {
     let texts = texts(data);
     // An event's own texts are cut where it is decoded.
     let cut = |n: usize| texts[n].chars().take(2048).collect::<String>();
-    let (cause, actor, occurred_at) = (cut(0), cut(1), cut(2));
-    let occasion = Occasion {
-        id: "b6a1",
-        cause: &cause,
-        actor: Some(&actor),
-        occurred_at: &occurred_at,
+    let origin = Origin {
+        cause: Cause::CreateRepository,
+        actor: Some(cut(1)),
+        occurred_at: cut(2),
     };
     let verdicts: Vec<Verdict> = (0..texts.len().min(12))
         .map(|n| verdict(&texts, n))
@@ -305,13 +303,14 @@ pub fn alert(data: &[u8]) {
     let many: Vec<(&RepositoryId, &[Verdict])> = vec![(&id, &verdicts), (&id, &verdicts)];
     let mut together = Vec::new();
     for alert in [
-        Alert::of(&id, &occasion, &verdicts),
-        Alert::digest(&id.account, &id.region, &occasion, &many),
+        Alert::of(&id, "b6a1", &origin, &verdicts),
+        Alert::digest(&id.account, &id.region, "b6a1", &origin, &many),
         Some(Alert::of_policy(
             "policy",
             &id.account,
             &id.region,
-            &occasion,
+            "b6a1",
+            &origin,
             Some(texts[0]),
         )),
     ] {

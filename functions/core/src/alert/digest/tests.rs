@@ -4,12 +4,14 @@ use super::*;
 use crate::action::Action;
 use crate::repository::TagMutability;
 
-const OCCASION: Occasion<'static> = Occasion {
-    id: "b6a1",
-    cause: "sweep",
-    actor: None,
-    occurred_at: "2026-11-23T08:00:00Z",
-};
+const ID: &str = "b6a1";
+
+fn origin() -> Origin {
+    Origin {
+        occurred_at: "2026-11-23T08:00:00Z".to_owned(),
+        ..Origin::of(Cause::Sweep)
+    }
+}
 
 fn verdict(rule: &str, status: Status) -> Verdict {
     Verdict {
@@ -38,7 +40,7 @@ fn digest(repositories: usize, name: &str, verdicts: &[Verdict]) -> Alert {
         .map(|name| RepositoryId::new("123456789012", "us-east-1", &name).unwrap())
         .collect();
     let told: Vec<(&RepositoryId, &[Verdict])> = ids.iter().map(|id| (id, verdicts)).collect();
-    Alert::digest("123456789012", "us-east-1", &OCCASION, &told).unwrap()
+    Alert::digest("123456789012", "us-east-1", ID, &origin(), &told).unwrap()
 }
 
 fn forms(alert: &Alert) -> BTreeMap<String, String> {
@@ -180,5 +182,5 @@ fn twenty_thousand_repositories_stay_within_the_limits() {
     }
     assert!(shown.to_string().contains("20000 fixed"), "{shown}");
     let nothing: &[(&RepositoryId, &[Verdict])] = &[];
-    assert!(Alert::digest("1", "r", &OCCASION, nothing).is_none());
+    assert!(Alert::digest("1", "r", ID, &origin(), nothing).is_none());
 }

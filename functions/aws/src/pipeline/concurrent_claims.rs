@@ -1,4 +1,4 @@
-//! Two invocations at the same repository, one of which claims first: on an AWS that is a function.
+//! Two invocations at the same repository, one of which claims first, on an AWS that is a function.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,13 +8,14 @@ use aws_sdk_ecr::config::{BehaviorVersion, Region};
 use aws_smithy_http_client::test_util::infallible_client_fn;
 use aws_types::SdkConfig;
 use ecr_warden_core::policy::Policy;
+use ecr_warden_core::reconcile::{Earlier, Observation, Reconciler, Requeue};
 use ecr_warden_core::repository::RepositoryId;
+use ecr_warden_core::trigger::{Cause, Invocation, Origin, Trigger};
 use hyper::Response;
-use serde_json::Value;
 
+use super::Pipeline;
+use super::reconcile::Driver;
 use crate::clients::Clients;
-use crate::pipeline::{Occurrence, Pipeline};
-use crate::work::{Round, Work};
 
 const POLICY: &str =
     "version: 1\nmode: enforce\nrules: { mutable-tags: {}, nonconforming-name: {} }\n";
@@ -23,9 +24,9 @@ const CANCELED: &str = r#"{"__type":"com.amazonaws.dynamodb.v20120810#Transactio
 const PUBLISHED: &str =
     "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
 
-/// A mutable repository with a wrong name. Of the name somebody else tells; `others` also of the tags.
+/// A mutable repository with a wrong name. `others` lists the rules that another invocation has claimed.
 fn answer(operation: &str, body: &str, others: &[&str]) -> (u16, String) {
-    let told_by_others = others
+    let claimed_by_others = others
         .iter()
         .any(|rule| body.contains(&format!("finding#{rule}")));
     let answer = match operation {
@@ -34,15 +35,15 @@ fn answer(operation: &str, body: &str, others: &[&str]) -> (u16, String) {
         }
         "PutImageTagMutability" => r#"{"repositoryName":"api","imageTagMutability":"IMMUTABLE"}"#,
         "Query" => r#"{"Items":[]}"#,
-        "TransactWriteItems" if told_by_others => return (400, CANCELED.to_owned()),
+        "TransactWriteItems" if claimed_by_others => return (400, CANCELED.to_owned()),
         "Publish" => PUBLISHED,
         _ => "{}",
     };
     (200, answer.to_owned())
 }
 
-/// What one round comes to: whether another one follows, and what was published.
-async fn round(others: &'static [&'static str]) -> (bool, Vec<String>) {
+/// What one attempt comes to: whether another one follows, and what was published.
+async fn attempt(others: &'static [&'static str]) -> (bool, Vec<String>) {
     let published = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&published);
     let aws = infallible_client_fn(move |request| {
@@ -70,51 +71,63 @@ async fn round(others: &'static [&'static str]) -> (bool, Vec<String>) {
         .build();
     let policy = Policy::parse(POLICY).unwrap();
     let pipeline = Pipeline::in_test(Clients::new(config, None), policy.clone());
-    let occurrence = Occurrence {
+    let trigger = Trigger {
         repository: RepositoryId::new("123456789012", "eu-central-1", "api").unwrap(),
-        cause: "CreateRepository".to_owned(),
-        actor: None,
-        occurred_at: String::new(),
+        origin: Origin::of(Cause::TagResource),
         pushed: None,
         replicated: false,
-        young: false,
-        request_id: "me".to_owned(),
+    };
+    let invocation = Invocation {
+        id: "me".to_owned(),
         deadline: i64::MAX,
-        event: Value::Null,
+        event: None,
         deferred: None,
     };
-    let aws = pipeline.clients.of("123456789012", "eu-central-1").unwrap();
-    let mut work = Work::new(&pipeline, &policy, &occurrence, aws, None);
-    let round = work.round().await.unwrap();
+    let driver = Driver {
+        reconciler: Reconciler {
+            policy: &policy,
+            trigger: &trigger,
+            invocation: &invocation,
+            delivery: "me/1",
+            requeue: Requeue::NoQueue,
+        },
+        aws: pipeline.clients.of("123456789012", "eu-central-1").unwrap(),
+        state: &pipeline.state,
+        topic: &pipeline.topic,
+        queue: None,
+        collected: None,
+    };
+    let (mut seen, mut earlier) = (Observation::default(), Earlier::default());
+    let done = driver.attempt(&mut seen, &mut earlier).await.unwrap();
     let published = published.lock().unwrap().clone();
-    (matches!(round, Round::Again), published)
+    (done.is_none(), published)
 }
 
 #[tokio::test]
-async fn what_is_repaired_is_told_though_somebody_else_tells_the_rest() {
-    let (again, published) = round(&["nonconforming-name"]).await;
-    assert!(again, "it looks at what the others say of the rest");
-    let [told] = published.as_slice() else {
+async fn a_repair_is_reported_though_another_invocation_reports_the_rest() {
+    let (again, published) = attempt(&["nonconforming-name"]).await;
+    assert!(again, "it evaluates what the others report of the rest");
+    let [alert] = published.as_slice() else {
         panic!("{published:?}")
     };
-    assert!(told.contains("FIXED%20%20mutable-tags"), "{told}");
-    assert!(!told.contains("OPEN"), "{told}");
+    assert!(alert.contains("FIXED%20%20mutable-tags"), "{alert}");
+    assert!(!alert.contains("OPEN"), "{alert}");
 }
 
 #[tokio::test]
-async fn what_somebody_else_tells_is_not_told_twice() {
+async fn what_another_invocation_reports_is_not_reported_twice() {
     let all = &["nonconforming-name", "mutable-tags"];
-    let (again, published) = round(all).await;
+    let (again, published) = attempt(all).await;
     assert!(again);
     assert_eq!(published, Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn alone_it_tells_everything_at_once() {
-    let (again, published) = round(&[]).await;
+async fn one_invocation_alone_reports_everything_at_once() {
+    let (again, published) = attempt(&[]).await;
     assert!(!again);
-    let [told] = published.as_slice() else {
+    let [alert] = published.as_slice() else {
         panic!("{published:?}")
     };
-    assert!(told.contains("OPEN%20%20nonconforming-name"), "{told}");
+    assert!(alert.contains("OPEN%20%20nonconforming-name"), "{alert}");
 }

@@ -1,0 +1,146 @@
+//! Reads what the core wants to know, after taking the permits that the rate limit asks for.
+
+use std::time::Duration;
+
+use ecr_warden_core::defer::Turn;
+use ecr_warden_core::reconcile::{Observation, Seen, Wanted};
+use ecr_warden_core::repository::{Read, Reads, Repository, RepositoryId};
+use ecr_warden_core::state::Known;
+
+use super::reconcile::Driver;
+use crate::failure::Failure;
+use crate::load::{LoadError, calls, calls_of_rest, described, load, rest};
+use crate::stacks;
+
+/// How long an event waits for permits. Less than a call that is made on the way: what was begun goes first.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+impl Driver<'_> {
+    /// # Errors
+    /// What cannot be read at the moment.
+    pub(super) async fn observe(
+        &self,
+        wanted: Wanted,
+        seen: &mut Observation,
+    ) -> Result<(), String> {
+        if !self.has_permits(&wanted).await {
+            seen.rate_limited = true;
+            return Ok(());
+        }
+        let id = self.id();
+        match wanted {
+            Wanted::Turn => seen.turn = Some(self.turn().await),
+            Wanted::Record => {
+                seen.record_reread = seen.record != Read::NotAsked;
+                seen.record = self.record(id).await?;
+            }
+            Wanted::Registry => seen.registry = self.record(&id.registry()).await?,
+            Wanted::Stack => seen.stack = self.stack().await?,
+            Wanted::Description => {
+                seen.repository = match described(&self.aws, id).await {
+                    Ok(described) => Seen::Described(Box::new(described)),
+                    Err(error) => unread(error)?,
+                };
+            }
+            Wanted::Rest(reads) => {
+                if let Seen::Described(described) = std::mem::take(&mut seen.repository) {
+                    let read = rest(&self.aws, *described, &reads, &self.all_tags()).await;
+                    keep(read, reads, seen)?;
+                }
+            }
+            Wanted::RecordAndRepository(reads) => {
+                let just_created = self.reconciler.trigger.just_created();
+                let all_tags = self.all_tags();
+                let load = load(&self.aws, id, &reads, just_created, &all_tags);
+                let (read, record) = tokio::join!(load, self.record(id));
+                seen.record = record?;
+                keep(read, reads, seen)?;
+            }
+            Wanted::Repository(reads) => {
+                let read = load(&self.aws, id, &reads, false, &|_| true).await;
+                seen.reads_all = true;
+                keep(read, reads, seen)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes permits for the calls to ECR; `false`: not now. It is a round trip of its own, and only with a rate limit. An event comes
+    /// back through the queue; a sweep has no event, and waits.
+    async fn has_permits(&self, wanted: &Wanted) -> bool {
+        let calls = match wanted {
+            Wanted::Turn | Wanted::Record | Wanted::Registry | Wanted::Stack => 0,
+            Wanted::Description => 1,
+            Wanted::Rest(reads) => calls_of_rest(reads),
+            Wanted::RecordAndRepository(reads) | Wanted::Repository(reads) => calls(reads),
+        };
+        let has_event = self.reconciler.invocation.event.is_some();
+        let patience = Some(PATIENCE).filter(|_| has_event);
+        self.aws.turns.take(calls, patience).await.is_ok()
+    }
+
+    fn all_tags(&self) -> impl Fn(&Repository) -> bool + Sync {
+        |described| self.reconciler.needs_all_tags(described)
+    }
+
+    async fn record(&self, id: &RepositoryId) -> Result<Read<Known>, String> {
+        match self.state.load(id).await {
+            Ok(known) => Ok(Read::Known(known)),
+            Err(Failure::Unavailable(why)) => Err(why),
+            Err(other) => Ok(Read::Unreadable(other.to_string())),
+        }
+    }
+
+    async fn stack(&self) -> Result<Read<Option<String>>, String> {
+        match stacks::owner(&self.aws, self.id()).await {
+            Ok(owner) => Ok(Read::Known(owner)),
+            Err(Failure::Unavailable(why)) => Err(why),
+            Err(other) => Ok(Read::Unreadable(other.to_string())),
+        }
+    }
+
+    async fn turn(&self) -> Turn {
+        let spacing = self.state.spacing();
+        let entered = spacing.enter(self.id(), &self.reconciler.invocation.id);
+        entered.await.unwrap_or_else(|why| {
+            // Fairness is not worth a lost event.
+            tracing::warn!(repository = %self.id(), %why, "evaluated without waiting for its other events");
+            Turn::Evaluate
+        })
+    }
+
+    /// Records that replication fills the repository, for pushes and sweeps to come.
+    pub(super) async fn mark_replica(
+        &self,
+        seen: &mut Observation,
+        now: i64,
+    ) -> Result<(), String> {
+        let marked = self.state.is_replica(self.id(), now).await;
+        marked.map_err(|why| format!("that replication fills it cannot be recorded: {why}"))?;
+        if let Read::Known(known) = &mut seen.record {
+            known.replica = true;
+        }
+        Ok(())
+    }
+}
+
+fn keep(
+    read: Result<Repository, LoadError>,
+    reads: Reads,
+    seen: &mut Observation,
+) -> Result<(), String> {
+    seen.reads = reads;
+    seen.repository = match read {
+        Ok(repository) => Seen::Read(Box::new(repository)),
+        Err(error) => unread(error)?,
+    };
+    Ok(())
+}
+
+fn unread(error: LoadError) -> Result<Seen, String> {
+    match error {
+        LoadError::Gone => Ok(Seen::Gone),
+        LoadError::Unreadable(why) => Ok(Seen::Unreadable(why)),
+        LoadError::Unavailable(why) => Err(why),
+    }
+}
