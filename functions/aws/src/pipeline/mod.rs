@@ -1,4 +1,4 @@
-//! trigger ─▶ observe ─▶ evaluate ─▶ plan ─▶ claim ‖ apply ─▶ report ─▶ commit, for one repository.
+//! trigger ─▶ observe ─▶ evaluate ─▶ plan ─▶ claim ‖ apply ─▶ report ─▶ commit: the way of a single repository.
 //!
 //! The critical path is three round trips: read, all at once; claim and repair, all at once; publish. What is recorded after the alert
 //! does not delay it. A recreation takes more, because it must not lose anything.
