@@ -70,6 +70,7 @@ check: $(VENV)/ready ## Formatting, lints, what the core may depend on, the word
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	@scripts/check-purity
+	@scripts/check-structure
 	@scripts/check-prose
 	$(VENV)/bin/cfn-lint infra/template.yaml
 

@@ -1,26 +1,23 @@
 //! Reads and judges many repositories with few calls, as fast as ECR lets it.
 
-use std::collections::{BTreeMap, VecDeque};
+mod listing;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_ecr::operation::describe_repositories::DescribeRepositoriesOutput;
 use ecr_warden_core::audit::{Position, Request};
 use ecr_warden_core::evaluate::evaluate;
 use ecr_warden_core::finding::Finding;
 use ecr_warden_core::plan;
 use ecr_warden_core::policy::{Policy, Resolved};
-use ecr_warden_core::repository::{Read, Reads, Repository, RepositoryId, ScanFrequency};
+use ecr_warden_core::repository::{Reads, Repository, RepositoryId};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::Instant;
 
 use crate::clients::{Clients, Regional};
-use crate::failure::Failure;
-use crate::load::{
-    LoadError, NAMES_OF_SCANNING, Surroundings, bare, calls, calls_of_details, details, load_once,
-    scan_frequencies,
-};
-use crate::progress::{Pace, Progress};
+use crate::load::{LoadError, Surroundings, calls, calls_of_details, details, load_once};
+use crate::progress::{Pace, PageCursor};
 
 /// ECR's largest page.
 const PAGE: i32 = 1000;
@@ -45,7 +42,7 @@ pub enum AuditError {
 
 /// A repository, looked at.
 #[derive(Debug)]
-pub enum Seen {
+pub enum Scanned {
     Judged(Box<Judged>),
     /// It could not be read, or what the policy asks of it can't be told.
     Unjudged {
@@ -89,7 +86,7 @@ pub(crate) async fn audit(
     home: &Home,
     deadline: Option<Instant>,
     enough: &(dyn Fn() -> bool + Sync),
-    each: &mut (dyn FnMut(Seen) + Send),
+    each: &mut (dyn FnMut(Scanned) + Send),
 ) -> Result<Option<Position>, AuditError> {
     if let Some(other) = request
         .accounts
@@ -164,15 +161,6 @@ struct RegionAudit<'a> {
     enough: &'a (dyn Fn() -> bool + Sync),
 }
 
-/// A page, and what its repositories and those before have in common.
-struct Listed {
-    repositories: Vec<(Repository, Reads)>,
-    /// The name of the page's last repository, asked for or not.
-    last: Option<String>,
-    next: Option<String>,
-    around: Arc<Surroundings>,
-}
-
 /// A repository that is still to be judged.
 struct Waiting {
     described: Repository,
@@ -187,9 +175,9 @@ impl RegionAudit<'_> {
     async fn run(
         &self,
         start: Position,
-        each: &mut (dyn FnMut(Seen) + Send),
+        each: &mut (dyn FnMut(Scanned) + Send),
     ) -> Result<Option<Position>, AuditError> {
-        let mut progress = Progress::from(start);
+        let mut progress = PageCursor::from(start);
         let mut pace = Pace::default();
         let mut around = Arc::default();
         let mut throttled_at = None;
@@ -223,11 +211,11 @@ impl RegionAudit<'_> {
             let (mut one, seen) = tokio::select! {
                 Some(judged) = running.next() => judged,
                 Some(listed) = listing.next(), if !over => {
-                    let Listed { repositories, last, next, around: known } = listed?;
-                    around = known;
-                    let names = repositories.iter().map(|(described, _)| described.id.name.clone());
-                    let left = progress.listed(names, last, next);
-                    for (described, reads) in repositories {
+                    let listed = listed?;
+                    around = listed.around;
+                    let names = listed.repositories.iter().map(|(described, _)| described.id.name.clone());
+                    let left = progress.listed(names, listed.last, listed.next);
+                    for (described, reads) in listed.repositories {
                         if left.contains(&described.id.name) {
                             let around = Arc::clone(&around);
                             waiting.push_back(Waiting { described, reads, around, tries: 0, not_before: None });
@@ -252,7 +240,7 @@ impl RegionAudit<'_> {
                 }
                 // It was deleted since it was listed.
                 Err(LoadError::Gone) => None,
-                Err(error) => Some(Seen::Unjudged {
+                Err(error) => Some(Scanned::Unjudged {
                     id: one.described.id.clone(),
                     why: error.to_string(),
                 }),
@@ -271,162 +259,9 @@ impl RegionAudit<'_> {
         let late = |deadline| Instant::now() >= deadline;
         self.deadline.is_some_and(late) || (self.enough)()
     }
-
-    /// A page as far as it is asked for, with what its repositories have in common read, too.
-    async fn list(
-        &self,
-        token: Option<String>,
-        after: Option<String>,
-        around: Arc<Surroundings>,
-    ) -> Result<Listed, AuditError> {
-        let answer = self.page(token, after).await.map_err(|failure| {
-            AuditError::Aws(format!(
-                "the repositories in {} can't be listed: {failure}",
-                self.region
-            ))
-        })?;
-        let last = answer.repositories().last();
-        let last = last.and_then(|last| last.repository_name().map(str::to_owned));
-        let mut repositories = Vec::new();
-        let mut common = Reads::default();
-        for repository in answer.repositories() {
-            let name = repository.repository_name().unwrap_or_default();
-            let Ok(id) = RepositoryId::new(self.account, &self.region, name) else {
-                tracing::warn!(name, "a repository with a name that ECR does not allow");
-                continue;
-            };
-            if self.request.covers(&id) {
-                let described = bare(&id, repository);
-                let mut reads = self.policy.reads_after(&described);
-                reads.storage |= self.request.cost;
-                reads.lifecycle |= self.request.cost;
-                common.add(reads.clone());
-                repositories.push((described, reads));
-            }
-        }
-        let mut around = Arc::unwrap_or_clone(around);
-        let ((), frequencies) = tokio::join!(
-            self.surround(&mut around, &common),
-            self.scan_frequencies(&repositories),
-        );
-        for (repository, _) in &mut repositories {
-            if let Some(frequency) = frequencies.get(&repository.id.name) {
-                repository.scan_frequency = frequency.clone();
-            }
-        }
-        Ok(Listed {
-            repositories,
-            last,
-            next: answer.next_token,
-            around: Arc::new(around),
-        })
-    }
-
-    /// Reads what the repositories have in common. What cannot be read all the same ends no audit: it is said of what needs it.
-    async fn surround(&self, around: &mut Surroundings, common: &Reads) {
-        let mut tries: usize = 0;
-        while let Err(error) = around.add(&self.aws, common).await {
-            tries = tries.saturating_add(1);
-            if tries >= TRIES {
-                tracing::warn!(%error, region = self.region, "what the registry's repositories have in common cannot be read");
-                around.give_up(common, &error.to_string());
-                return;
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-    }
-
-    /// When ECR scans the repositories of a page of which that is asked, many with each call.
-    async fn scan_frequencies(
-        &self,
-        repositories: &[(Repository, Reads)],
-    ) -> BTreeMap<String, Read<ScanFrequency>> {
-        let asked = repositories.iter().filter(|(_, reads)| reads.scanning);
-        let names: Vec<String> = asked.map(|(of, _)| of.id.name.clone()).collect();
-        let calls = names.chunks(NAMES_OF_SCANNING).map(|names| async {
-            let mut tries = 0;
-            loop {
-                let _ = self.aws.turns.take(1, None).await;
-                match scan_frequencies(&self.aws, names).await {
-                    Ok(known) => break known,
-                    Err(_) if tries < TRIES => {
-                        tries = tries.saturating_add(1);
-                        tokio::time::sleep(PAUSE).await;
-                    }
-                    Err(why) => {
-                        let unreadable =
-                            |name: &String| (name.clone(), Read::Unreadable(why.clone()));
-                        break names.iter().map(unreadable).collect();
-                    }
-                }
-            }
-        });
-        let pages: Vec<BTreeMap<_, _>> = futures_util::stream::iter(calls)
-            .buffer_unordered(AT_ONCE)
-            .collect()
-            .await;
-        pages.into_iter().flatten().collect()
-    }
-
-    /// The page of a token. ECR documents no lifetime for tokens: where one that an earlier part was given is refused, the
-    /// region is listed again up to the page's beginning, which is known by the repository before it. Where that is gone, all of
-    /// the region is looked at again.
-    async fn page(
-        &self,
-        token: Option<String>,
-        after: Option<String>,
-    ) -> Result<DescribeRepositoriesOutput, Failure> {
-        let resumed = token.is_some();
-        match self.describe(token).await {
-            Err(failure) if resumed && failure.is("InvalidParameterException") => {
-                tracing::warn!(%failure, region = self.region, "ECR takes the token no longer: listing the region again");
-            }
-            answer => return answer,
-        }
-        let mut page = self.describe(None).await?;
-        loop {
-            let mut repositories = page.repositories.unwrap_or_default();
-            let position = repositories
-                .iter()
-                .position(|repository| repository.repository_name() == after.as_deref());
-            if let Some(position) = position {
-                page.repositories = Some(repositories.split_off(position.saturating_add(1)));
-                return Ok(page);
-            }
-            match page.next_token {
-                Some(token) => page = self.describe(Some(token)).await?,
-                None => return self.describe(None).await,
-            }
-        }
-    }
-
-    async fn describe(&self, token: Option<String>) -> Result<DescribeRepositoriesOutput, Failure> {
-        let mut tries = 0;
-        loop {
-            // It waits for as long as it takes.
-            let _ = self.aws.turns.take(1, None).await;
-            let answer = self
-                .aws
-                .ecr
-                .describe_repositories()
-                .max_results(PAGE)
-                .set_next_token(token.clone())
-                .send()
-                .await
-                .map_err(|error| Failure::of("ecr:DescribeRepositories", &error));
-            match answer {
-                Ok(answer) => return Ok(answer),
-                Err(Failure::Unavailable(_)) if tries < TRIES => {
-                    tries = tries.saturating_add(1);
-                    tokio::time::sleep(PAUSE).await;
-                }
-                Err(failure) => return Err(failure),
-            }
-        }
-    }
 }
 
-async fn judge(aws: &Regional, policy: &Policy, one: &Waiting) -> Result<Seen, LoadError> {
+async fn judge(aws: &Regional, policy: &Policy, one: &Waiting) -> Result<Scanned, LoadError> {
     let Waiting {
         described,
         reads,
@@ -452,8 +287,8 @@ async fn judge(aws: &Regional, policy: &Policy, one: &Waiting) -> Result<Seen, L
         }
     }
     Ok(match resolved {
-        Err(why) => Seen::Unjudged { id, why },
-        Ok(policy) => Seen::Judged(Box::new(Judged {
+        Err(why) => Scanned::Unjudged { id, why },
+        Ok(policy) => Scanned::Judged(Box::new(Judged {
             findings: evaluate(&policy, &repository),
             policy,
             repository,

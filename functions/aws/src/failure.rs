@@ -131,6 +131,11 @@ impl Failure {
         }
     }
 
+    /// A recreation cannot go on without an operator.
+    pub(crate) fn stuck(why: String) -> Self {
+        Self::own("recreation", why)
+    }
+
     /// A fault of ours, or of what is on record, in the place of an answer.
     pub(crate) fn own(code: &str, message: String) -> Self {
         Self::Refused {

@@ -6,6 +6,7 @@ mod apply;
 mod audience;
 mod audit;
 mod clients;
+mod clock;
 mod dead_letters;
 mod ecr;
 mod failure;
@@ -33,7 +34,7 @@ mod sweep;
 mod webhook;
 
 pub use apply::{NotApplied, apply};
-pub use audit::{AuditError, Home, Judged, Seen};
+pub use audit::{AuditError, Home, Judged, Scanned};
 pub use clients::{Clients, ConfigError, Regional, environment};
 pub use load::{LoadError, load_once};
 pub use pipeline::{Pipeline, TryAgain};

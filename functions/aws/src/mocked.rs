@@ -9,11 +9,11 @@ use aws_sdk_ecr::types::{ImageStatusFilter, ImageTagMutability};
 use aws_sdk_ecr::{Client, types};
 use aws_smithy_mocks::{Rule, RuleMode, mock, mock_client};
 use ecr_warden_core::action::Action;
+use ecr_warden_core::record::Lease;
 use ecr_warden_core::recreate::Intent;
 use ecr_warden_core::repository::{
     Encryption, MARKER_TAG, Read, Reads, Repository, RepositoryId, TagMutability,
 };
-use ecr_warden_core::state::Lease;
 
 use crate::apply::{NotApplied, apply};
 use std::sync::{Arc, OnceLock};
@@ -338,7 +338,7 @@ async fn a_recreation_creates_with_everything_that_creation_can_carry() {
             until: 0,
         },
         said_version: 0,
-        repairs: ecr_warden_core::state::Repairs::default(),
+        repairs: ecr_warden_core::record::Repairs::default(),
         now: 0,
         intent: Intent {
             unknown: [].into(),

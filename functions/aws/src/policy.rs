@@ -73,24 +73,24 @@ impl ReadAt {
 }
 
 /// A look at the source.
-pub(crate) struct Look {
+pub(crate) struct PolicyRead {
     /// What is in force; `Err`: nothing is, and one line says why.
     pub(crate) policy: Result<Arc<Policy>, String>,
     /// What the parameter was found to be, where it was just read.
-    pub(crate) read: Option<Found>,
+    pub(crate) read: Option<ParameterStatus>,
 }
 
 /// A parameter as it was just read.
-pub(crate) struct Found {
+pub(crate) struct ParameterStatus {
     pub(crate) parameter: String,
     /// What is wrong with it: another policy than its own is in force, or none.
     pub(crate) wrong: Option<String>,
 }
 
 impl PolicySource {
-    pub(crate) async fn look(&self) -> Look {
+    pub(crate) async fn look(&self) -> PolicyRead {
         match self {
-            Self::Fixed(policy) => Look {
+            Self::Fixed(policy) => PolicyRead {
                 policy: Ok(Arc::clone(policy)),
                 read: None,
             },
@@ -101,12 +101,12 @@ impl PolicySource {
 
 impl Parameter {
     /// A policy that is not valid never replaces one that was: the last one stays in force.
-    async fn look(&self) -> Look {
+    async fn look(&self) -> PolicyRead {
         let mut cached = self.cached.lock().await;
         if let Some((policy, read_at)) = &*cached
             && read_at.is_fresh(ReadAt::now())
         {
-            return Look {
+            return PolicyRead {
                 policy: Ok(Arc::clone(policy)),
                 read: None,
             };
@@ -123,7 +123,7 @@ impl Parameter {
             }
             // This says nothing of the parameter.
             Err(Failure::Unavailable(why)) => {
-                return Look {
+                return PolicyRead {
                     policy: before.ok_or(why),
                     read: None,
                 };
@@ -136,9 +136,9 @@ impl Parameter {
         if let Ok(policy) = &policy {
             *cached = Some((Arc::clone(policy), ReadAt::now()));
         }
-        Look {
+        PolicyRead {
             policy,
-            read: Some(Found {
+            read: Some(ParameterStatus {
                 parameter: self.name.clone(),
                 wrong,
             }),

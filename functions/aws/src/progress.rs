@@ -49,9 +49,9 @@ impl Pace {
 
 /// The pages of the list of repositories. A page is begun before the one before it is done.
 #[derive(Debug)]
-pub(crate) struct Progress {
+pub(crate) struct PageCursor {
     /// Listed and not done, in order.
-    open: VecDeque<Page>,
+    open: VecDeque<ListedPage>,
     /// The token of the page after these; the outer `None`: there is none.
     unlisted: Option<Option<String>>,
     /// The last repository before that page.
@@ -61,7 +61,7 @@ pub(crate) struct Progress {
 }
 
 #[derive(Debug)]
-struct Page {
+struct ListedPage {
     token: Option<String>,
     /// The last repository before it.
     after: Option<String>,
@@ -70,7 +70,7 @@ struct Page {
     done: BTreeSet<String>,
 }
 
-impl Progress {
+impl PageCursor {
     pub(crate) fn from(start: Position) -> Self {
         Self {
             open: VecDeque::new(),
@@ -103,7 +103,7 @@ impl Progress {
         self.unlisted = next.map(Some);
         let (done, left): (BTreeSet<String>, BTreeSet<String>) =
             names.partition(|name| self.before.remove(name));
-        self.open.push_back(Page {
+        self.open.push_back(ListedPage {
             token,
             after,
             left: left.clone(),
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn it_goes_on_at_the_oldest_page_that_is_not_done() {
-        let mut progress = Progress::from(Position::default());
+        let mut progress = PageCursor::from(Position::default());
         assert_eq!(progress.unlisted(), Some(&None));
         progress.listed(names("a b"), token("b"), token("2"));
         progress.listed(names("c d"), token("d"), token("3"));
@@ -172,7 +172,7 @@ mod tests {
             (None, "a d")
         );
 
-        let mut progress = Progress::from(stopped);
+        let mut progress = PageCursor::from(stopped);
         assert_eq!(
             progress.listed(names("a b"), token("b"), token("2")),
             names("b").collect()
@@ -195,7 +195,7 @@ mod tests {
             done: names("a d").collect(),
             ..Position::default()
         };
-        let mut progress = Progress::from(start);
+        let mut progress = PageCursor::from(start);
         progress.listed(names("a b"), token("b"), token("2"));
         let stopped = progress.position("eu-central-1").unwrap();
         assert_eq!((stopped.page, &*stopped.done.join(" ")), (None, "a d"));
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn after_the_last_page_there_is_nothing_to_go_on_with() {
-        let mut progress = Progress::from(Position::default());
+        let mut progress = PageCursor::from(Position::default());
         progress.listed(names("a"), token("a"), token("2"));
         progress.listed(std::iter::empty(), None, None);
         progress.did("a");

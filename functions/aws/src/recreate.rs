@@ -1,19 +1,19 @@
 //! Carries out the core's recreation protocol: look, ask the core for the next step, do it, look again.
 
+mod writes;
+
 use std::time::Duration;
 
-use aws_sdk_ecr::types::{ImageScanningConfiguration, Tag};
+use ecr_warden_core::record::{Lease, Newer, Repair, Repairs, Result as RepairResult, Said};
 use ecr_warden_core::recreate::{
-    Deletion, Finished, Intent, Next, Progress, Withdrawn, next, own_tags,
+    Deletion, Finished, Intent, RecreationProgress, RecreationStep, Withdrawn, next,
 };
-use ecr_warden_core::repository::{Encryption, MARKER_TAG, REHEARSAL_TAG, Reads, Repository};
-use ecr_warden_core::state::{Lease, Newer, Repair, Repairs, Result as RepairResult, Said};
+use ecr_warden_core::repository::{Encryption, MARKER_TAG, Reads, Repository};
 use ecr_warden_core::{action::Action, finding::Status};
 
 use crate::clients::Regional;
-use crate::ecr;
 use crate::failure::Failure;
-use crate::load::{LoadError, key, load_once};
+use crate::load::{LoadError, load_once};
 use crate::state::State;
 
 /// Steps of one attempt at most, and the pause before what ECR does not show yet is read again.
@@ -56,7 +56,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) now: i64,
 }
 
-enum Step {
+enum StepResult {
     Go,
     End(End),
 }
@@ -64,21 +64,21 @@ enum Step {
 /// What an attempt has met so far.
 #[derive(Default)]
 struct Met {
-    progress: Progress,
+    progress: RecreationProgress,
     /// A deletion was sent, and whether ECR deletes, has deleted or will delete is not known.
     deletion_in_doubt: bool,
     creations_refused: u32,
     /// The step that AWS answered with an error: it may have been done all the same.
-    refused: Option<(Next, String)>,
+    refused: Option<(RecreationStep, String)>,
 }
 
 impl Attempt<'_> {
     /// Runs to an end, within the time that the lease is held for. `first`: this attempt has just written the intent.
     pub(crate) async fn run(mut self, first: bool, time: Duration) -> End {
         let mut met = Met {
-            progress: Progress {
+            progress: RecreationProgress {
                 first,
-                ..Progress::default()
+                ..RecreationProgress::default()
             },
             ..Met::default()
         };
@@ -103,8 +103,8 @@ impl Attempt<'_> {
                 return End::Interrupted(Interruption::Stuck(why));
             }
             match self.take(&next, met).await {
-                Ok(Step::Go) => {}
-                Ok(Step::End(end)) => return end,
+                Ok(StepResult::Go) => {}
+                Ok(StepResult::End(end)) => return end,
                 Err(Failure::Unavailable(why)) => return interrupted(&why),
                 // The answer may be wrong: what is there decides whether the step is still to be taken.
                 Err(other) => {
@@ -134,29 +134,29 @@ impl Attempt<'_> {
             Ok(repository) => Ok(Some(repository)),
             Err(LoadError::Gone) => Ok(None),
             Err(LoadError::Unavailable(why)) => Err(Failure::Unavailable(why)),
-            Err(LoadError::Unreadable(why)) => Err(stuck(why)),
+            Err(LoadError::Unreadable(why)) => Err(Failure::stuck(why)),
         }
     }
 
-    async fn next_step(&self, progress: Progress) -> Result<Next, Failure> {
+    async fn next_step(&self, progress: RecreationProgress) -> Result<RecreationStep, Failure> {
         let seen = self.look().await?;
-        let next = next(&self.intent, progress, seen.as_ref()).map_err(stuck)?;
+        let next = next(&self.intent, progress, seen.as_ref()).map_err(Failure::stuck)?;
         tracing::info!(repository = %self.intent.before.id, intent = self.intent.id, step = ?next, "recreation");
         Ok(next)
     }
 
-    async fn take(&mut self, next: &Next, met: &mut Met) -> Result<Step, Failure> {
+    async fn take(&mut self, next: &RecreationStep, met: &mut Met) -> Result<StepResult, Failure> {
         let progress = &mut met.progress;
         match next {
-            Next::Wait => {
+            RecreationStep::Wait => {
                 tokio::time::sleep(PAUSE).await;
-                Ok(Step::Go)
+                Ok(StepResult::Go)
             }
-            Next::Withdraw(why) => self.withdraw(why.clone()).await,
-            Next::Rehearse => self.rehearse(progress).await,
-            Next::Delete => self.delete(met).await,
-            Next::Create(encryption) => self.create(met, encryption).await,
-            Next::Restore { policy, lifecycle } => {
+            RecreationStep::Withdraw(why) => self.withdraw(why.clone()).await,
+            RecreationStep::Rehearse => self.rehearse(progress).await,
+            RecreationStep::Delete => self.delete(met).await,
+            RecreationStep::Create(encryption) => self.create(met, encryption).await,
+            RecreationStep::Restore { policy, lifecycle } => {
                 let restored = tokio::try_join!(
                     self.put_policy(policy.as_deref()),
                     self.put_lifecycle(lifecycle.as_deref())
@@ -164,34 +164,34 @@ impl Attempt<'_> {
                 progress.restored = restored.is_ok();
                 shown(restored).await
             }
-            Next::Remember { made, accepted } => {
+            RecreationStep::Remember { made, accepted } => {
                 self.intent.made = Some(*made);
                 if *accepted {
                     self.intent.fallback = None;
                 }
                 self.save().await
             }
-            Next::RemoveMarker => {
+            RecreationStep::RemoveMarker => {
                 let removed = self.untag(MARKER_TAG).await;
                 progress.unmarked = removed.is_ok();
                 shown(removed).await
             }
-            Next::Finish(how) => self.finish(how.clone()).await,
+            RecreationStep::Finish(how) => self.finish(how.clone()).await,
         }
     }
 
     /// Writes the intent as it is now.
-    async fn save(&self) -> Result<Step, Failure> {
+    async fn save(&self) -> Result<StepResult, Failure> {
         if self.state.save(&self.intent, self.lease).await? {
-            Ok(Step::Go)
+            Ok(StepResult::Go)
         } else {
-            Ok(Step::End(lost_lease()))
+            Ok(StepResult::End(lost_lease()))
         }
     }
 
     /// Every write of the protocol, in a form that leaves the repository as it is: creation of what exists is
     /// refused after permissions were checked, and the policies are those that are there.
-    async fn rehearse(&self, progress: &mut Progress) -> Result<Step, Failure> {
+    async fn rehearse(&self, progress: &mut RecreationProgress) -> Result<StepResult, Failure> {
         let before = &self.intent.before;
         // Each comes to its end, whatever becomes of the others.
         let (created, policy, lifecycle, tags, new_key, old_key) = tokio::join!(
@@ -208,7 +208,7 @@ impl Attempt<'_> {
             Ok(()) => {
                 progress.deletion = Deletion::Done;
                 progress.created = true;
-                return Ok(Step::Go);
+                return Ok(StepResult::Go);
             }
             Err(failure) if failure.is("RepositoryAlreadyExistsException") => {}
             Err(Failure::Unavailable(why)) => return Err(Failure::Unavailable(why)),
@@ -217,58 +217,15 @@ impl Attempt<'_> {
         match rest {
             Ok(()) => {
                 progress.rehearsed = true;
-                Ok(Step::Go)
+                Ok(StepResult::Go)
             }
             Err(Failure::Unavailable(why)) => Err(Failure::Unavailable(why)),
-            Err(failure) if failure.is("RepositoryNotFoundException") => Ok(Step::Go),
+            Err(failure) if failure.is("RepositoryNotFoundException") => Ok(StepResult::Go),
             Err(other) => self.refused(&other).await,
         }
     }
 
-    /// Its own tags again; where it has none, one that is removed at once. Removal comes first: a tag that can't be removed again is not
-    /// set. Not the marker: should ours be there already, it must keep it until its policies are back.
-    async fn rehearse_tags(&self) -> Result<(), Failure> {
-        self.untag(REHEARSAL_TAG).await?;
-        let own: Result<Vec<Tag>, Failure> = own_tags(&self.intent.before)
-            .map(|(key, value)| tag(key, value))
-            .collect();
-        let own = own?;
-        if !own.is_empty() {
-            return self.set_tags(own).await;
-        }
-        self.set_tags(vec![tag(REHEARSAL_TAG, &self.intent.id)?])
-            .await?;
-        self.untag(REHEARSAL_TAG).await
-    }
-
-    async fn set_tags(&self, tags: Vec<Tag>) -> Result<(), Failure> {
-        self.aws
-            .ecr
-            .tag_resource()
-            .resource_arn(self.intent.before.id.arn())
-            .set_tags(Some(tags))
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|error| Failure::of("ecr:TagResource", &error))
-    }
-
-    /// Both keys must be of use: the new one, and the one that the repository comes back with should the new one be refused.
-    async fn rehearse_key(&self, encryption: &Encryption) -> Result<(), Failure> {
-        let Some(name) = &encryption.kms_key else {
-            return Ok(());
-        };
-        let why = match key(self.aws, name).await? {
-            None => Some("does not exist: create it, or name another key".to_owned()),
-            Some(found) => found.obstacle(&self.intent.before.id.region),
-        };
-        match why {
-            None => Ok(()),
-            Some(why) => Err(stuck(format!("the key `{name}` {why}"))),
-        }
-    }
-
-    async fn delete(&mut self, met: &mut Met) -> Result<Step, Failure> {
+    async fn delete(&mut self, met: &mut Met) -> Result<StepResult, Failure> {
         let before = serde_json::to_string(&self.intent.before).unwrap_or_default();
         tracing::info!(repository = %self.intent.before.id, before, "deleting the repository to create it again");
         met.deletion_in_doubt = true;
@@ -295,19 +252,23 @@ impl Attempt<'_> {
             }
         };
         met.deletion_in_doubt = false;
-        Ok(Step::Go)
+        Ok(StepResult::Go)
     }
 
-    async fn create(&mut self, met: &mut Met, encryption: &Encryption) -> Result<Step, Failure> {
+    async fn create(
+        &mut self,
+        met: &mut Met,
+        encryption: &Encryption,
+    ) -> Result<StepResult, Failure> {
         let why = match self.send_create(encryption).await {
             Ok(()) => {
                 met.progress.created = true;
-                return Ok(Step::Go);
+                return Ok(StepResult::Go);
             }
             // By an earlier try of ours, by somebody else, or the name of what was deleted is not free yet: the next look tells.
             Err(failure) if failure.is("RepositoryAlreadyExistsException") => {
                 tokio::time::sleep(PAUSE).await;
-                return Ok(Step::Go);
+                return Ok(StepResult::Go);
             }
             Err(why) => why,
         };
@@ -321,7 +282,7 @@ impl Attempt<'_> {
             return self.save().await;
         }
         if why.is_for_good() {
-            return Err(stuck(format!(
+            return Err(Failure::stuck(format!(
                 "the repository was deleted and can't be created again: {why}. Its settings are on record, and \
                  every event of it and every sweep tries again: repair this now"
             )));
@@ -330,15 +291,15 @@ impl Attempt<'_> {
             return Err(Failure::Unavailable(why.to_string()));
         }
         tokio::time::sleep(PAUSE.saturating_mul(met.creations_refused)).await;
-        Ok(Step::Go)
+        Ok(StepResult::Go)
     }
 
     /// Nothing was changed yet, so the intent can go.
-    async fn refused(&self, why: &Failure) -> Result<Step, Failure> {
+    async fn refused(&self, why: &Failure) -> Result<StepResult, Failure> {
         self.withdraw(Withdrawn::Refused(why.to_string())).await
     }
 
-    async fn withdraw(&self, why: Withdrawn) -> Result<Step, Failure> {
+    async fn withdraw(&self, why: Withdrawn) -> Result<StepResult, Failure> {
         // A deletion that was refused is not tried again at each event: see `plan`.
         let record = self.intent.refused.clone().map(|why| {
             let result = RepairResult::Failed(why);
@@ -348,7 +309,7 @@ impl Attempt<'_> {
             .state
             .finish(&self.intent, self.lease, record.as_ref(), None, self.now)
             .await?;
-        Ok(Step::End(if cleared {
+        Ok(StepResult::End(if cleared {
             End::Withdrawn(why)
         } else {
             lost_lease()
@@ -373,13 +334,13 @@ impl Attempt<'_> {
         }
     }
 
-    async fn finish(&self, how: Finished) -> Result<Step, Failure> {
+    async fn finish(&self, how: Finished) -> Result<StepResult, Failure> {
         let intent = &self.intent;
         let result = match &how {
             Finished::Recreated => RepairResult::Done,
             Finished::FellBack(why) => RepairResult::FellBack(why.clone()),
             // The intent is all that is known of what was there: it stays until people were told.
-            Finished::Superseded => return Ok(Step::End(End::Finished(how))),
+            Finished::Superseded => return Ok(StepResult::End(End::Finished(how))),
         };
         let record = self.repairs.with(self.repair(result));
         // Whoever looks next finds a repair that nobody has been told of, and tells.
@@ -398,98 +359,12 @@ impl Attempt<'_> {
             .state
             .finish(intent, self.lease, Some(&record), said.as_ref(), self.now)
             .await?;
-        Ok(Step::End(if cleared {
+        Ok(StepResult::End(if cleared {
             End::Finished(how)
         } else {
             lost_lease()
         }))
     }
-
-    pub(crate) async fn send_create(&self, encryption: &Encryption) -> Result<(), Failure> {
-        let before = &self.intent.before;
-        let unbuildable = |error: aws_sdk_ecr::error::BuildError| stuck(error.to_string());
-        let mut request = self
-            .aws
-            .ecr
-            .create_repository()
-            .repository_name(&before.id.name)
-            .encryption_configuration(ecr::encryption_request(encryption).map_err(unbuildable)?)
-            .image_scanning_configuration(
-                ImageScanningConfiguration::builder()
-                    .scan_on_push(before.scan_on_push)
-                    .build(),
-            );
-        let (mutability, filters) =
-            ecr::mutability_request(&before.mutability).ok_or_else(|| {
-                stuck(format!(
-                    "tag mutability `{}` can't be written",
-                    before.mutability
-                ))
-            })?;
-        request = request
-            .image_tag_mutability(mutability)
-            .set_image_tag_mutability_exclusion_filters(filters);
-        let marker = (&MARKER_TAG.to_owned(), &self.intent.id);
-        for (key, value) in own_tags(before).chain([marker]) {
-            request = request.tags(tag(key, value)?);
-        }
-        request
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|error| Failure::of("ecr:CreateRepository", &error))
-    }
-
-    /// `force`: a policy that locks its author out was there before and is put back as it was.
-    async fn put_policy(&self, text: Option<&str>) -> Result<(), Failure> {
-        let Some(text) = text else { return Ok(()) };
-        self.aws
-            .ecr
-            .set_repository_policy()
-            .repository_name(&self.intent.before.id.name)
-            .policy_text(text)
-            .force(true)
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|error| Failure::of("ecr:SetRepositoryPolicy", &error))
-    }
-
-    async fn put_lifecycle(&self, text: Option<&str>) -> Result<(), Failure> {
-        let Some(text) = text else { return Ok(()) };
-        self.aws
-            .ecr
-            .put_lifecycle_policy()
-            .repository_name(&self.intent.before.id.name)
-            .lifecycle_policy_text(text)
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|error| Failure::of("ecr:PutLifecyclePolicy", &error))
-    }
-
-    async fn untag(&self, key: &str) -> Result<(), Failure> {
-        let removed = self
-            .aws
-            .ecr
-            .untag_resource()
-            .resource_arn(self.intent.before.id.arn())
-            .tag_keys(key)
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|error| Failure::of("ecr:UntagResource", &error));
-        match removed {
-            // Whether ECR refuses to remove what is not there is not documented: then it is as it should be.
-            Err(failure) if failure.is("InvalidParameterException") => Ok(()),
-            other => other,
-        }
-    }
-}
-
-fn tag(key: &str, value: &str) -> Result<Tag, Failure> {
-    let tag = Tag::builder().key(key).value(value).build();
-    tag.map_err(|error| stuck(error.to_string()))
 }
 
 fn interrupted(why: &str) -> End {
@@ -501,17 +376,13 @@ fn lost_lease() -> End {
 }
 
 /// A write to what was created a moment ago can be answered as if there were nothing.
-async fn shown<T>(written: Result<T, Failure>) -> Result<Step, Failure> {
+async fn shown<T>(written: Result<T, Failure>) -> Result<StepResult, Failure> {
     match written {
-        Ok(_) => Ok(Step::Go),
+        Ok(_) => Ok(StepResult::Go),
         Err(failure) if failure.is("RepositoryNotFoundException") => {
             tokio::time::sleep(PAUSE).await;
-            Ok(Step::Go)
+            Ok(StepResult::Go)
         }
         Err(failure) => Err(failure),
     }
-}
-
-fn stuck(why: String) -> Failure {
-    Failure::own("recreation", why)
 }

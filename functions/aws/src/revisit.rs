@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use aws_sdk_sqs::types::MessageAttributeValue;
 use aws_types::SdkConfig;
 use ecr_warden_core::defer::{
-    DEFERRALS, Decision, Deferred, FIRST_DEFERRED_AT, LONGEST_DELAY, defer,
+    DEFERRALS, Deferred, DelayDecision, FIRST_DEFERRED_AT, LONGEST_DELAY, defer,
 };
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -51,12 +51,12 @@ impl Revisits {
     ) -> Result<(i64, Deferred), String> {
         let now = OffsetDateTime::now_utc();
         match defer(before, needed, now.unix_timestamp(), now.microsecond()) {
-            Decision::In { seconds, deferred } => self
+            DelayDecision::In { seconds, deferred } => self
                 .send(event, seconds, deferred)
                 .await
                 .map(|()| (seconds, deferred))
                 .map_err(|failure| format!("cannot defer the event: {failure}")),
-            Decision::GiveUp { waited } => {
+            DelayDecision::GiveUp { waited } => {
                 self.gave_up.store(true, Ordering::Relaxed);
                 tracing::error!(
                     given_up = true,

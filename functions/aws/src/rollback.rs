@@ -2,9 +2,9 @@
 
 use ecr_warden_core::action::Action;
 use ecr_warden_core::ledger::ROLLBACK;
+use ecr_warden_core::record::{Held, Known, Newer, Repair, Repairs, Result as RepairResult};
 use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::rules::RULES;
-use ecr_warden_core::state::{Held, Known, Newer, Repair, Repairs, Result as RepairResult};
 use ecr_warden_core::trigger::Cause;
 
 use crate::apply::{NotApplied, apply};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ecr_warden_core::repository::RepositoryId;
-use ecr_warden_core::single_flight::{Decision, Start, decide, left};
+use ecr_warden_core::single_flight::{Start, SweepDecision, decide, left};
 use time::OffsetDateTime;
 
 use crate::audit::Home;
@@ -55,9 +55,9 @@ impl Pipeline {
             let now = OffsetDateTime::now_utc().unix_timestamp();
             let (flight, entered) =
                 match decide(&flight, me, start, now, now.saturating_add(seconds)) {
-                    Decision::Run(flight) => (flight, Entered::Runs),
-                    Decision::Wait(flight, seconds) => (flight, Entered::Waits(seconds)),
-                    Decision::Superfluous => return Ok(Entered::Superfluous),
+                    SweepDecision::Run(flight) => (flight, Entered::Runs),
+                    SweepDecision::Wait(flight, seconds) => (flight, Entered::Waits(seconds)),
+                    SweepDecision::Superfluous => return Ok(Entered::Superfluous),
                 };
             let recorded = self.state.record_flight(registry, &flight, version, now);
             if recorded.await? {

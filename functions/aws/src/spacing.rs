@@ -11,8 +11,8 @@ use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure as OnFailure};
 use ecr_warden_core::defer::{Evaluations, SKEW, SPACING, Turn, turn};
 use ecr_warden_core::repository::RepositoryId;
-use time::OffsetDateTime;
 
+use crate::clock::millis;
 use crate::failure::Failure;
 
 /// The partition key, before the repository's ARN. It is none of the repository's records.
@@ -31,7 +31,7 @@ pub(crate) struct Spacing<'s> {
 impl Spacing<'_> {
     /// Decides what an event of the repository does. If it is to evaluate, that is recorded by the same write.
     pub(crate) async fn enter(&self, id: &RepositoryId, me: &str) -> Result<Turn, Failure> {
-        let now = now();
+        let now = millis();
         let conditional = self
             .begin(id, me, now)
             .condition_expression(
@@ -120,13 +120,6 @@ fn refused(answer: Answer) -> Result<Option<Evaluations>, Failure> {
         }));
     }
     Err(Failure::of("dynamodb:UpdateItem", &error))
-}
-
-/// Milliseconds since the epoch.
-pub(crate) fn now() -> i64 {
-    let now = OffsetDateTime::now_utc();
-    let millis = now.unix_timestamp_nanos() / 1_000_000;
-    i64::try_from(millis).unwrap_or(i64::MAX)
 }
 
 fn number(value: i64) -> AttributeValue {

@@ -6,14 +6,14 @@ use ecr_warden_core::audit::{Audit, Position, Request};
 use ecr_warden_core::outcome::{self, Verdict};
 use ecr_warden_core::plan::{self, Plan};
 use ecr_warden_core::policy::{Policy, Resolved};
+use ecr_warden_core::record::{Context, Known, Lease};
 use ecr_warden_core::repository::RepositoryId;
-use ecr_warden_core::state::{Context, Known, Lease};
 use ecr_warden_core::storage::cost;
 use ecr_warden_core::trigger::{Cause, Origin};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use crate::audit::{AuditError, Home, Judged, Seen, audit};
+use crate::audit::{AuditError, Home, Judged, Scanned, audit};
 use crate::clients::Clients;
 
 /// Looks at everything that is asked for: see [`audit`]. `each` sees every repository as it comes.
@@ -26,7 +26,7 @@ pub async fn survey(
     request: &Request,
     home: &Home,
     deadline: Option<Instant>,
-    each: &mut (dyn FnMut(&Seen) + Send),
+    each: &mut (dyn FnMut(&Scanned) + Send),
 ) -> Result<Audit, AuditError> {
     let now = OffsetDateTime::now_utc().unix_timestamp();
     let mut answer = Audit::default();
@@ -40,7 +40,7 @@ pub async fn survey(
         &all,
         &mut |seen| {
             each(&seen);
-            if let (true, Seen::Judged(judged)) = (request.cost, &seen)
+            if let (true, Scanned::Judged(judged)) = (request.cost, &seen)
                 && let Some(cost) = cost(&judged.repository, &judged.policy, now)
             {
                 answer.add_cost(cost);
@@ -63,17 +63,17 @@ pub async fn survey(
     Ok(answer)
 }
 
-fn report(seen: Seen, now: i64) -> (RepositoryId, Vec<Verdict>) {
+fn report(seen: Scanned, now: i64) -> (RepositoryId, Vec<Verdict>) {
     let nothing = BTreeMap::new();
     let known = Known::default();
     match seen {
-        Seen::Unjudged { id, why } => {
+        Scanned::Unjudged { id, why } => {
             let plan = Plan::for_people("unreadable-repository", "it cannot be evaluated", why);
             let policy = Resolved::nothing();
             let verdicts = outcome::verdicts(&policy, &id, &plan, &known, &[], &nothing, now);
             (id, verdicts)
         }
-        Seen::Judged(judged) => {
+        Scanned::Judged(judged) => {
             let Judged {
                 repository,
                 policy,

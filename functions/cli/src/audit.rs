@@ -7,21 +7,22 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use comfy_table::Table;
-use ecr_warden_aws::{AuditError, Clients, Home, Judged, Seen, State, survey};
+use ecr_warden_aws::{AuditError, Clients, Home, Judged, Scanned, State, survey};
 use ecr_warden_core::audit::{Audit, AuditFinding, Request};
 use ecr_warden_core::finding::{Severity, Status};
-use ecr_warden_core::policy::Glob;
+use ecr_warden_core::glob::Glob;
 use ecr_warden_core::report::{csv, html, json, ocsf, sarif};
 use ecr_warden_core::repository::{RepositoryId, check_region};
-use ecr_warden_core::storage::{StorageCost, gigabytes};
+use ecr_warden_core::storage::StorageCost;
+use ecr_warden_core::units::gigabytes;
 use indicatif::{ProgressBar, ProgressStyle};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::Found;
-use crate::failure::Failure;
+use crate::Compliance;
+use crate::failure::CommandError;
 use crate::fix::{Fixed, fix};
-use crate::output::{Target, To, count, lines, remark, table};
+use crate::output::{Stream, Target, count, lines, remark, table};
 use crate::policy;
 
 /// Audit all repositories of the account and region; without --fix, nothing is changed.
@@ -99,14 +100,14 @@ impl FailOn {
 }
 
 impl AuditCommand {
-    pub(crate) async fn run(self) -> Result<Found, Failure> {
+    pub(crate) async fn run(self) -> Result<Compliance, CommandError> {
         if self.cost && matches!(self.format, Format::Csv | Format::Sarif | Format::Ocsf) {
-            return Err(Failure::Usage(
+            return Err(CommandError::Usage(
                 "--cost: `csv`, `sarif` and `ocsf` have no place for costs: take `table`, `json` or `html`".to_owned(),
             ));
         }
         for region in &self.region {
-            check_region(region).map_err(|error| Failure::Usage(error.to_string()))?;
+            check_region(region).map_err(|error| CommandError::Usage(error.to_string()))?;
         }
         let policy = policy::load_or_built_in(self.policy.as_deref())?;
         let globs: Result<Vec<Glob>, String> = self
@@ -117,7 +118,8 @@ impl AuditCommand {
             .collect();
         let first_region = self.region.first().map(String::as_str);
         let request = Request {
-            repositories: globs.map_err(|why| Failure::Usage(format!("--repository: {why}")))?,
+            repositories: globs
+                .map_err(|why| CommandError::Usage(format!("--repository: {why}")))?,
             regions: self.region.clone(),
             cost: self.cost,
             ..Request::default()
@@ -125,7 +127,7 @@ impl AuditCommand {
         let target = Target::open(self.output.as_deref())?;
         let (clients, caller) = Clients::of_profile(self.profile.as_deref(), first_region)
             .await
-            .map_err(Failure::from)?;
+            .map_err(CommandError::from)?;
         if let (true, Some(table)) = (self.fix, &self.state_table) {
             clients.share_turns(table.clone());
         }
@@ -139,11 +141,11 @@ impl AuditCommand {
         let progress = progress();
         let found = survey(&clients, &policy, &request, &home, None, &mut |seen| {
             let id = match seen {
-                Seen::Judged(judged) => &judged.repository.id,
-                Seen::Unjudged { id, .. } => id,
+                Scanned::Judged(judged) => &judged.repository.id,
+                Scanned::Unjudged { id, .. } => id,
             };
             unmatched.retain(|glob| !glob.matches(&id.name));
-            if let (true, Seen::Judged(judged)) = (self.fix, seen)
+            if let (true, Scanned::Judged(judged)) = (self.fix, seen)
                 && !judged.findings.is_empty()
             {
                 to_fix.push((**judged).clone());
@@ -152,12 +154,12 @@ impl AuditCommand {
         })
         .await
         .map_err(|error| match error {
-            AuditError::Request(why) => Failure::Usage(why),
-            AuditError::Aws(why) => Failure::Aws(why),
+            AuditError::Request(why) => CommandError::Usage(why),
+            AuditError::Aws(why) => CommandError::Aws(why),
         })?;
         progress.finish_and_clear();
         if !unmatched.is_empty() {
-            return Err(Failure::Usage(self.nothing_there(&unmatched, &home)));
+            return Err(CommandError::Usage(self.nothing_there(&unmatched, &home)));
         }
         let at = format!(
             "account {}, {}",
@@ -168,7 +170,7 @@ impl AuditCommand {
             Format::Table => as_table(&found),
             Format::Json => json(&found),
             Format::Csv => csv(&found),
-            Format::Html => html(&found, &at).map_err(Failure::Usage)?,
+            Format::Html => html(&found, &at).map_err(CommandError::Usage)?,
             Format::Sarif => sarif(&found),
             Format::Ocsf => ocsf(&found, began.unix_timestamp().saturating_mul(1000)),
         };
@@ -184,7 +186,7 @@ impl AuditCommand {
         if let (true, Some(table)) = (self.fix, &self.state_table) {
             let state = State::new(&clients, table.clone());
             match fix(&clients, &caller, &state, to_fix, self.yes).await? {
-                Fixed::Declined => return Ok(Found::Findings),
+                Fixed::Declined => return Ok(Compliance::Findings),
                 Fixed::Made(made) => repaired = made,
             }
         }
@@ -197,9 +199,9 @@ impl AuditCommand {
                 && !is_repaired
         });
         Ok(if left {
-            Found::Findings
+            Compliance::Findings
         } else {
-            Found::Nothing
+            Compliance::Nothing
         })
     }
 
@@ -271,7 +273,7 @@ fn storage(audit: &Audit, costs: &[StorageCost]) -> String {
             "old",
             "default lifecycle saves",
         ],
-        To::Output,
+        Stream::Output,
     );
     for cost in costs.iter().take(DEAREST) {
         let name = name(&cost.repository);
@@ -338,7 +340,7 @@ fn found(audit: &Audit) -> String {
         "what was found",
         "to do",
     ]);
-    let mut table: Table = table(&header, To::Output);
+    let mut table: Table = table(&header, Stream::Output);
     for (finding, id) in findings.iter().zip(&ids).take(LISTED) {
         let mut row: Vec<&str> = Vec::new();
         let of_id = |part: fn(&RepositoryId) -> &String| id.as_ref().map_or("", |id| part(id));

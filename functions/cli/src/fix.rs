@@ -8,17 +8,17 @@ use ecr_warden_aws::{Caller, Clients, Judged, State, changes, repair};
 use ecr_warden_core::action::Action;
 use ecr_warden_core::finding::Fix;
 use ecr_warden_core::plan::plan;
+use ecr_warden_core::record::{Context, Lease};
 use ecr_warden_core::repository::RepositoryId;
-use ecr_warden_core::state::{Context, Lease};
 use ecr_warden_core::trigger::{Cause, Origin};
 use time::OffsetDateTime;
 
-use crate::failure::Failure;
-use crate::output::{To, count, lines, remark, table};
-use crate::rollback::{agreed, failure};
+use crate::connected::{agreed, failure};
+use crate::failure::CommandError;
+use crate::output::{Stream, count, lines, remark, table};
 
 /// One repair that is to be made.
-struct Step {
+struct PlannedRepair {
     id: RepositoryId,
     rule: &'static str,
     action: Action,
@@ -27,8 +27,8 @@ struct Step {
 }
 
 #[derive(Default)]
-struct Steps {
-    steps: Vec<Step>,
+struct PlannedRepairs {
+    steps: Vec<PlannedRepair>,
     /// Repositories that are to be recreated, which is not done here.
     recreations: usize,
     /// Findings that could be repaired and are not, because the policy only monitors.
@@ -49,7 +49,7 @@ pub(crate) async fn fix(
     state: &State,
     judged: Vec<Judged>,
     yes: bool,
-) -> Result<Fixed, Failure> {
+) -> Result<Fixed, CommandError> {
     let to_do = steps(state, judged).await?;
     for line in beside(&to_do) {
         remark!("{line}");
@@ -71,7 +71,7 @@ pub(crate) async fn fix(
 }
 
 /// What there is to say of that which is not repaired here.
-fn beside(to_do: &Steps) -> Vec<String> {
+fn beside(to_do: &PlannedRepairs) -> Vec<String> {
     let mut said = Vec::new();
     match to_do.recreations {
         0 => {}
@@ -95,16 +95,16 @@ fn beside(to_do: &Steps) -> Vec<String> {
     said
 }
 
-fn regions(steps: &[Step]) -> Vec<&str> {
+fn regions(steps: &[PlannedRepair]) -> Vec<&str> {
     let regions: BTreeSet<&str> = steps.iter().map(|step| step.id.region.as_str()).collect();
     regions.into_iter().collect()
 }
 
-fn shown(steps: &[Step]) -> String {
+fn shown(steps: &[PlannedRepair]) -> String {
     let several = regions(steps).len() > 1;
     let header = ["region", "repository", "rule", "from", "to"];
     let from_column = if several { 0 } else { 1 };
-    let mut shown = table(&header[from_column..], To::Error);
+    let mut shown = table(&header[from_column..], Stream::Error);
     for step in steps {
         let (from, to) = (step.action.from(), step.action.to());
         let row = [&step.id.region, &step.id.name, step.rule, &from, &to];
@@ -113,7 +113,7 @@ fn shown(steps: &[Step]) -> String {
     lines(&shown)
 }
 
-fn question(account: &str, steps: &[Step]) -> String {
+fn question(account: &str, steps: &[PlannedRepair]) -> String {
     let what = match steps.len() {
         1 => "this change".to_owned(),
         n => format!("these {n} changes"),
@@ -124,13 +124,13 @@ fn question(account: &str, steps: &[Step]) -> String {
     )
 }
 
-async fn steps(state: &State, judged: Vec<Judged>) -> Result<Steps, Failure> {
+async fn steps(state: &State, judged: Vec<Judged>) -> Result<PlannedRepairs, CommandError> {
     let me = Lease {
         owner: String::new(),
         until: 0,
     };
     let origin = Origin::of(Cause::AuditFix);
-    let mut to_do = Steps::default();
+    let mut to_do = PlannedRepairs::default();
     for Judged {
         repository,
         policy,
@@ -165,7 +165,7 @@ async fn steps(state: &State, judged: Vec<Judged>) -> Result<Steps, Failure> {
         }
         to_do
             .steps
-            .extend(plan.repairs().map(|(rule, action)| Step {
+            .extend(plan.repairs().map(|(rule, action)| PlannedRepair {
                 id: repository.id.clone(),
                 rule,
                 action: action.clone(),
@@ -184,8 +184,8 @@ async fn make(
     clients: &Clients,
     caller: &Caller,
     state: &State,
-    steps: &[Step],
-) -> Result<(), Failure> {
+    steps: &[PlannedRepair],
+) -> Result<(), CommandError> {
     static STOPPED: AtomicBool = AtomicBool::new(false);
     tokio::spawn(async {
         if tokio::signal::ctrl_c().await.is_ok() {
@@ -197,14 +197,14 @@ async fn make(
     for (n, step) in steps.iter().enumerate() {
         if STOPPED.load(Ordering::SeqCst) {
             let rest = steps.len().saturating_sub(n);
-            return Err(Failure::Stopped(format!(
+            return Err(CommandError::Stopped(format!(
                 "stopped: {} not made",
                 count(rest, "change was", "changes were")
             )));
         }
         let regional = clients
             .of(&step.id.account, &step.id.region)
-            .map_err(|error| Failure::Usage(error.to_string()))?;
+            .map_err(|error| CommandError::Usage(error.to_string()))?;
         let now = OffsetDateTime::now_utc().unix_timestamp();
         let change = (step.rule, &step.action);
         let name = &step.id.name;
@@ -218,7 +218,7 @@ async fn make(
     }
     match failed {
         0 => Ok(()),
-        failed => Err(Failure::Aws(format!(
+        failed => Err(CommandError::Aws(format!(
             "{} not be made",
             count(failed, "change could", "changes could")
         ))),
@@ -231,8 +231,8 @@ mod tests {
 
     use super::*;
 
-    fn step(region: &str) -> Step {
-        Step {
+    fn step(region: &str) -> PlannedRepair {
+        PlannedRepair {
             id: RepositoryId {
                 account: "123456789012".to_owned(),
                 region: region.to_owned(),

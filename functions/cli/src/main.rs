@@ -1,6 +1,7 @@
 //! The command `ecr-warden`. Its exit status: 0 compliant, 1 findings, 2 usage or policy error, 3 AWS error, 130 stopped.
 
 mod audit;
+mod connected;
 mod explain;
 mod failure;
 mod fix;
@@ -30,7 +31,7 @@ struct Command {
 #[derive(Subcommand)]
 enum What {
     #[command(subcommand)]
-    Policy(policy::Policy),
+    Policy(policy::PolicyCommand),
     Audit(audit::AuditCommand),
     Rules(rules::Rules),
     Explain(explain::Explain),
@@ -40,7 +41,7 @@ enum What {
 
 /// What there is to say beside success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Found {
+enum Compliance {
     Nothing,
     Findings,
 }
@@ -57,8 +58,12 @@ async fn main() -> ExitCode {
     };
     let written = output::written();
     match result.and_then(|found| written.map(|()| found)) {
-        Ok(Found::Nothing) => ExitCode::SUCCESS,
-        Ok(Found::Findings) => ExitCode::from(1),
-        Err(failure) => failure.report(),
+        Ok(Compliance::Nothing) => ExitCode::SUCCESS,
+        Ok(Compliance::Findings) => ExitCode::from(1),
+        Err(failure) => {
+            let (text, status) = failure.parts();
+            output::remark!("{text}");
+            ExitCode::from(status)
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use crate::failure::Failure;
+use crate::failure::CommandError;
 
 /// Where standard output has failed, it is not written to again.
 static FAILED: Mutex<Option<std::io::Error>> = Mutex::new(None);
@@ -41,11 +41,11 @@ pub(crate) fn to_stderr(text: &str) {
 }
 
 /// Succeeds if all output was written, or its reader went away.
-pub(crate) fn written() -> Result<(), Failure> {
+pub(crate) fn written() -> Result<(), CommandError> {
     let mut failed = FAILED.lock().unwrap_or_else(PoisonError::into_inner);
     match failed.take() {
         Some(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::Usage(format!("standard output: {error}")))
+            Err(CommandError::Usage(format!("standard output: {error}")))
         }
         _ => Ok(()),
     }
@@ -63,11 +63,12 @@ struct Destination {
 }
 
 impl Target {
-    pub(crate) fn open(path: Option<&Path>) -> Result<Self, Failure> {
+    pub(crate) fn open(path: Option<&Path>) -> Result<Self, CommandError> {
         let Some(path) = path else {
             return Ok(Self(None));
         };
-        let wrong = |error: std::io::Error| Failure::Usage(format!("{}: {error}", path.display()));
+        let wrong =
+            |error: std::io::Error| CommandError::Usage(format!("{}: {error}", path.display()));
         // What a link leads to is replaced, not the link.
         let at = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let before = std::fs::metadata(&at).ok();
@@ -102,7 +103,7 @@ impl Target {
         }
     }
 
-    pub(crate) fn write(mut self, text: &str) -> Result<(), Failure> {
+    pub(crate) fn write(mut self, text: &str) -> Result<(), CommandError> {
         let Some(into) = &mut self.0 else {
             line(text.trim_end());
             return Ok(());
@@ -117,7 +118,8 @@ impl Target {
                 None => Ok(()),
             }
         };
-        write(into).map_err(|error| Failure::Usage(format!("{}: {error}", into.path.display())))?;
+        write(into)
+            .map_err(|error| CommandError::Usage(format!("{}: {error}", into.path.display())))?;
         into.rename = None;
         Ok(())
     }
@@ -134,20 +136,20 @@ impl Drop for Target {
 
 /// Who a table is shown to.
 #[derive(Clone, Copy)]
-pub(crate) enum To {
+pub(crate) enum Stream {
     Output,
     Error,
 }
 
 /// A table as wide as the terminal; in a pipe one line a row, as wide as it needs and without rules, for `grep` and `less -S`.
-pub(crate) fn table(header: &[&str], to: To) -> Table {
+pub(crate) fn table(header: &[&str], to: Stream) -> Table {
     let terminal = match to {
-        To::Output => std::io::stdout().is_terminal(),
-        To::Error => std::io::stderr().is_terminal(),
+        Stream::Output => std::io::stdout().is_terminal(),
+        Stream::Error => std::io::stderr().is_terminal(),
     };
     let mut table = Table::new();
     table.set_header(header);
-    if let To::Error = to {
+    if let Stream::Error = to {
         table.use_stderr();
     }
     if terminal {

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use ecr_warden_core::policy::{self, InvalidPolicy};
 
-use crate::Found;
-use crate::failure::{Failure, read};
+use crate::Compliance;
+use crate::failure::{CommandError, read};
 use crate::output::say;
 
 /// Work on the policy file.
 #[derive(Subcommand)]
-pub(crate) enum Policy {
+pub(crate) enum PolicyCommand {
     /// List all mistakes in a policy, with line and column.
     Check {
         /// The policy; `-` is standard input.
@@ -26,8 +26,8 @@ pub(crate) enum Policy {
 /// The policy of an audit without one: each rule that needs no settings reports.
 const BUILT_IN: &str = include_str!("built-in.yaml");
 
-impl Policy {
-    pub(crate) fn run(self) -> Result<Found, Failure> {
+impl PolicyCommand {
+    pub(crate) fn run(self) -> Result<Compliance, CommandError> {
         match self {
             Self::Check { file } => {
                 load(&file)?;
@@ -35,17 +35,17 @@ impl Policy {
             }
             Self::Schema => {
                 let schema = serde_json::to_string_pretty(&policy::schema())
-                    .map_err(|error| Failure::Usage(error.to_string()))?;
+                    .map_err(|error| CommandError::Usage(error.to_string()))?;
                 say!("{schema}");
             }
             Self::BuiltIn => say!("{}", BUILT_IN.trim_end()),
         }
-        Ok(Found::Nothing)
+        Ok(Compliance::Nothing)
     }
 }
 
 /// The policy in a file; the built-in one without a file.
-pub(crate) fn load_or_built_in(file: Option<&Path>) -> Result<policy::Policy, Failure> {
+pub(crate) fn load_or_built_in(file: Option<&Path>) -> Result<policy::Policy, CommandError> {
     match file {
         Some(file) => load(file),
         None => parse(Path::new("built-in"), BUILT_IN),
@@ -53,11 +53,11 @@ pub(crate) fn load_or_built_in(file: Option<&Path>) -> Result<policy::Policy, Fa
 }
 
 /// The policy in a file, or all that is wrong with it as compilers say it: `file:line:column: what`.
-pub(crate) fn load(file: &Path) -> Result<policy::Policy, Failure> {
+pub(crate) fn load(file: &Path) -> Result<policy::Policy, CommandError> {
     parse(file, &read(file)?)
 }
 
-fn parse(file: &Path, text: &str) -> Result<policy::Policy, Failure> {
+fn parse(file: &Path, text: &str) -> Result<policy::Policy, CommandError> {
     policy::Policy::parse(text).map_err(|InvalidPolicy(problems)| {
         let lines: Vec<String> = problems
             .iter()
@@ -72,6 +72,6 @@ fn parse(file: &Path, text: &str) -> Result<policy::Policy, Failure> {
                 )
             })
             .collect();
-        Failure::Usage(lines.join("\n"))
+        CommandError::Usage(lines.join("\n"))
     })
 }

@@ -1,17 +1,15 @@
 //! `ecr-warden rollback` and `resume`: what was changed is put back, and let go again.
 
-use std::io::{BufRead, IsTerminal};
-
 use clap::Args;
-use ecr_warden_aws::{Caller, Clients, NotRolledBack, State, changes, resume, roll_back};
+use ecr_warden_aws::{changes, resume, roll_back};
+use ecr_warden_core::record::{Known, Repair, Result as RepairResult};
 use ecr_warden_core::repository::RepositoryId;
-use ecr_warden_core::state::{Known, Repair, Result as RepairResult};
 use ecr_warden_core::text::rfc3339;
-use time::OffsetDateTime;
 
-use crate::Found;
-use crate::failure::Failure;
-use crate::output::{say, to_stderr};
+use crate::Compliance;
+use crate::connected::{At, agreed, failure, now};
+use crate::failure::CommandError;
+use crate::output::say;
 use crate::rollback_sweep;
 
 /// List the changes made to a repository, or roll back one of them, or all changes of a sweep.
@@ -47,57 +45,8 @@ pub(crate) struct Resume {
     rule: String,
 }
 
-/// Which records, and by which credentials.
-#[derive(Args)]
-pub(crate) struct At {
-    /// The stack's output StateTableName.
-    #[arg(long, env = "ECR_WARDEN_STATE_TABLE", value_name = "TABLE")]
-    state_table: String,
-    /// A profile of the AWS CLI's configuration.
-    #[arg(long)]
-    profile: Option<String>,
-    /// The region of the repository; else that of its ARN, or the one that the AWS CLI would use.
-    #[arg(long)]
-    region: Option<String>,
-}
-
-/// The same, connected.
-pub(crate) struct There {
-    pub(crate) clients: Clients,
-    pub(crate) caller: Caller,
-    pub(crate) state: State,
-}
-
-impl At {
-    pub(crate) async fn connect(self) -> Result<There, Failure> {
-        let (profile, region) = (self.profile.as_deref(), self.region.as_deref());
-        let (clients, caller) = Clients::of_profile(profile, region)
-            .await
-            .map_err(Failure::from)?;
-        Ok(There {
-            state: State::new(&clients, self.state_table),
-            clients,
-            caller,
-        })
-    }
-
-    /// With the repository of that name or ARN.
-    async fn connect_to(self, repository: &str) -> Result<(There, RepositoryId), Failure> {
-        let of_arn = RepositoryId::from_arn(repository);
-        let region = of_arn.as_ref().map(|id| id.region.clone());
-        let region = self.region.clone().or(region);
-        let there = Self { region, ..self }.connect().await?;
-        let id = match of_arn {
-            Some(id) => id,
-            None => RepositoryId::new(&there.caller.account, &there.caller.region, repository)
-                .map_err(|error| Failure::Usage(error.to_string()))?,
-        };
-        Ok((there, id))
-    }
-}
-
 impl Rollback {
-    pub(crate) async fn run(self) -> Result<Found, Failure> {
+    pub(crate) async fn run(self) -> Result<Compliance, CommandError> {
         let Self {
             repository,
             at,
@@ -113,10 +62,10 @@ impl Rollback {
         let all = newest_first(&known);
         let Some(number) = change else {
             list(&id, &known, &all);
-            return Ok(Found::Nothing);
+            return Ok(Compliance::Nothing);
         };
         let Some((rule, n, repair)) = number.checked_sub(1).and_then(|n| all.get(n)) else {
-            return Err(Failure::Usage(format!(
+            return Err(CommandError::Usage(format!(
                 "{} has no change number {number}: without --change they are listed",
                 id.name
             )));
@@ -130,12 +79,12 @@ impl Rollback {
             repair.action.from()
         );
         if !yes && !agreed("Put it back?")? {
-            return Err(Failure::Usage("nothing was rolled back".to_owned()));
+            return Err(CommandError::Usage("nothing was rolled back".to_owned()));
         }
         let regional = there
             .clients
             .of(&id.account, &id.region)
-            .map_err(|error| Failure::Usage(error.to_string()))?;
+            .map_err(|error| CommandError::Usage(error.to_string()))?;
         let who = &there.caller.arn;
         roll_back(&regional, &there.state, &id, rule, *n, who, now())
             .await
@@ -144,12 +93,12 @@ impl Rollback {
             "Rolled back. Repairs by `{rule}` are suspended until: ecr-warden resume {} {rule}",
             id.name
         );
-        Ok(Found::Nothing)
+        Ok(Compliance::Nothing)
     }
 }
 
 impl Resume {
-    pub(crate) async fn run(self) -> Result<Found, Failure> {
+    pub(crate) async fn run(self) -> Result<Compliance, CommandError> {
         let (there, id) = self.at.connect_to(&self.repository).await?;
         resume(&there.state, &id, &self.rule, now())
             .await
@@ -159,19 +108,8 @@ impl Resume {
             self.rule,
             id.name
         );
-        Ok(Found::Nothing)
+        Ok(Compliance::Nothing)
     }
-}
-
-pub(crate) fn failure(error: NotRolledBack) -> Failure {
-    match error {
-        NotRolledBack::Refused(why) => Failure::Usage(why),
-        NotRolledBack::Aws(why) => Failure::Aws(why),
-    }
-}
-
-pub(crate) fn now() -> i64 {
-    OffsetDateTime::now_utc().unix_timestamp()
 }
 
 /// With its rule, and its number among the rule's.
@@ -225,20 +163,4 @@ fn list(id: &RepositoryId, known: &Known, all: &[(&str, usize, &Repair)]) {
 
 fn time(at: i64) -> String {
     rfc3339(at).unwrap_or_default()
-}
-
-pub(crate) fn agreed(question: &str) -> Result<bool, Failure> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::Usage(
-            "stdin is not a terminal; pass --yes to confirm".to_owned(),
-        ));
-    }
-    to_stderr(&format!("{question} [y/N] "));
-    let unreadable = |error: std::io::Error| Failure::Usage(error.to_string());
-    let mut answer = String::new();
-    std::io::stdin()
-        .lock()
-        .read_line(&mut answer)
-        .map_err(unreadable)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

@@ -6,19 +6,19 @@ use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::text::one_line;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use crate::Found;
-use crate::failure::Failure;
+use crate::Compliance;
+use crate::connected::{At, There, agreed, failure, now};
+use crate::failure::CommandError;
 use crate::output::say;
-use crate::rollback::{At, There, agreed, failure, now};
 
 /// Records that are read side by side.
 const AT_ONCE: usize = 8;
 
-pub(crate) async fn run(at: At, location: &str, yes: bool) -> Result<Found, Failure> {
+pub(crate) async fn run(at: At, location: &str, yes: bool) -> Result<Compliance, CommandError> {
     let there = at.connect().await?;
     let listed = read_changes(&there.clients, location)
         .await
-        .map_err(Failure::Aws)?;
+        .map_err(CommandError::Aws)?;
     let planned = plan(&there, &listed).await?;
     let mut to_do = Vec::new();
     for (change, id, decision) in &planned {
@@ -40,11 +40,11 @@ pub(crate) async fn run(at: At, location: &str, yes: bool) -> Result<Found, Fail
     }
     if to_do.is_empty() {
         say!("None of the {} changes can be rolled back.", listed.len());
-        return Ok(Found::Nothing);
+        return Ok(Compliance::Nothing);
     }
     let question = format!("Roll back {} of {} changes?", to_do.len(), listed.len());
     if !yes && !agreed(&question)? {
-        return Err(Failure::Usage("nothing was rolled back".to_owned()));
+        return Err(CommandError::Usage("nothing was rolled back".to_owned()));
     }
     let mut failed = Vec::new();
     for (change, id) in &to_do {
@@ -63,8 +63,8 @@ pub(crate) async fn run(at: At, location: &str, yes: bool) -> Result<Found, Fail
         listed.len()
     );
     match failed.pop() {
-        None => Ok(Found::Nothing),
-        Some(last) => Err(Failure::Aws(format!(
+        None => Ok(Compliance::Nothing),
+        Some(last) => Err(CommandError::Aws(format!(
             "{} changes were not rolled back; run the same command again. The last: {last}",
             failed.len().saturating_add(1)
         ))),
@@ -75,11 +75,11 @@ pub(crate) async fn run(at: At, location: &str, yes: bool) -> Result<Found, Fail
 async fn plan<'c>(
     there: &There,
     listed: &'c [Change],
-) -> Result<Vec<(&'c Change, RepositoryId, Undo)>, Failure> {
+) -> Result<Vec<(&'c Change, RepositoryId, Undo)>, CommandError> {
     stream::iter(listed)
         .map(|change| async move {
             let id = RepositoryId::from_arn(&change.repository).ok_or_else(|| {
-                Failure::Usage(format!("`{}` is no repository's ARN", change.repository))
+                CommandError::Usage(format!("`{}` is no repository's ARN", change.repository))
             })?;
             let known = changes(&there.state, &id).await.map_err(failure)?;
             let decision = undo(change, &known);

@@ -3,9 +3,9 @@
 use clap::Args;
 use ecr_warden_core::rules::{RULES, entry};
 
-use crate::Found;
-use crate::failure::Failure;
-use crate::output::{To, lines, say, table};
+use crate::Compliance;
+use crate::failure::CommandError;
+use crate::output::{Stream, lines, say, table};
 
 /// List the rules, or explain one.
 #[derive(Args)]
@@ -15,11 +15,11 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    pub(crate) fn run(self) -> Result<Found, Failure> {
+    pub(crate) fn run(self) -> Result<Compliance, CommandError> {
         match self.rule {
             Some(id) => {
                 let entry = entry(&id).ok_or_else(|| {
-                    Failure::Usage(format!(
+                    CommandError::Usage(format!(
                         "unknown rule `{id}`; `ecr-warden rules` lists all rules"
                     ))
                 })?;
@@ -37,7 +37,10 @@ impl Rules {
                 say!("\n{}", ecr_warden_core::reference::settings(entry));
             }
             None => {
-                let mut table = table(&["rule", "severity", "finds", "Security Hub"], To::Output);
+                let mut table = table(
+                    &["rule", "severity", "finds", "Security Hub"],
+                    Stream::Output,
+                );
                 for entry in RULES {
                     let meta = &entry.meta;
                     let hub = meta
@@ -54,6 +57,6 @@ impl Rules {
                 say!("{}", lines(&table));
             }
         }
-        Ok(Found::Nothing)
+        Ok(Compliance::Nothing)
     }
 }

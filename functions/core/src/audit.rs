@@ -6,12 +6,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::finding::{Severity, Status};
+use crate::glob::Glob;
 use crate::ledger::Ledger;
 use crate::outcome::Verdict;
-use crate::policy::{Glob, Mode};
+use crate::policy::Mode;
 use crate::reason::{Code, Reason};
 use crate::repository::RepositoryId;
-use crate::storage::{StorageCost, cents};
+use crate::storage::StorageCost;
+use crate::units::cents;
 
 /// Findings with advice at most. Advice is most of a finding's size, and a function has no space for more.
 const MOST_ADVISED: usize = 5000;
@@ -181,7 +183,7 @@ pub struct AuditFinding {
     pub to_do: String,
     /// How it is kept from coming back.
     #[serde(skip)]
-    pub advice: Option<crate::rules::Advice>,
+    pub advice: Option<crate::rule::Advice>,
     /// Seconds since the epoch at which it was first seen, where that is on record.
     #[serde(skip)]
     pub since: Option<i64>,

@@ -62,7 +62,7 @@ impl Deferred {
 
 /// What becomes of an event that can't be processed now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub enum DelayDecision {
     In { seconds: i64, deferred: Deferred },
     GiveUp { waited: i64 },
 }
@@ -71,11 +71,16 @@ pub enum Decision {
 /// kept to; an event that is deferred again waits twice as long each time. `random`: any number, so that events that are deferred
 /// together come back apart.
 #[must_use]
-pub fn defer(before: Option<Deferred>, needed: Option<i64>, now: i64, random: u32) -> Decision {
+pub fn defer(
+    before: Option<Deferred>,
+    needed: Option<i64>,
+    now: i64,
+    random: u32,
+) -> DelayDecision {
     let deferred = Deferred::next(before, now);
     let waited = deferred.waited(now);
     if waited >= LONGEST_WAIT {
-        return Decision::GiveUp { waited };
+        return DelayDecision::GiveUp { waited };
     }
     let doublings = before.map_or(0, |before| before.count).min(7);
     let longest = FIRST_DELAY
@@ -89,7 +94,7 @@ pub fn defer(before: Option<Deferred>, needed: Option<i64>, now: i64, random: u3
         (Some(needed), Some(_)) => needed.max(backoff),
         (None, _) => backoff,
     };
-    Decision::In {
+    DelayDecision::In {
         seconds: seconds.clamp(0, LONGEST_DELAY),
         deferred,
     }
@@ -194,7 +199,8 @@ mod tests {
             let before = deferred(100, count).filter(|_| count > 0);
             let mut seen = Vec::new();
             for random in 0..1000 {
-                let Decision::In { seconds, deferred } = defer(before, None, NOW, random) else {
+                let DelayDecision::In { seconds, deferred } = defer(before, None, NOW, random)
+                else {
                     panic!("given up");
                 };
                 assert_eq!(deferred.count, count + 1);
@@ -220,13 +226,13 @@ mod tests {
         ] {
             for needed in [None, Some(5)] {
                 let decision = defer(deferred(ago, count), needed, NOW, 0);
-                let expected = Decision::GiveUp { waited: ago };
+                let expected = DelayDecision::GiveUp { waited: ago };
                 assert_eq!(decision == expected, given_up, "{ago} {decision:?}");
             }
         }
         // Deferred as often as possible, it comes back about forty times.
         let (mut before, mut now) = (None, NOW);
-        while let Decision::In { seconds, deferred } = defer(before, Some(0), now, 0) {
+        while let DelayDecision::In { seconds, deferred } = defer(before, Some(0), now, 0) {
             (before, now) = (Some(deferred), now + seconds);
         }
         let count = before.unwrap().count;
@@ -244,7 +250,8 @@ mod tests {
             (deferred(10, 1), 300, 300, 300),
         ] {
             for random in [0, 1, 17, u32::MAX] {
-                let Decision::In { seconds, .. } = defer(before, Some(needed), NOW, random) else {
+                let DelayDecision::In { seconds, .. } = defer(before, Some(needed), NOW, random)
+                else {
                     panic!("given up");
                 };
                 assert!((least..=most).contains(&seconds), "{before:?} {needed}");

@@ -3,7 +3,7 @@
 use crate::finding::{Finding, Fix, Violation};
 use crate::policy::Resolved;
 use crate::repository::Repository;
-use crate::rules::Rule;
+use crate::rule::Rule;
 
 /// Asks every active rule, in the registry's order.
 #[must_use]

@@ -101,4 +101,16 @@ impl Status {
             Self::Resolved => "resolved",
         }
     }
+
+    /// How urgent it is, beside others.
+    pub(crate) fn urgency(self) -> u8 {
+        match self {
+            Self::Failed => 5,
+            Self::Open => 4,
+            Self::Withheld => 3,
+            Self::Fixed => 2,
+            Self::Resolved => 1,
+            Self::Exempt => 0,
+        }
+    }
 }

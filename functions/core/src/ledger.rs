@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::action::Action;
 use crate::finding::Status;
 use crate::outcome::Verdict;
+use crate::record::{Known, Repair};
 use crate::repository::RepositoryId;
-use crate::state::{Known, Repair};
 use crate::text::counted;
 
 /// The cause of a repair that was a rollback.
@@ -151,8 +151,8 @@ pub fn undo(change: &Change, known: &Known) -> Undo {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::{Newer, Repairs, Result as Repaired};
     use crate::repository::{Encryption, TagMutability};
-    use crate::state::{Newer, Repairs, Result as Repaired};
 
     fn id(name: &str) -> RepositoryId {
         RepositoryId::new("123456789012", "eu-central-1", name).unwrap()

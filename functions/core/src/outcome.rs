@@ -5,15 +5,17 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::action::Action;
+use crate::claim::Claim;
 use crate::defer::Deferred;
 use crate::finding::{Fix, Severity, Status};
 use crate::plan::{Decision, Plan};
 use crate::policy::Resolved;
 use crate::policy::exemption::Standing;
 use crate::reason::{Code, Reason};
+use crate::record::{Known, Pushes};
 use crate::repository::RepositoryId;
-use crate::rules::{Advice, entry};
-use crate::state::{Claim, Known, Pushes};
+use crate::rule::Advice;
+use crate::rules::entry;
 use crate::trigger::Cause;
 
 /// How the repairs went: by rule, `Err` with one line where one failed.

@@ -9,13 +9,14 @@ mod decide;
 mod recreation;
 mod report;
 
+use crate::claim::Claim;
 use crate::defer::Turn;
 use crate::plan::Plan;
 use crate::policy::{Policy, Resolved};
 use crate::reason::Reason;
+use crate::record::{Known, LastConforming, Lease};
 use crate::recreate::Intent;
 use crate::repository::{Read, Reads, Repository};
-use crate::state::{Claim, Known, Lease, Look};
 use crate::trigger::{Invocation, Trigger};
 
 /// A lease outlives its invocation by this many seconds, for calls that are still on their way.
@@ -177,7 +178,7 @@ pub struct Report {
     /// Seconds after which the event is to come back.
     pub look_again_in: Option<i64>,
     /// To be recorded when it is reported: the next pushes need not read the repository.
-    pub conforms: Option<Look>,
+    pub conforms: Option<LastConforming>,
 }
 
 #[cfg(test)]

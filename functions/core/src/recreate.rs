@@ -123,7 +123,7 @@ impl Intent {
 
 /// What this attempt has done. It outweighs a read, because reads can be older than writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Progress {
+pub struct RecreationProgress {
     /// This attempt wrote the intent: nothing can have been deleted before it says so.
     pub first: bool,
     pub rehearsed: bool,
@@ -156,7 +156,7 @@ impl Deletion {
 
 /// The next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum RecreationStep {
     /// Take the intent back: the original repository is there, untouched.
     Withdraw(Withdrawn),
     /// Ask for every write of the protocol in a form that changes nothing, so that a missing permission or an
@@ -214,32 +214,32 @@ pub enum Finished {
 /// What must be known and could not be read, in one line: stop here and try again later.
 pub fn next(
     intent: &Intent,
-    progress: Progress,
+    progress: RecreationProgress,
     seen: Option<&Repository>,
-) -> Result<Next, String> {
+) -> Result<RecreationStep, String> {
     if progress.unmarked {
         // It was complete. If it was deleted since, that was another caller's intention.
-        return Ok(Next::Finish(done(intent)));
+        return Ok(RecreationStep::Finish(done(intent)));
     }
     let Some(seen) = seen else {
         return Ok(if progress.created {
-            Next::Wait
+            RecreationStep::Wait
         } else if progress.first && !progress.deletion.may_have_deleted() {
-            Next::Withdraw(Withdrawn::Changed)
+            RecreationStep::Withdraw(Withdrawn::Changed)
         } else {
-            Next::Create(intent.encryption().clone())
+            RecreationStep::Create(intent.encryption().clone())
         });
     };
     seen.tags.required()?;
     if seen.marker() == Some(&intent.id) {
         return Ok(
             restore(intent, progress, seen)?.unwrap_or_else(|| match seen.created_at {
-                Some(made) if intent.made != Some(made) => Next::Remember {
+                Some(made) if intent.made != Some(made) => RecreationStep::Remember {
                     made,
                     accepted: intent.fallback.is_some()
                         && seen.encryption != intent.before.encryption,
                 },
-                _ => Next::RemoveMarker,
+                _ => RecreationStep::RemoveMarker,
             }),
         );
     }
@@ -255,21 +255,21 @@ pub fn next(
     // What was deleted may have been somebody's who came between the look and the deletion: a look that still shows it
     // must not end the matter. A later attempt knows.
     if progress.deletion != Deletion::NotSent || progress.created {
-        return Ok(Next::Wait);
+        return Ok(RecreationStep::Wait);
     }
     // Not the original, and not marked: ours, or somebody else's. Of ours everything was back, whatever was changed since.
     if intent.made.is_some() && intent.made == seen.created_at {
-        return Ok(Next::Finish(done(intent)));
+        return Ok(RecreationStep::Finish(done(intent)));
     }
     // ECR may have created it with the asked encryption and answered that it refused.
     let encrypted_by_us = same_kind(seen, intent.encryption())
         || (intent.fallback.is_some() && same_kind(seen, &intent.to));
     let looks_like_ours = encrypted_by_us && own_tags(seen).eq(own_tags(&intent.before));
     if !looks_like_ours {
-        return Ok(Next::Finish(Finished::Superseded));
+        return Ok(RecreationStep::Finish(Finished::Superseded));
     }
     // Another caller may have removed the marker before everything was restored.
-    Ok(restore(intent, progress, seen)?.unwrap_or_else(|| Next::Finish(done(intent))))
+    Ok(restore(intent, progress, seen)?.unwrap_or_else(|| RecreationStep::Finish(done(intent))))
 }
 
 fn same_kind(seen: &Repository, encryption: &Encryption) -> bool {
@@ -288,7 +288,11 @@ fn all_tags(repository: &Repository) -> impl Iterator<Item = (&String, &String)>
 }
 
 /// What creation could not carry and is not there yet. What is there by now is newer than the snapshot and stays.
-fn restore(intent: &Intent, progress: Progress, seen: &Repository) -> Result<Option<Next>, String> {
+fn restore(
+    intent: &Intent,
+    progress: RecreationProgress,
+    seen: &Repository,
+) -> Result<Option<RecreationStep>, String> {
     let missing = |now: &Read<Option<String>>, before: &Read<Option<String>>| {
         Ok::<_, String>(match now.required()? {
             Some(_) => None,
@@ -299,25 +303,29 @@ fn restore(intent: &Intent, progress: Progress, seen: &Repository) -> Result<Opt
     let lifecycle = missing(&seen.lifecycle, &intent.before.lifecycle)?;
     let is_missing = policy.is_some() || lifecycle.is_some();
     Ok(is_missing.then_some(if progress.restored {
-        Next::Wait
+        RecreationStep::Wait
     } else {
-        Next::Restore { policy, lifecycle }
+        RecreationStep::Restore { policy, lifecycle }
     }))
 }
 
-fn delete_original(intent: &Intent, progress: Progress, seen: &Repository) -> Result<Next, String> {
+fn delete_original(
+    intent: &Intent,
+    progress: RecreationProgress,
+    seen: &Repository,
+) -> Result<RecreationStep, String> {
     match (progress.deletion, &intent.refused) {
         // This read may be older than the deletion.
-        (Deletion::Done | Deletion::InDoubt, _) => return Ok(Next::Wait),
-        (Deletion::HoldsImages, _) => return Ok(Next::Withdraw(Withdrawn::HoldsImages)),
-        (Deletion::NotSent, _) if progress.created => return Ok(Next::Wait),
+        (Deletion::Done | Deletion::InDoubt, _) => return Ok(RecreationStep::Wait),
+        (Deletion::HoldsImages, _) => return Ok(RecreationStep::Withdraw(Withdrawn::HoldsImages)),
+        (Deletion::NotSent, _) if progress.created => return Ok(RecreationStep::Wait),
         (Deletion::NotSent, Some(why)) => {
-            return Ok(Next::Withdraw(Withdrawn::Refused(why.clone())));
+            return Ok(RecreationStep::Withdraw(Withdrawn::Refused(why.clone())));
         }
         (Deletion::NotSent, None) => {}
     }
     if *seen.has_images.required()? {
-        return Ok(Next::Withdraw(Withdrawn::HoldsImages));
+        return Ok(RecreationStep::Withdraw(Withdrawn::HoldsImages));
     }
     let before = &intent.before;
     let same = |seen: &Read<Option<String>>, before: &Read<Option<String>>| {
@@ -332,11 +340,11 @@ fn delete_original(intent: &Intent, progress: Progress, seen: &Repository) -> Re
         && seen.mutability == before.mutability
         && seen.scan_on_push == before.scan_on_push;
     Ok(if !unchanged {
-        Next::Withdraw(Withdrawn::Changed)
+        RecreationStep::Withdraw(Withdrawn::Changed)
     } else if progress.rehearsed {
-        Next::Delete
+        RecreationStep::Delete
     } else {
-        Next::Rehearse
+        RecreationStep::Rehearse
     })
 }
 

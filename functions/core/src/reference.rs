@@ -6,7 +6,8 @@ use std::fmt::Write;
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value};
 
-use crate::rules::{Entry, RULES, Subject};
+use crate::rule::{Entry, Subject};
+use crate::rules::RULES;
 
 /// `docs/rules.md`.
 #[must_use]

@@ -10,7 +10,7 @@ pub(crate) const LONGEST: usize = 10_240;
 
 /// The statements as they are written.
 #[derive(Deserialize)]
-struct Document<'t> {
+struct PolicyDocument<'t> {
     #[serde(borrow, rename = "Statement")]
     statement: &'t RawValue,
 }
@@ -20,7 +20,7 @@ fn statement_text(text: &str) -> Result<&str, String> {
     if !text.trim_start().starts_with('{') {
         return Err("it is no JSON object".to_owned());
     }
-    serde_json::from_str::<Document<'_>>(text)
+    serde_json::from_str::<PolicyDocument<'_>>(text)
         .map(|document| document.statement.get())
         .map_err(|error| wrong(&error))
 }

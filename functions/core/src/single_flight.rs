@@ -15,14 +15,14 @@ const LATE: i64 = 300;
 /// A place that is taken, until it is given back or its time is over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Place {
+pub struct SweepPlace {
     /// The request id or message id of the invocation; a retry has the same.
     pub by: String,
     /// Seconds since the epoch.
     pub until: i64,
 }
 
-impl Place {
+impl SweepPlace {
     fn is_taken_from(&self, me: &str, now: i64) -> bool {
         self.by != me && self.until > now
     }
@@ -33,9 +33,9 @@ impl Place {
 #[serde(rename_all = "kebab-case")]
 pub struct Flight {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub running: Option<Place>,
+    pub running: Option<SweepPlace>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub waiting: Option<Place>,
+    pub waiting: Option<SweepPlace>,
 }
 
 /// Where a sweep comes from.
@@ -51,7 +51,7 @@ pub enum Start {
 
 /// What a sweep does. With it comes what is on record from then on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub enum SweepDecision {
     Run(Flight),
     /// It comes back through the queue after this number of seconds.
     Wait(Flight, i64),
@@ -61,8 +61,8 @@ pub enum Decision {
 
 /// Decides. `ends_at`: when this invocation is over at the latest, in seconds since the epoch.
 #[must_use]
-pub fn decide(flight: &Flight, me: &str, start: Start, now: i64, ends_at: i64) -> Decision {
-    let other = |place: &Option<Place>| {
+pub fn decide(flight: &Flight, me: &str, start: Start, now: i64, ends_at: i64) -> SweepDecision {
+    let other = |place: &Option<SweepPlace>| {
         let place = place.clone();
         place.filter(|place| place.is_taken_from(me, now))
     };
@@ -72,8 +72,8 @@ pub fn decide(flight: &Flight, me: &str, start: Start, now: i64, ends_at: i64) -
         Start::First | Start::Waited => other(&flight.running),
     };
     let Some(running) = running else {
-        return Decision::Run(Flight {
-            running: Some(Place {
+        return SweepDecision::Run(Flight {
+            running: Some(SweepPlace {
                 by: me.to_owned(),
                 until: ends_at.saturating_add(GRACE),
             }),
@@ -81,15 +81,15 @@ pub fn decide(flight: &Flight, me: &str, start: Start, now: i64, ends_at: i64) -
         });
     };
     if start == Start::First && waiting.is_some() {
-        return Decision::Superfluous;
+        return SweepDecision::Superfluous;
     }
     let seconds = running.until.saturating_sub(now).saturating_add(1);
     let seconds = seconds.clamp(1, WAITS);
-    let waiting = Place {
+    let waiting = SweepPlace {
         by: me.to_owned(),
         until: now.saturating_add(seconds).saturating_add(LATE),
     };
-    Decision::Wait(
+    SweepDecision::Wait(
         Flight {
             running: Some(running),
             waiting: Some(waiting),
@@ -113,20 +113,20 @@ mod tests {
 
     const NOW: i64 = 1_795_000_000;
 
-    fn place(by: &str, until: i64) -> Option<Place> {
+    fn place(by: &str, until: i64) -> Option<SweepPlace> {
         let by = by.to_owned();
-        Some(Place { by, until })
+        Some(SweepPlace { by, until })
     }
 
-    fn flight(running: Option<Place>, waiting: Option<Place>) -> Flight {
+    fn flight(running: Option<SweepPlace>, waiting: Option<SweepPlace>) -> Flight {
         Flight { running, waiting }
     }
 
     fn what(flight: &Flight, me: &str, start: Start) -> &'static str {
         match decide(flight, me, start, NOW, NOW + 900) {
-            Decision::Run(_) => "run",
-            Decision::Wait(..) => "wait",
-            Decision::Superfluous => "superfluous",
+            SweepDecision::Run(_) => "run",
+            SweepDecision::Wait(..) => "wait",
+            SweepDecision::Superfluous => "superfluous",
         }
     }
 
@@ -186,7 +186,7 @@ mod tests {
         let third = place("third", NOW + 60);
         let begun = |start| match decide(&flight(None, third.clone()), "me", start, NOW, NOW + 900)
         {
-            Decision::Run(flight) => flight,
+            SweepDecision::Run(flight) => flight,
             other => panic!("{other:?}"),
         };
         let mine = place("me", NOW + 900 + GRACE);
@@ -198,7 +198,7 @@ mod tests {
             "it was the one that waited"
         );
         let held = flight(place("other", NOW + 5000), None);
-        let Decision::Wait(waits, seconds) = decide(&held, "me", Start::First, NOW, NOW + 900)
+        let SweepDecision::Wait(waits, seconds) = decide(&held, "me", Start::First, NOW, NOW + 900)
         else {
             panic!("it does not wait");
         };
@@ -253,7 +253,7 @@ mod tests {
                     wanted = now;
                 }
                 match decide(&on_record, &me, start, now, now + 900) {
-                    Decision::Run(flight) => {
+                    SweepDecision::Run(flight) => {
                         on_record = flight;
                         last_begun = now;
                         let lasts = i64::try_from(1 + next(900)).unwrap();
@@ -264,12 +264,12 @@ mod tests {
                             "seed {seed}"
                         );
                     }
-                    Decision::Wait(flight, seconds) => {
+                    SweepDecision::Wait(flight, seconds) => {
                         on_record = flight;
                         queue.push((me, now + seconds));
                         assert_eq!(queue.len(), 1, "seed {seed}");
                     }
-                    Decision::Superfluous => {}
+                    SweepDecision::Superfluous => {}
                 }
             }
             assert!(last_begun >= wanted || !queue.is_empty(), "seed {seed}");

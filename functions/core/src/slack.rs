@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::finding::Severity;
 use crate::text::one_line;
-use block::{TEXT, escaped, header, line, section};
+use block::{TEXT, escaped, header, items, line, section, text, word};
 
 /// Of a message, attachments included (Block Kit reference).
 const BLOCKS: usize = 50;
@@ -173,28 +173,6 @@ fn attachment(colour: &str, fallback: &str, blocks: &[Value]) -> Value {
         "fallback": escaped(&one_line(fallback, FALLBACK)),
         "blocks": blocks.get(..room),
     })
-}
-
-fn items<'a>(value: &'a Value, key: &str) -> &'a [Value] {
-    value
-        .get(key)
-        .and_then(Value::as_array)
-        .map_or(&[], Vec::as_slice)
-}
-
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value.get(key).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// Not by colour alone.
-fn word(severity: Severity) -> String {
-    let sign = match severity {
-        Severity::Critical | Severity::High => "🔴",
-        Severity::Medium => "🟠",
-        Severity::Low => "🟡",
-        Severity::Informational => "🔵",
-    };
-    format!("{sign} {}", severity.name().to_uppercase())
 }
 
 fn colour(severity: Severity) -> &'static str {

@@ -1,92 +1,15 @@
 //! What a repository's images weigh, and what that costs a month.
 
-use std::collections::BTreeMap;
-
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
+use crate::image::Image;
 use crate::lifecycle::{Fate, fates};
 use crate::policy::Resolved;
 use crate::repository::Repository;
+use crate::units::{cents, gigabytes};
 
 const DAY: i64 = 24 * 60 * 60;
-
-/// An image that is not archived, as far as its storage goes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Image {
-    /// Seconds since the epoch.
-    pub pushed_at: i64,
-    /// Seconds since the epoch. ECR keeps it to the day; `None`: not since it keeps it.
-    #[serde(default)]
-    pub pulled_at: Option<i64>,
-    /// Compressed. A layer that images share is counted with each of them, and stored once.
-    pub bytes: u64,
-    #[serde(default)]
-    pub tags: Vec<String>,
-}
-
-/// How storage is priced, for audits that are asked what it costs.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Costs {
-    /// USD for a gigabyte (10⁹ bytes) kept a month, where `regions` says nothing else.
-    usd_per_gb_month: Usd,
-    /// The same by region.
-    #[serde(default)]
-    regions: BTreeMap<String, Usd>,
-    /// Gigabytes that are free: 0.5 in the first year of some accounts. They are taken off an audit of all repositories, and not off
-    /// one of some.
-    #[serde(default)]
-    free_gb: Usd,
-    /// An image that was neither pushed nor pulled for so many days is an old one.
-    #[serde(default)]
-    old_after_days: OldAfter,
-}
-
-/// Not negative, and not absurd.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(try_from = "f64")]
-#[schemars(transform = usd_schema)]
-struct Usd(f64);
-
-impl TryFrom<f64> for Usd {
-    type Error = String;
-
-    fn try_from(value: f64) -> Result<Self, String> {
-        (0.0..=1_000_000.0)
-            .contains(&value)
-            .then_some(Self(value))
-            .ok_or_else(|| format!("{value} is not a number from 0 to 1000000"))
-    }
-}
-
-fn usd_schema(schema: &mut schemars::Schema) {
-    *schema = schemars::json_schema!({ "type": "number", "minimum": 0, "maximum": 1_000_000 });
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(transparent)]
-struct OldAfter(u16);
-
-impl Default for OldAfter {
-    fn default() -> Self {
-        Self(90)
-    }
-}
-
-impl Costs {
-    fn price(&self, region: &str) -> f64 {
-        self.regions.get(region).unwrap_or(&self.usd_per_gb_month).0
-    }
-
-    /// What the free gigabytes would cost in a region.
-    #[must_use]
-    pub fn free_usd(&self, region: &str) -> f64 {
-        self.free_gb.0 * self.price(region)
-    }
-}
 
 /// What one repository's images weigh and cost: estimates, because layers that images share are billed once.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -133,7 +56,7 @@ pub fn cost(repository: &Repository, policy: &Resolved, now: i64) -> Option<Stor
     let weight = |of: &mut dyn Iterator<Item = &Image>| {
         of.fold(0_u64, |sum, image| sum.saturating_add(image.bytes))
     };
-    let limit = now.saturating_sub(i64::from(costs.old_after_days.0).saturating_mul(DAY));
+    let limit = now.saturating_sub(i64::from(costs.old_after_days()).saturating_mul(DAY));
     let is_old = |image: &&Image| image.pushed_at.max(image.pulled_at.unwrap_or(i64::MIN)) < limit;
     cost.images = images.len();
     cost.bytes = weight(&mut images.iter());
@@ -153,22 +76,6 @@ pub fn cost(repository: &Repository, policy: &Resolved, now: i64) -> Option<Stor
         cost.default_lifecycle_saves_usd = Some(usd(weight(&mut of_gone.map(|(image, _)| image))));
     }
     Some(cost)
-}
-
-/// Rounded to a ten-thousandth of a cent: what is left is noise of the arithmetic.
-#[must_use]
-pub fn cents(usd: f64) -> f64 {
-    (usd * 1e6).round() / 1e6
-}
-
-/// 10⁹ bytes each.
-#[must_use]
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "fifteen digits are more than an estimate has"
-)]
-pub fn gigabytes(bytes: u64) -> f64 {
-    bytes as f64 / 1e9
 }
 
 #[cfg(test)]

@@ -3,152 +3,24 @@
 //! Lenient on AWS's fields, because AWS adds to them and leaves some out: only what names the repository must be
 //! there. What the event says of the repository's settings is not used; ECR is asked.
 
-use serde::{Serialize, Serializer};
+mod fields;
+mod image_action;
+mod origin;
+
 use serde_json::Value;
 
+use self::fields::{first_text, outside, repository, resource, text};
+use self::image_action::{CACHE, PUSH, REPLICATION, image_action};
+use self::origin::ignored;
+pub use self::origin::{Cause, Decoded, Invocation, Origin, Trigger};
 use crate::defer::Deferred;
-use crate::reason::{Code, Reason};
-use crate::repository::{Push, RepositoryId};
+use crate::reason::Code;
+use crate::repository::Push;
 use crate::text::{LONGEST, one_line};
-
-/// A record of ECR has one or two.
-const MOST_RESOURCES: usize = 20;
-
-/// A reason to evaluate a repository.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trigger {
-    pub repository: RepositoryId,
-    pub origin: Origin,
-    pub pushed: Option<Push>,
-    /// ECR's replication did it: it fills the repository.
-    pub replicated: bool,
-}
-
-impl Trigger {
-    /// Whether the repository was created a moment ago, so that ECR may not show it yet.
-    #[must_use]
-    pub fn just_created(&self) -> bool {
-        self.origin.cause == Cause::CreateRepository
-    }
-}
-
-/// What happened, who did it, and when.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
-    pub cause: Cause,
-    /// An ARN or an AWS service; `None`: it is not known, or a schedule did it.
-    pub actor: Option<String>,
-    /// RFC 3339, as the event has it; empty where it is not known.
-    pub occurred_at: String,
-}
-
-impl Origin {
-    /// Without an actor and a time.
-    #[must_use]
-    pub fn of(cause: Cause) -> Self {
-        Self {
-            cause,
-            actor: None,
-            occurred_at: String::new(),
-        }
-    }
-}
-
-/// One invocation of a function, which works on a trigger.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Invocation {
-    /// The request id, or the message id of a deferred event; a retry has the same.
-    pub id: String,
-    /// Seconds since the epoch at which the invocation is ended.
-    pub deadline: i64,
-    /// The event as it came, for a deferral; `None`: a sweep has no event.
-    pub event: Option<Value>,
-    /// Since when and how often it was deferred.
-    pub deferred: Option<Deferred>,
-}
-
-/// What happened: a call of ECR's API, or a reason of ecr-warden's own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    CreateRepository,
-    PutImage,
-    PutImageTagMutability,
-    PutImageScanningConfiguration,
-    PutLifecyclePolicy,
-    DeleteLifecyclePolicy,
-    SetRepositoryPolicy,
-    DeleteRepositoryPolicy,
-    TagResource,
-    UntagResource,
-    /// An audit of the whole registry that may repair.
-    Sweep,
-    /// An audit, which changes nothing.
-    Audit,
-    /// `ecr-warden audit --fix`.
-    AuditFix,
-    /// All open findings are reported again.
-    Repeat,
-}
-
-impl Cause {
-    /// Every call that is acted on.
-    pub const CALLS: [Self; 10] = [
-        Self::CreateRepository,
-        Self::PutImage,
-        Self::PutImageTagMutability,
-        Self::PutImageScanningConfiguration,
-        Self::PutLifecyclePolicy,
-        Self::DeleteLifecyclePolicy,
-        Self::SetRepositoryPolicy,
-        Self::DeleteRepositoryPolicy,
-        Self::TagResource,
-        Self::UntagResource,
-    ];
-
-    /// A call as CloudTrail names it, otherwise the word that outcomes, alerts and records have.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::CreateRepository => "CreateRepository",
-            Self::PutImage => "PutImage",
-            Self::PutImageTagMutability => "PutImageTagMutability",
-            Self::PutImageScanningConfiguration => "PutImageScanningConfiguration",
-            Self::PutLifecyclePolicy => "PutLifecyclePolicy",
-            Self::DeleteLifecyclePolicy => "DeleteLifecyclePolicy",
-            Self::SetRepositoryPolicy => "SetRepositoryPolicy",
-            Self::DeleteRepositoryPolicy => "DeleteRepositoryPolicy",
-            Self::TagResource => "TagResource",
-            Self::UntagResource => "UntagResource",
-            Self::Sweep => "sweep",
-            Self::Audit => "audit",
-            Self::AuditFix => "audit --fix",
-            Self::Repeat => "repeat",
-        }
-    }
-}
-
-impl Serialize for Cause {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
-    }
-}
-
-/// What an event turned out to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decoded {
-    Trigger(Trigger),
-    /// Understood, and nothing to do; no call is made.
-    Ignored {
-        repository: Option<RepositoryId>,
-        reason: Reason,
-    },
-    /// Not to be understood; no retry can mend it.
-    Unreadable(String),
-}
 
 /// A message of a delay queue.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Message {
+pub struct QueueMessage {
     /// The deferred event, or the request for the rest of a sweep.
     pub body: Value,
     /// The same each time that SQS delivers the message.
@@ -159,14 +31,14 @@ pub struct Message {
 /// Reads the one message that an event source mapping hands over; `None`: the event is not from a queue. `now` in seconds since
 /// the epoch.
 #[must_use]
-pub fn message(event: &Value, now: i64) -> Option<Message> {
+pub fn message(event: &Value, now: i64) -> Option<QueueMessage> {
     let [message] = event.get("Records")?.as_array()?.as_slice() else {
         return None;
     };
     if message.get("eventSource")?.as_str()? != "aws:sqs" {
         return None;
     }
-    Some(Message {
+    Some(QueueMessage {
         body: serde_json::from_str(message.get("body")?.as_str()?).ok()?,
         id: message.get("messageId")?.as_str()?.to_owned(),
         deferred: Deferred::of_message(message, now),
@@ -203,25 +75,6 @@ pub fn decode(event: &Value, own_role: Option<&str>) -> Decoded {
         ),
         None => Decoded::Unreadable("no `detail-type`".to_owned()),
     }
-}
-
-fn ignored(repository: Option<RepositoryId>, code: Code, why: impl Into<String>) -> Decoded {
-    Decoded::Ignored {
-        repository,
-        reason: Reason::new(code, why),
-    }
-}
-
-fn text<'e>(event: &'e Value, pointer: &str) -> Option<&'e str> {
-    event
-        .pointer(pointer)
-        .and_then(Value::as_str)
-        .filter(|text| !text.is_empty())
-}
-
-/// The first of several places that holds text.
-fn first_text<'e>(event: &'e Value, pointers: &[&str]) -> Option<&'e str> {
-    pointers.iter().find_map(|pointer| text(event, pointer))
 }
 
 fn recorded_call(event: &Value, own_role: Option<&str>) -> Decoded {
@@ -341,116 +194,6 @@ fn tag_of_refusal(event: &Value) -> Option<String> {
     let message = text(event, "/detail/errorMessage")?;
     let (tag, _) = message.strip_prefix("The image tag '")?.split_once('\'')?;
     (!tag.is_empty()).then(|| one_line(tag, LONGEST))
-}
-
-/// ECR's own event of an image that has come into a repository (ECR User Guide, "Amazon ECR events and EventBridge").
-struct Native {
-    /// What `detail.action-type` says; `None`: there is no such field.
-    action: Option<&'static str>,
-    /// Where it says whether that succeeded.
-    result: &'static str,
-    /// Who brings it, where the event says so: the service principal that AWS acts as.
-    actor: Option<&'static str>,
-}
-
-impl Native {
-    /// Whether a client has pushed the image.
-    fn by_client(&self) -> bool {
-        self.actor.is_none()
-    }
-}
-
-const PUSH: Native = Native {
-    action: Some("PUSH"),
-    result: "/detail/result",
-    actor: None,
-};
-/// It comes to the account and region of the destination, and may be the only event of a repository that replication creates.
-const REPLICATION: Native = Native {
-    action: Some("REPLICATE"),
-    result: "/detail/result",
-    actor: Some("replication.ecr.amazonaws.com"),
-};
-const CACHE: Native = Native {
-    action: None,
-    result: "/detail/sync-status",
-    actor: Some("pullthroughcache.ecr.amazonaws.com"),
-};
-
-fn image_action(event: &Value, native: &Native) -> Decoded {
-    let named = repository(event);
-    let known = named.as_ref().ok().cloned();
-    if let Some(action) = native.action {
-        match text(event, "/detail/action-type") {
-            Some(found) if found == action => {}
-            Some(other) => {
-                let reason = format!("image action `{}` is not acted on", one_line(other, 80));
-                return ignored(known, Code::IrrelevantEvent, reason);
-            }
-            None => return Decoded::Unreadable("no `detail.action-type`".to_owned()),
-        }
-    }
-    if text(event, native.result).is_some_and(|result| result != "SUCCESS") {
-        return ignored(known, Code::FailedCall, "the push failed");
-    }
-    match named {
-        Ok(repository) => Decoded::Trigger(Trigger {
-            repository,
-            origin: Origin {
-                cause: Cause::PutImage,
-                actor: native.actor.map(str::to_owned),
-                occurred_at: outside(event, &["/time"]).unwrap_or_default(),
-            },
-            // The tag of what AWS brings was chosen elsewhere, so no rule evaluates it.
-            pushed: Some(Push {
-                digest: outside(event, &["/detail/image-digest"]).filter(|_| native.by_client()),
-                tag: outside(event, &["/detail/image-tag"]).filter(|_| native.by_client()),
-                refused: false,
-            }),
-            replicated: native.actor == REPLICATION.actor,
-        }),
-        Err(why) => Decoded::Unreadable(why),
-    }
-}
-
-/// Text that goes into messages, cut to size.
-fn outside(event: &Value, pointers: &[&str]) -> Option<String> {
-    first_text(event, pointers).map(|text| one_line(text, LONGEST))
-}
-
-/// In `account` and `region` of the envelope: where the event happened, whatever else it names.
-fn repository(event: &Value) -> Result<RepositoryId, String> {
-    let name = first_text(
-        event,
-        &[
-            "/detail/requestParameters/repositoryName",
-            "/detail/serviceEventDetails/repositoryName",
-            "/detail/responseElements/repository/repositoryName",
-            "/detail/responseElements/image/repositoryName",
-            "/detail/repository-name",
-        ],
-    );
-    // TagResource and UntagResource name an ARN.
-    let of_arn =
-        text(event, "/detail/requestParameters/resourceArn").and_then(RepositoryId::from_arn);
-    // CloudTrail omits parameters above 100 KB (user guide, "CloudTrail record contents"): a manifest may be larger.
-    let of_arn = of_arn.or_else(|| resource(event));
-    let Some(name) = name.or(of_arn.as_ref().map(|id| id.name.as_str())) else {
-        return Err("no repository is named".to_owned());
-    };
-    let (Some(account), Some(region)) = (text(event, "/account"), text(event, "/region")) else {
-        return Err("no `account` or no `region`".to_owned());
-    };
-    RepositoryId::new(account, region, name).map_err(|error| error.to_string())
-}
-
-/// The first repository among the resources of a record.
-fn resource(event: &Value) -> Option<RepositoryId> {
-    let resources = event.pointer("/detail/resources")?.as_array()?;
-    resources
-        .iter()
-        .take(MOST_RESOURCES)
-        .find_map(|resource| RepositoryId::from_arn(text(resource, "/ARN")?))
 }
 
 /// Who called: the ARN, or the service that called for itself. Of a caller from another account CloudTrail has no ARN, but the account

@@ -5,7 +5,8 @@
 mod repository;
 
 use ecr_warden_core::evaluate::evaluate;
-use ecr_warden_core::policy::{Glob, Policy, Resolved};
+use ecr_warden_core::glob::Glob;
+use ecr_warden_core::policy::{Policy, Resolved};
 use ecr_warden_core::repository::{Push, Repository};
 use repository::fine as repository;
 

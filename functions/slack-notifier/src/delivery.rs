@@ -16,7 +16,7 @@ pub(crate) struct Delivery<'a> {
 }
 
 /// Why a message was not taken, and will not be.
-enum Refusal {
+enum SlackRefusal {
     /// For what is in it: another may be taken.
     Content,
     /// No message would be taken: the channel or the webhook is gone, or the webhook's secret can't be read.
@@ -51,9 +51,9 @@ impl<'a> Delivery<'a> {
                 self.taken.fill(true);
                 return Ok(());
             }
-            Err(Refusal::All(why)) => return Err(why),
-            Err(Refusal::Content) if self.alerts.len() == 1 => return Ok(()),
-            Err(Refusal::Content) => {}
+            Err(SlackRefusal::All(why)) => return Err(why),
+            Err(SlackRefusal::Content) if self.alerts.len() == 1 => return Ok(()),
+            Err(SlackRefusal::Content) => {}
         }
         for place in 0..self.alerts.len() {
             tokio::time::sleep(self.pause).await;
@@ -64,8 +64,8 @@ impl<'a> Delivery<'a> {
                         *taken = true;
                     }
                 }
-                Err(Refusal::Content) => {}
-                Err(Refusal::All(why)) => return Err(why),
+                Err(SlackRefusal::Content) => {}
+                Err(SlackRefusal::All(why)) => return Err(why),
             }
         }
         Ok(())
@@ -76,10 +76,10 @@ impl<'a> Delivery<'a> {
         &self,
         alerts: &[Value],
         post: &impl AsyncFn(Value) -> Result<Posted, String>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), SlackRefusal> {
         let message = slack::message(alerts);
         loop {
-            match post(message.clone()).await.map_err(Refusal::All)? {
+            match post(message.clone()).await.map_err(SlackRefusal::All)? {
                 Posted::Taken => return Ok(()),
                 Posted::TryAgain { after, why } => {
                     tracing::warn!(why, "Slack did not take the message yet");
@@ -90,9 +90,9 @@ impl<'a> Delivery<'a> {
                     let ids = ids.join(", ");
                     tracing::error!(slack_refused = true, why, ids, "Slack refuses the message");
                     return Err(if why.starts_with("400") {
-                        Refusal::Content
+                        SlackRefusal::Content
                     } else {
-                        Refusal::All(format!("Slack refuses the message: {why}"))
+                        SlackRefusal::All(format!("Slack refuses the message: {why}"))
                     });
                 }
             }

@@ -1,8 +1,9 @@
 //! What was reported, and how it is committed to the state table afterwards.
 
+use ecr_warden_core::claim::{Claim, settled, unreported};
 use ecr_warden_core::outcome::{Results, Verdict};
+use ecr_warden_core::record::{Context, Lease, Result as RepairResult};
 use ecr_warden_core::repository::RepositoryId;
-use ecr_warden_core::state::{Claim, Context, Lease, Result as RepairResult, settled, unreported};
 use ecr_warden_core::trigger::Origin;
 use futures_util::future::join_all;
 

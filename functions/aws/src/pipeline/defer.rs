@@ -7,8 +7,8 @@ use ecr_warden_core::trigger::{Invocation, Trigger};
 use serde_json::Value;
 
 use super::reconcile::{Done, Driver};
+use crate::clock::millis;
 use crate::revisit::Revisits;
-use crate::spacing::now;
 use crate::state::State;
 
 /// No event, or no queue: neither is asked to wait by the core.
@@ -24,7 +24,7 @@ impl Driver<'_> {
                 return Ok((outcome, Vec::new()));
             }
             Deferral::EvaluatedLately { seconds } => {
-                let at = now();
+                let at = millis();
                 // The last evaluation is younger than this event's first deferral, so it waits from now on.
                 let (seconds, deferred) = queue.defer(event, None, Some(seconds)).await?;
                 self.record_wait(at, seconds).await;
@@ -65,7 +65,7 @@ pub(super) async fn until_permitted(
     invocation: &Invocation,
 ) -> Result<Outcome, String> {
     let event = invocation.event.as_ref().ok_or(NOTHING_WAITS)?;
-    let at = now();
+    let at = millis();
     let (seconds, deferred) = queue.defer(event, invocation.deferred, None).await?;
     let id = &trigger.repository;
     if trigger.pushed.is_none()

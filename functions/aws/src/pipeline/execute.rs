@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use ecr_warden_core::action::{Action, Part};
 use ecr_warden_core::alert::Alert;
+use ecr_warden_core::claim::{Claim, is_news};
 use ecr_warden_core::outcome::{Outcome, Results, Verdict, verdicts};
 use ecr_warden_core::plan::Plan;
 use ecr_warden_core::policy::Resolved;
 use ecr_warden_core::reconcile::Report;
-use ecr_warden_core::state::{Claim, Context, Known, Look, is_news};
+use ecr_warden_core::record::{Context, Known, LastConforming};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
@@ -126,7 +127,7 @@ impl Driver<'_> {
     }
 
     /// A push to a repository that conforms: the next ones need not read it.
-    async fn remember_conforming(&self, look: &Look) {
+    async fn remember_conforming(&self, look: &LastConforming) {
         if let Err(why) = self.state.conforms(self.id(), look).await {
             tracing::warn!(repository = %self.id(), %why, "that it conforms is not recorded");
         }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use ecr_warden_core::defer::Turn;
 use ecr_warden_core::reconcile::{Observation, Seen, Wanted};
+use ecr_warden_core::record::Known;
 use ecr_warden_core::repository::{Read, Reads, Repository, RepositoryId};
-use ecr_warden_core::state::Known;
 
 use super::reconcile::Driver;
 use crate::failure::Failure;

@@ -9,7 +9,7 @@ use ecr_warden_core::trigger::Origin;
 
 use super::Pipeline;
 use crate::failure::Failure;
-use crate::policy::Found;
+use crate::policy::ParameterStatus;
 
 impl Pipeline {
     /// `registry`: any repository of it, or the registry itself; `invocation`: its id.
@@ -35,7 +35,7 @@ impl Pipeline {
 
     async fn report_policy(
         &self,
-        found: &Found,
+        found: &ParameterStatus,
         registry: &RepositoryId,
         invocation: &str,
         origin: &Origin,

@@ -6,8 +6,8 @@ use ecr_warden_core::plan::Plan;
 use ecr_warden_core::policy::Resolved;
 use ecr_warden_core::reason::{Code, Reason};
 use ecr_warden_core::reconcile::{LEASE_GRACE, Observation};
+use ecr_warden_core::record::Lease;
 use ecr_warden_core::recreate::{Finished, Intent, Withdrawn};
-use ecr_warden_core::state::Lease;
 
 use super::reconcile::Driver;
 use crate::failure::Failure;

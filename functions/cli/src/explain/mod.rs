@@ -10,15 +10,15 @@ use ecr_warden_core::evaluate::evaluate;
 use ecr_warden_core::finding::{Finding, Fix, Severity};
 use ecr_warden_core::plan::{Decision, Step, plan};
 use ecr_warden_core::policy::Resolved;
+use ecr_warden_core::record::{Context, Known, Lease};
 use ecr_warden_core::repository::{Encryption, Read, RegistryScanning, Repository, TagMutability};
-use ecr_warden_core::state::{Context, Known, Lease};
 use ecr_warden_core::trigger::{Decoded, Trigger, decode};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use crate::Found;
-use crate::failure::{Failure, read};
-use crate::output::{To, lines, say, table};
+use crate::Compliance;
+use crate::failure::{CommandError, read};
+use crate::output::{Stream, lines, say, table};
 use crate::policy;
 use events::events;
 
@@ -40,18 +40,18 @@ pub(crate) struct Explain {
 }
 
 impl Explain {
-    pub(crate) fn run(self) -> Result<Found, Failure> {
+    pub(crate) fn run(self) -> Result<Compliance, CommandError> {
         let policy = policy::load(&self.policy)?;
-        let wrong = |why: String| Failure::Usage(format!("{}: {why}", self.event.display()));
+        let wrong = |why: String| CommandError::Usage(format!("{}: {why}", self.event.display()));
         let file: Value =
             serde_json::from_str(&read(&self.event)?).map_err(|error| wrong(error.to_string()))?;
-        let mut found = Found::Nothing;
+        let mut found = Compliance::Nothing;
         for (n, event) in events(file).map_err(wrong)?.iter().enumerate() {
             if n > 0 {
                 say!("");
             }
-            if self.explain(event, &policy)? == Found::Findings {
-                found = Found::Findings;
+            if self.explain(event, &policy)? == Compliance::Findings {
+                found = Compliance::Findings;
             }
         }
         Ok(found)
@@ -61,15 +61,15 @@ impl Explain {
         &self,
         event: &Value,
         policy: &ecr_warden_core::policy::Policy,
-    ) -> Result<Found, Failure> {
+    ) -> Result<Compliance, CommandError> {
         let trigger = match decode(event, None) {
             Decoded::Trigger(trigger) => trigger,
             Decoded::Ignored { reason, .. } => {
                 say!("The event is ignored: {reason}.");
-                return Ok(Found::Nothing);
+                return Ok(Compliance::Nothing);
             }
             Decoded::Unreadable(why) => {
-                return Err(Failure::Usage(format!(
+                return Err(CommandError::Usage(format!(
                     "{}: the event can't be understood: {why}",
                     self.event.display()
                 )));
@@ -80,7 +80,7 @@ impl Explain {
         tell_of_repository(&repository);
         let resolved = policy
             .for_repository(&repository.id, &repository.tags)
-            .map_err(Failure::Usage)?;
+            .map_err(CommandError::Usage)?;
         let now = OffsetDateTime::now_utc().unix_timestamp();
         let me = Lease {
             owner: String::new(),
@@ -103,10 +103,10 @@ impl Explain {
         if plan.steps.is_empty() {
             let active = resolved.rules.len();
             say!("\nIt conforms: {active} rules were asked, and none objects.");
-            return Ok(Found::Nothing);
+            return Ok(Compliance::Nothing);
         }
         say!("");
-        let mut table = table(&["rule", "severity", "finds", "then"], To::Output);
+        let mut table = table(&["rule", "severity", "finds", "then"], Stream::Output);
         for Step { finding, decision } in &plan.steps {
             table.add_row([
                 finding.rule.to_owned(),
@@ -127,9 +127,9 @@ impl Explain {
             .iter()
             .any(|step| step.finding.severity > Severity::Informational && !is_exempt(step));
         Ok(if stands {
-            Found::Findings
+            Compliance::Findings
         } else {
-            Found::Nothing
+            Compliance::Nothing
         })
     }
 }
@@ -190,7 +190,7 @@ fn then(decision: &Decision, by_hand: &Option<String>) -> String {
 }
 
 /// A new repository as ECR makes it, with what the files say laid over.
-fn repository(trigger: &Trigger, files: &[PathBuf]) -> Result<Repository, Failure> {
+fn repository(trigger: &Trigger, files: &[PathBuf]) -> Result<Repository, CommandError> {
     let new = Repository {
         mutability: TagMutability::Mutable,
         encryption: Encryption::aes256(),

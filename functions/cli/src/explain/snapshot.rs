@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use ecr_warden_core::policy::document::{Content, Node, Place, parse};
 use ecr_warden_core::repository::Repository;
 use ecr_warden_core::rules::weak_encryption::AWS_MANAGED_KEY;
+use ecr_warden_core::yaml::document::{Content, Node, Place, parse};
 use serde_json::{Map, Value, json};
 
-use crate::failure::{Failure, read};
+use crate::failure::{CommandError, read};
 
 /// What is read by a call of its own, and so may be unreadable. A file gives the value itself, or `unreadable: why`.
 const READS: [&str; 9] = [
@@ -66,9 +66,9 @@ const BESIDE: [&str; 7] = [
 ];
 
 /// The repository, with what the file says laid over.
-pub(super) fn laid_over(new: &Repository, file: &Path) -> Result<Repository, Failure> {
+pub(super) fn laid_over(new: &Repository, file: &Path) -> Result<Repository, CommandError> {
     let node = parse(&read(file)?)
-        .map_err(|problem| Failure::Usage(format!("{}: {problem}", file.display())))?;
+        .map_err(|problem| CommandError::Usage(format!("{}: {problem}", file.display())))?;
     let snapshot = Snapshot { new, file };
     let mut given = Map::new();
     snapshot.read(&node, &mut given)?;
@@ -81,12 +81,16 @@ struct Snapshot<'s> {
 }
 
 impl Snapshot<'_> {
-    fn wrong(&self, place: Place, what: &str) -> Failure {
+    fn wrong(&self, place: Place, what: &str) -> CommandError {
         let Place { line, column } = place;
-        Failure::Usage(format!("{}:{line}:{column}: {what}", self.file.display()))
+        CommandError::Usage(format!("{}:{line}:{column}: {what}", self.file.display()))
     }
 
-    fn repository(&self, given: Map<String, Value>, place: Place) -> Result<Repository, Failure> {
+    fn repository(
+        &self,
+        given: Map<String, Value>,
+        place: Place,
+    ) -> Result<Repository, CommandError> {
         let mut fields = match serde_json::to_value(self.new) {
             Ok(Value::Object(fields)) => fields,
             _ => Map::new(),
@@ -96,7 +100,7 @@ impl Snapshot<'_> {
     }
 
     /// Takes what a mapping says into `given`, by our names.
-    fn read(&self, node: &Node, given: &mut Map<String, Value>) -> Result<(), Failure> {
+    fn read(&self, node: &Node, given: &mut Map<String, Value>) -> Result<(), CommandError> {
         if !matches!(node.content, Content::Mapping(_)) {
             return Err(self.wrong(
                 node.place,
@@ -164,7 +168,7 @@ impl Snapshot<'_> {
     }
 
     /// The repository that the event is about, of those that `describe-repositories` prints.
-    fn described<'n>(&self, listed: &'n Node) -> Result<&'n Node, Failure> {
+    fn described<'n>(&self, listed: &'n Node) -> Result<&'n Node, CommandError> {
         let name = &self.new.id.name;
         let is_it = |node: &&Node| {
             let found = node.get("repositoryName").map(Node::value);
@@ -185,7 +189,7 @@ impl Snapshot<'_> {
         place: Place,
         value: Value,
         given: &mut Map<String, Value>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CommandError> {
         let alone = Map::from_iter([(key.to_owned(), value.clone())]);
         if self.repository(alone, place).is_err() {
             let form = FORMS.iter().find(|(known, _)| *known == key);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::statement::strings;
+use super::value::strings;
 
 /// What an action of ECR is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

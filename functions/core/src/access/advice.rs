@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::Trust;
+use super::trust::Trust;
 use crate::action::Action;
-use crate::rules::{Advice, heredoc, shell_word};
+use crate::rule::{Advice, heredoc, shell_word};
 
 /// The lines that make the repository policy what the repair leaves, which is the own document without the statements that offend; else one
 /// that lets in the trusted ones only.

@@ -7,8 +7,8 @@
 use serde_json::{Map, Value};
 
 use super::actions::like;
-use super::statement::strings;
 use super::trust::{Named, Trust, account_of};
+use super::value::strings;
 use crate::text::one_line;
 
 /// The longest key or value that is shown.

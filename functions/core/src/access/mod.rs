@@ -12,6 +12,7 @@ mod statement;
 #[cfg(test)]
 mod tests;
 mod trust;
+mod value;
 
 use serde_json::Value;
 
@@ -26,7 +27,7 @@ pub use trust::{Services, Trust};
 
 /// A repository policy, judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Judged<'t> {
+pub(crate) struct JudgedStatement<'t> {
     /// The statements that let in untrusted callers, or may.
     pub(crate) grants: Vec<Grant<'t>>,
     /// How many statements the document has.
@@ -68,7 +69,7 @@ pub(crate) enum Removal {
     Never,
 }
 
-impl Judged<'_> {
+impl JudgedStatement<'_> {
     /// What a rule says of the statements that let in these. `repairs`: whether it removes them where that is certain.
     pub(crate) fn violation(&self, text: &str, to: To, repairs: bool) -> Option<Violation> {
         let grants: Vec<&Grant<'_>> = self.grants.iter().filter(|grant| grant.to == to).collect();
@@ -109,7 +110,7 @@ impl Judged<'_> {
 ///
 /// # Errors
 /// One line: it is no policy document that ECR would take.
-pub(crate) fn judge<'t>(text: &'t str, trust: &Trust) -> Result<Judged<'t>, String> {
+pub(crate) fn judge<'t>(text: &'t str, trust: &Trust) -> Result<JudgedStatement<'t>, String> {
     let raw = statements(text)?;
     let mut read = Vec::new();
     for (n, raw) in raw.iter().copied().enumerate() {
@@ -127,7 +128,7 @@ pub(crate) fn judge<'t>(text: &'t str, trust: &Trust) -> Result<Judged<'t>, Stri
     for statement in read.iter().filter(|statement| statement.allows) {
         grants.extend(document.grant(statement)?);
     }
-    Ok(Judged {
+    Ok(JudgedStatement {
         grants,
         statements: raw.len(),
     })

@@ -378,7 +378,7 @@ fn statements_of(text: Option<&str>) -> Vec<Value> {
 }
 
 /// What a repair of one rule leaves.
-fn repaired(judged: &Judged<'_>, text: &str, to: To) -> Option<Option<String>> {
+fn repaired(judged: &JudgedStatement<'_>, text: &str, to: To) -> Option<Option<String>> {
     match judged.violation(text, to, true)?.fix {
         Fix::Safe(Action::SetRepositoryPolicy { to, .. }) => Some(to),
         _ => None,

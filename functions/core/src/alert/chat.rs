@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::digest::Group;
-use super::{Alert, AlertFinding};
+use super::model::{Alert, AlertFinding};
+use super::summary::DigestGroup;
 use crate::finding::Status;
 use crate::text::{in_line, one_line};
 
@@ -131,7 +131,7 @@ fn paragraph(finding: &AlertFinding) -> String {
     out
 }
 
-fn group_paragraph(group: &Group) -> String {
+fn group_paragraph(group: &DigestGroup) -> String {
     let mut out = format!(
         "\n*{}* ({}): {}\n{}",
         group.head(),

@@ -1,63 +1,19 @@
 //! One message about many repositories: everything is counted, and grouped by rule and status; some are listed one by one.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
-
-use super::{Alert, AlertAction, AlertFinding, SHORTER, alert_id, essence, finding, weight, worst};
-use crate::finding::{Severity, Status};
+use super::model::{Alert, AlertAction, AlertFinding, alert_id, essence, finding, worst};
+use super::summary::{DigestSummary, SHORTER};
+use crate::finding::Status;
 use crate::outcome::Verdict;
 use crate::repository::{RepositoryId, partition};
-use crate::text::{counted, one_line};
+use crate::text::counted;
 use crate::trigger::{Cause, Origin};
 
 /// As many findings as are listed one by one.
 const LISTED: usize = 20;
 /// As many of them as are kept for changes, where there are that many: what is open does not crowd them out.
 const LISTED_CHANGES: usize = 8;
-/// As many repositories and changes as a group names.
-const NAMED: usize = 3;
-
-/// Where those are to be found that a message does not name.
-pub(crate) const REST: &str =
-    "`ecr-warden rollback REPOSITORY` lists what was changed in one; an audit lists what is open.";
-
-/// All findings of a message, in numbers and groups.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Summary {
-    pub repositories: usize,
-    pub findings: usize,
-    /// By status.
-    pub tally: BTreeMap<&'static str, usize>,
-    /// The most urgent status comes first.
-    pub groups: Vec<Group>,
-}
-
-/// The findings of one rule of which the same became.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Group {
-    pub rule: String,
-    pub severity: Severity,
-    pub status: Status,
-    /// Of findings, which is of repositories, too.
-    pub count: usize,
-    /// Names of the first few.
-    pub repositories: Vec<String>,
-    /// The first one's, with how many others there are.
-    pub detail: String,
-    pub to_do: String,
-    /// The first few different ones.
-    pub changes: Vec<Change>,
-    pub other_changes: usize,
-}
-
-/// From what to what a setting was changed.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Change {
-    pub from: String,
-    pub to: String,
-}
 
 impl Alert {
     /// One message about many repositories: what is new in each. `None` where nothing is.
@@ -76,12 +32,12 @@ impl Alert {
             .collect();
         let severity = worst(news.iter().map(|(_, verdict)| *verdict))?;
         news.sort_by(|(id, verdict), (other_id, other)| {
-            let gravity = |verdict: &Verdict| Reverse((weight(verdict.status), verdict.severity));
+            let gravity = |verdict: &Verdict| Reverse((verdict.status.urgency(), verdict.severity));
             gravity(verdict)
                 .cmp(&gravity(other))
                 .then_with(|| id.name.cmp(&other_id.name))
         });
-        let summary = Summary::of(&news);
+        let summary = DigestSummary::of(&news);
         let listed = listed(&news);
         let [longest, ..] = SHORTER;
         let alert = Self {
@@ -170,125 +126,6 @@ fn listed<'v>(news: &[(&'v RepositoryId, &'v Verdict)]) -> Vec<(&'v RepositoryId
         })
         .copied()
         .collect()
-}
-
-impl Summary {
-    fn of(news: &[(&RepositoryId, &Verdict)]) -> Self {
-        let touched: BTreeSet<&RepositoryId> = news.iter().map(|(id, _)| *id).collect();
-        let mut tally = BTreeMap::new();
-        let mut groups: BTreeMap<_, Vec<(&RepositoryId, &Verdict)>> = BTreeMap::new();
-        for (id, verdict) in news {
-            let count: &mut usize = tally.entry(verdict.status.name()).or_default();
-            *count = count.saturating_add(1);
-            let gravity = Reverse((weight(verdict.status), verdict.severity));
-            let key = (gravity, verdict.rule.as_str());
-            groups.entry(key).or_default().push((id, verdict));
-        }
-        Self {
-            repositories: touched.len(),
-            findings: news.len(),
-            tally,
-            groups: groups.values().filter_map(|of| Group::of(of)).collect(),
-        }
-    }
-
-    pub(super) fn count(&self, status: Status) -> usize {
-        self.tally.get(status.name()).copied().unwrap_or(0)
-    }
-
-    pub(super) fn rules(&self) -> impl Iterator<Item = &String> {
-        self.groups.iter().map(|group| &group.rule)
-    }
-
-    /// Where those are to be found that no group names.
-    pub(super) fn rest(&self) -> Option<&'static str> {
-        self.groups
-            .iter()
-            .any(|group| group.count > group.repositories.len())
-            .then_some(REST)
-    }
-
-    pub(super) fn shortened(self, longest: usize) -> Self {
-        let short = |text: &str| one_line(text, longest);
-        let groups = self.groups.into_iter().map(|group| Group {
-            detail: short(&group.detail),
-            to_do: short(&group.to_do),
-            changes: group
-                .changes
-                .iter()
-                .map(|change| Change {
-                    from: short(&change.from),
-                    to: short(&change.to),
-                })
-                .collect(),
-            ..group
-        });
-        Self {
-            groups: groups.collect(),
-            ..self
-        }
-    }
-}
-
-impl Group {
-    fn of(findings: &[(&RepositoryId, &Verdict)]) -> Option<Self> {
-        let (_, first) = findings.first()?;
-        let verdicts = || findings.iter().map(|(_, verdict)| *verdict);
-        // What failed changed nothing.
-        let changed = verdicts().filter(|verdict| verdict.status != Status::Failed);
-        let changes: BTreeSet<Change> = changed
-            .filter_map(|verdict| verdict.action.as_ref())
-            .map(|action| Change {
-                from: action.from(),
-                to: action.to(),
-            })
-            .collect();
-        Some(Self {
-            rule: first.rule.clone(),
-            severity: first.severity,
-            status: first.status,
-            count: findings.len(),
-            repositories: findings
-                .iter()
-                .take(NAMED)
-                .map(|(id, _)| id.name.clone())
-                .collect(),
-            detail: first_of(verdicts().map(|verdict| verdict.detail.as_str())),
-            to_do: first_of(verdicts().map(|verdict| verdict.to_do.as_str())),
-            other_changes: changes.len().saturating_sub(NAMED),
-            changes: changes.into_iter().take(NAMED).collect(),
-        })
-    }
-
-    /// `missing-tags: 100 fixed`.
-    pub(super) fn head(&self) -> String {
-        format!("{}: {} {}", self.rule, self.count, self.status.name())
-    }
-
-    /// `a, b, c … and 97 more`.
-    pub(super) fn places(&self) -> String {
-        let names = self.repositories.join(", ");
-        match self.count.saturating_sub(self.repositories.len()) {
-            0 => names,
-            more => format!("{names} … and {more} more"),
-        }
-    }
-}
-
-/// The first text, and how many different ones there are besides.
-fn first_of<'t>(texts: impl Iterator<Item = &'t str>) -> String {
-    let [longest, ..] = SHORTER;
-    let texts: Vec<&str> = texts.filter(|text| !text.is_empty()).collect();
-    let different: BTreeSet<&str> = texts.iter().copied().collect();
-    let first = texts.first().copied().unwrap_or_default();
-    match different.len().saturating_sub(1) {
-        0 => first.to_owned(),
-        others => {
-            let others = format!(" (and {others} others)");
-            let room = longest.saturating_sub(others.len());
-            format!("{}{others}", one_line(first, room))
-        }
-    }
 }
 
 #[cfg(test)]

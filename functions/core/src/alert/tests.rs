@@ -1,8 +1,12 @@
 //! Alerts as their readers get them.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::action::Action;
 use crate::repository::TagMutability;
+use crate::rule::Advice;
+use crate::trigger::Cause;
 
 fn id() -> RepositoryId {
     RepositoryId::new("123456789012", "eu-central-1", "payments/api").unwrap()

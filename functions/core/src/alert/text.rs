@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::Alert;
-use super::digest::Summary;
+use super::model::Alert;
+use super::summary::DigestSummary;
 use crate::finding::Status;
 
 /// SNS: under 100 characters of printable ASCII.
@@ -115,7 +115,7 @@ fn label(status: Status) -> &'static str {
 }
 
 /// A group of findings each, and no paragraph twice.
-fn many(alert: &Alert, summary: &Summary) -> String {
+fn many(alert: &Alert, summary: &DigestSummary) -> String {
     let mut out = format!("{}\n", alert.digest_headline());
     let _ = write!(out, "\nCause       {}", alert.cause.name());
     if let Some(actor) = &alert.actor {

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::policy::document::{Content, Node, Place, Problem};
-use crate::policy::unknown;
 use crate::text::one_line;
+use crate::yaml::document::{Content, Node, Place, Problem};
+use crate::yaml::unknown;
 
 /// 1 to 50 rules.
 const MOST_RULES: usize = 50;
@@ -49,14 +49,14 @@ pub(crate) fn problems(document: &Node) -> Vec<Problem> {
             &format!("{count} rules; ECR takes 1 to {MOST_RULES}"),
         );
     }
-    let rules: Vec<Rule<'_>> = rules.items().iter().map(|node| found.rule(node)).collect();
+    let rules: Vec<LifecycleRule<'_>> = rules.items().iter().map(|node| found.rule(node)).collect();
     found.together(&rules);
     found.problems.sort();
     found.problems
 }
 
 /// A rule, as far as it was understood.
-struct Rule<'n> {
+struct LifecycleRule<'n> {
     node: &'n Node,
     priority: Option<i64>,
     /// `standard` where it is not given.
@@ -94,7 +94,7 @@ impl Found {
         }
     }
 
-    fn rule<'n>(&mut self, node: &'n Node) -> Rule<'n> {
+    fn rule<'n>(&mut self, node: &'n Node) -> LifecycleRule<'n> {
         self.keys(node, &RULE, "a rule");
         let priority = match node.get("rulePriority").map(|of| (of.place, &of.content)) {
             Some((_, Content::Integer(priority))) if *priority > 0 => Some(*priority),
@@ -118,7 +118,7 @@ impl Found {
         let expires = self.action(node);
         let Some(selection) = node.get("selection") else {
             self.say(node.place, "a rule needs `selection`");
-            return Rule {
+            return LifecycleRule {
                 node,
                 priority,
                 class: "standard",
@@ -130,7 +130,7 @@ impl Found {
         let class = self.class(selection);
         self.count(selection, class, expires);
         let (status, tags) = self.tags(selection);
-        Rule {
+        LifecycleRule {
             node,
             priority,
             class,
@@ -305,7 +305,7 @@ impl Found {
 
     /// What ECR asks of all rules together: priorities once, and of each storage class one rule for untagged images, one for any, which
     /// comes last, and the same tags once.
-    fn together(&mut self, rules: &[Rule<'_>]) {
+    fn together(&mut self, rules: &[LifecycleRule<'_>]) {
         for (n, rule) in rules.iter().enumerate() {
             let before = rules.get(..n).unwrap_or_default();
             if before
@@ -389,7 +389,7 @@ fn text(node: Option<&Node>) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::document::parse;
+    use crate::yaml::document::parse;
 
     const EXPIRE: &str = "{ type: expire }";
     const ARCHIVE: &str = "{ type: transition, targetStorageClass: archive }";

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 use wildmatch::WildMatch;
 
-use crate::storage::Image;
+use crate::image::Image;
 use crate::text::{LONGEST, one_line};
 
 /// Characters of a pattern that a message shows.

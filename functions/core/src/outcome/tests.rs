@@ -3,11 +3,12 @@
 use serde_json::json;
 
 use super::*;
+use crate::claim::claims;
 use crate::evaluate::evaluate;
 use crate::evaluate::tests::{repository, shipped};
 use crate::plan::plan;
+use crate::record::{Context, Known, Lease, Newer, Said};
 use crate::repository::{Encryption, Read, Repository, TagMutability};
-use crate::state::{Context, Known, Lease, Newer, Said, claims};
 use crate::trigger::Origin;
 
 const NOW: i64 = 1_800_000_000;

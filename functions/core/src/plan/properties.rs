@@ -7,14 +7,15 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::evaluate::evaluate;
+use crate::image::Image;
 use crate::policy::Policy;
+use crate::record::Lease;
 use crate::repository::{
     Encryption, EncryptionType, Key, Push, Read, RegistryScanning, Repository, RepositoryId,
     ScanFrequency, ScanRule, TagMutability,
 };
 use crate::rules::RULES;
-use crate::state::Lease;
-use crate::storage::Image;
+use crate::trigger::{Cause, Origin};
 
 const NOW: i64 = 1_800_000_000;
 const TRIES: u64 = 4000;

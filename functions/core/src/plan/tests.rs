@@ -4,8 +4,9 @@ use super::*;
 use crate::evaluate::evaluate;
 use crate::evaluate::tests::repository;
 use crate::policy::Policy;
-use crate::repository::{Encryption, Read, TagMutability};
-use crate::state::{Held, Lease, Newer, Repair};
+use crate::record::{Held, Lease, Newer, Repair, Repairs, Result as Repaired};
+use crate::repository::{DENIED_BY_POLICY, Encryption, Read, TagMutability};
+use crate::trigger::{Cause, Origin};
 
 const NOW: i64 = 1_800_000_000; // 2027-01-15
 const HOUR: i64 = 60 * 60;
@@ -454,8 +455,8 @@ fn a_repair_that_nothing_exempts_from_backs_off_and_is_never_suspended() {
     ));
 }
 
-fn image(days: i64, tags: &[&str]) -> crate::storage::Image {
-    crate::storage::Image {
+fn image(days: i64, tags: &[&str]) -> crate::image::Image {
+    crate::image::Image {
         pushed_at: NOW - days * 24 * HOUR,
         pulled_at: None,
         bytes: 1,
@@ -464,7 +465,7 @@ fn image(days: i64, tags: &[&str]) -> crate::storage::Image {
 }
 
 fn lifecycle_decision(
-    images: &Read<std::sync::Arc<[crate::storage::Image]>>,
+    images: &Read<std::sync::Arc<[crate::image::Image]>>,
     has_images: Read<bool>,
     known: &Known,
     cause: Cause,
@@ -486,7 +487,7 @@ fn lifecycle_decision(
 #[test]
 fn a_lifecycle_policy_is_withheld_where_it_would_expire_what_may_be_needed() {
     let nothing = Known::default();
-    let of = |images: Vec<crate::storage::Image>| {
+    let of = |images: Vec<crate::image::Image>| {
         let full = Read::Known(!images.is_empty());
         lifecycle_decision(&Read::Known(images.into()), full, &nothing, Cause::PutImage)
     };

@@ -8,10 +8,11 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use time::format_description::well_known::Iso8601;
 use time::{Date, OffsetDateTime, Time};
 
-use super::reading::unknown;
-use super::{Glob, Match, TagGlob};
+use super::matching::Match;
+use crate::glob::{Glob, TagGlob};
 use crate::rules::{RULES, entry};
 use crate::text::one_line;
+use crate::yaml::unknown;
 
 /// The key of the tag by which a repository exempts itself, where the policy allows it: `ecr-warden:exempt:<rule>`. Its
 /// value is the last day and the reason: `2027-03-31 OPS-1234 moving to immutable tags`.
@@ -40,7 +41,7 @@ pub(super) struct ExemptionFile {
     /// The last day (UTC) on which it holds: 2027-03-31.
     until: Day,
     /// Why, for whoever reads the findings.
-    reason: Reason,
+    reason: ExemptionReason,
     /// Whom to ask.
     #[serde(default)]
     owner: Option<String>,
@@ -118,7 +119,7 @@ impl ByTag {
                 "its value must begin with the last day, as 2027-03-31",
             ));
         };
-        let Ok(reason) = Reason::try_from(reason.to_owned()) else {
+        let Ok(reason) = ExemptionReason::try_from(reason.to_owned()) else {
             return Some(none("its value needs a reason after the day"));
         };
         if until.end() <= now {
@@ -216,15 +217,15 @@ impl JsonSchema for Day {
 /// Something that says why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-struct Reason(String);
+struct ExemptionReason(String);
 
-impl From<Reason> for String {
-    fn from(reason: Reason) -> Self {
+impl From<ExemptionReason> for String {
+    fn from(reason: ExemptionReason) -> Self {
         reason.0
     }
 }
 
-impl TryFrom<String> for Reason {
+impl TryFrom<String> for ExemptionReason {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {

@@ -3,14 +3,25 @@
 use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Mode;
+use super::costs::Costs;
 use super::exemption::{ByTag, ExemptionFile, RuleId};
 use super::matching::Match;
 use crate::rules::RULES;
-use crate::storage::Costs;
+
+/// Whether what can be repaired is repaired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    Enforce,
+    /// Report, and change nothing.
+    Monitor,
+}
+
+/// The settings of each rule that is mentioned, as far as they are given.
+pub(super) type Blocks = BTreeMap<&'static str, Map<String, Value>>;
 
 /// The file's own shape. The blocks of rules are read by the rules.
 #[derive(Deserialize, JsonSchema)]

@@ -1,44 +1,32 @@
 //! The policy: what is asked of repositories, and what may be done about those that do not comply.
 
-pub mod document;
+pub mod costs;
 pub mod exemption;
 mod file;
 mod matching;
 mod paired;
-mod reading;
+mod resolved;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::finding::Severity;
 use crate::repository::{Read, Reads, Repository, RepositoryId};
-use crate::rules::{Entry, RULES, Rule, RuleMode, Subject, entry};
-use crate::storage::Costs;
+use crate::rule::{Rule, RuleMode};
+use crate::rules::{RULES, entry};
 use crate::text::{LONGEST, one_line};
-use document::{Content, Node, Place, Problem, parse};
-use exemption::{ByTag, Exemption, Standing};
-use file::{MOST_REPAIRS, PolicyFile};
-pub use file::{Settle, schema};
+use crate::yaml::document::{Content, Node, Place, Problem, parse};
+use crate::yaml::{MOST_PROBLEMS, read, unknown};
+use costs::Costs;
+use exemption::{ByTag, Exemption};
+use file::{Blocks, PolicyFile};
+pub use file::{Mode, Settle, schema};
+pub use matching::Match;
 use matching::unread_tags;
-pub use matching::{Glob, Match, TagGlob};
-use reading::MOST_PROBLEMS;
-pub(crate) use reading::read;
-pub(crate) use reading::unknown;
-
-/// Whether what can be repaired is repaired.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    Enforce,
-    /// Report, and change nothing.
-    Monitor,
-}
+pub use resolved::{ActiveRule, Resolved};
 
 /// A policy that was read and found right.
 #[derive(Clone, Debug)]
@@ -55,9 +43,6 @@ pub struct Policy {
     non_negotiable: BTreeSet<&'static str>,
     costs: Option<Costs>,
 }
-
-/// The settings of each rule that is mentioned, as far as they are given.
-type Blocks = BTreeMap<&'static str, Map<String, Value>>;
 
 /// All that is wrong with a policy, in its order. Never empty.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -83,165 +68,6 @@ impl fmt::Display for InvalidPolicy {
             write!(f, "{separator}{problem}")?;
         }
         Ok(())
-    }
-}
-
-/// The policy for one repository.
-#[derive(Clone, Debug)]
-pub struct Resolved {
-    pub rules: Vec<ActiveRule>,
-    /// Whether the policy as a whole repairs.
-    pub enforce: bool,
-    /// See `repair-limit`.
-    pub repair_limit: usize,
-    /// How storage is priced, where the policy says so.
-    pub costs: Option<Costs>,
-    exemptions: Vec<Exemption>,
-    by_tag: Option<ByTag>,
-    non_negotiable: BTreeSet<&'static str>,
-    /// Whether `untrusted-access` is on because `public-access` is: what exempts from the latter does from the former.
-    untrusted_follows: bool,
-}
-
-/// A rule that is on for this repository, with its settings.
-#[derive(Clone, Debug)]
-pub struct ActiveRule {
-    pub entry: &'static Entry,
-    pub rule: Arc<dyn Rule>,
-    /// Whether repairs are made; otherwise they are reported.
-    pub enforce: bool,
-}
-
-impl Resolved {
-    /// No rule at all, for where none can be asked.
-    #[must_use]
-    pub fn nothing() -> Self {
-        Self {
-            rules: Vec::new(),
-            enforce: false,
-            repair_limit: MOST_REPAIRS,
-            costs: None,
-            exemptions: Vec::new(),
-            by_tag: None,
-            non_negotiable: BTreeSet::new(),
-            untrusted_follows: false,
-        }
-    }
-
-    /// The exemption from a rule that holds now, the one that ends last; or why the repository's own tag is none.
-    ///
-    /// # Errors
-    /// One line, about a tag that looks like an exemption and is none.
-    pub fn exemption(
-        &self,
-        rule: &str,
-        tags: &Read<BTreeMap<String, String>>,
-        now: i64,
-    ) -> Result<Option<Standing>, String> {
-        match self.exemption_from(rule, tags, now) {
-            Ok(None) if self.untrusted_follows && rule == paired::UNTRUSTED => {
-                self.exemption_from(paired::PUBLIC, tags, now)
-            }
-            found => found,
-        }
-    }
-
-    fn exemption_from(
-        &self,
-        rule: &str,
-        tags: &Read<BTreeMap<String, String>>,
-        now: i64,
-    ) -> Result<Option<Standing>, String> {
-        if self.non_negotiable.contains(rule) {
-            return Ok(None);
-        }
-        let by_tag = match (&self.by_tag, tags.known()) {
-            (Some(by_tag), Some(tags)) => by_tag.of(rule, tags, now),
-            _ => None,
-        };
-        let (of_tag, wrong) = match by_tag {
-            Some(Ok(standing)) => (Some(standing), None),
-            Some(Err(why)) => (None, Some(why)),
-            None => (None, None),
-        };
-        let last = self
-            .exemptions
-            .iter()
-            .filter(|exemption| exemption.rules.contains(rule))
-            .map(|exemption| exemption.standing.clone())
-            .chain(of_tag)
-            .filter(|standing| standing.until.end() > now)
-            .max_by_key(|standing| standing.until);
-        match (last, wrong) {
-            (None, Some(why)) => Err(why),
-            (last, _) => Ok(last),
-        }
-    }
-
-    /// Whether nothing exempts from this rule.
-    #[must_use]
-    pub fn is_non_negotiable(&self, rule: &str) -> bool {
-        self.non_negotiable.contains(rule)
-    }
-
-    /// The same, asking only the rules of severity high or above: a repository that settles does not escape them.
-    #[must_use]
-    pub fn urgent(mut self) -> Self {
-        self.rules
-            .retain(|active| active.entry.meta.severity >= Severity::High);
-        self
-    }
-
-    /// A rule that is on, by its id.
-    #[must_use]
-    pub fn rule(&self, id: &str) -> Option<&ActiveRule> {
-        self.rules.iter().find(|active| active.entry.meta.id == id)
-    }
-
-    /// The same, asking only the rules about pushes. They need nothing of the repository.
-    #[must_use]
-    pub fn of_pushes(mut self) -> Self {
-        self.rules
-            .retain(|active| active.entry.meta.subject == Subject::Push);
-        self
-    }
-
-    /// The same, repairing nothing.
-    #[must_use]
-    pub fn monitored(mut self) -> Self {
-        self.enforce = false;
-        for active in &mut self.rules {
-            active.enforce = false;
-        }
-        self
-    }
-
-    /// The rules whose repair changes the registry.
-    pub fn registry_rules(&self) -> impl Iterator<Item = &'static str> {
-        let of_registry = self
-            .rules
-            .iter()
-            .filter(|active| active.rule.repairs_registry());
-        of_registry.map(|active| active.entry.meta.id)
-    }
-
-    /// What the rules together need to know when DescribeRepositories has answered.
-    #[must_use]
-    pub fn reads_after(&self, described: &Repository) -> Reads {
-        let mut reads = Reads::default();
-        for active in &self.rules {
-            reads.add(active.with_repair(active.rule.reads_after(described)));
-        }
-        reads
-    }
-}
-
-impl ActiveRule {
-    /// What the rule reads, and what its repair requires: a default lifecycle policy is put without more reads only where there is
-    /// no image.
-    fn with_repair(&self, mut reads: Reads) -> Reads {
-        reads.images |= self.enforce && self.rule.default_lifecycle().is_some();
-        reads
     }
 }
 

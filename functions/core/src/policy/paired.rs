@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::Blocks;
-use crate::rules::Settings;
+use super::file::Blocks;
+use crate::rule::Settings;
 use crate::rules::blocked_push::BlockedPush;
 use crate::rules::mutable_tags::MutableTags;
 use crate::rules::public_access::PublicAccess;

@@ -9,8 +9,8 @@ use crate::finding::Finding;
 use crate::plan::{self, Plan, STALE_QUARANTINE};
 use crate::policy::Resolved;
 use crate::reason::{Code, Reason};
+use crate::record::{Context, Known, Lease};
 use crate::repository::{DENIED_BY_POLICY, Read, Reads, Repository, RepositoryId};
-use crate::state::{Context, Known, Lease};
 
 /// ECR shows what was changed within this number of seconds.
 const SHOWN_WITHIN: u64 = 2;

@@ -3,8 +3,8 @@
 use super::tests::*;
 use super::*;
 use crate::reason::Code;
+use crate::record::Result as Repaired;
 use crate::repository::Encryption;
-use crate::state::Result as Repaired;
 
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();

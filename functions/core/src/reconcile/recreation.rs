@@ -8,9 +8,9 @@ use crate::action::Action;
 use crate::plan::{Decision, Plan, Step};
 use crate::policy::Resolved;
 use crate::reason::{Code, Reason};
+use crate::record::{Known, Lease};
 use crate::recreate::Intent;
 use crate::repository::{Encryption, Read, Repository};
-use crate::state::{Known, Lease};
 use crate::text::one_line;
 
 /// Seconds that one attempt at a recreation takes at most. Its lease outlives that by the grace; no other delivery may continue

@@ -2,10 +2,12 @@
 
 use super::decide::Record;
 use super::{LEASE_GRACE, Next, Reconciler, Report};
+use crate::claim::{claims, held_by_others};
 use crate::plan::{Plan, Step};
 use crate::policy::Resolved;
-use crate::rules::{Subject, entry};
-use crate::state::{Context, Known, Lease, Look, claims, held_by_others};
+use crate::record::{Context, Known, LastConforming, Lease};
+use crate::rule::Subject;
+use crate::rules::entry;
 
 impl Reconciler<'_> {
     /// Of this invocation's claims.
@@ -53,12 +55,12 @@ impl Reconciler<'_> {
     }
 
     /// A push to a repository that conforms: the next ones need not read it.
-    pub(super) fn conforms(&self, report: &Report) -> Option<Look> {
+    pub(super) fn conforms(&self, report: &Report) -> Option<LastConforming> {
         let conforms = self.trigger.pushed.is_some()
             && report.recorded
             && report.plan.complete
             && report.plan.steps.iter().all(is_of_push);
-        conforms.then(|| Look {
+        conforms.then(|| LastConforming {
             at: report.now,
             policy: self.policy.fingerprint(),
             created_at: report.created_at,

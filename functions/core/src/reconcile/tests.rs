@@ -6,8 +6,8 @@ use crate::evaluate::tests::repository;
 use crate::finding::Status;
 use crate::plan::Decision;
 use crate::reason::Code;
+use crate::record::{Newer, Repair, Repairs, Result as Repaired, Said};
 use crate::repository::{DENIED_BY_POLICY, Encryption, MARKER_TAG, Push, TagMutability};
-use crate::state::{Newer, Repair, Repairs, Result as Repaired, Said};
 use crate::trigger::{Cause, Origin};
 
 pub(super) const NOW: i64 = 1_800_000_000;
@@ -218,7 +218,7 @@ pub(super) fn repaired(result: Repaired, ago: i64) -> Known {
 
 pub(super) fn conforming(policy: &Policy, ago: i64) -> Known {
     Known {
-        look: Some(Look {
+        look: Some(LastConforming {
             at: NOW - ago,
             policy: policy.fingerprint(),
             created_at: None,

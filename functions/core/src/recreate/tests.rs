@@ -197,20 +197,20 @@ fn nothing_is_lost_where_ecr_acts_and_answers_with_an_error() {
 }
 
 /// One look at the original, changed in one way.
-fn first_look(change: impl Fn(&mut Repository)) -> Result<Next, String> {
+fn first_look(change: impl Fn(&mut Repository)) -> Result<RecreationStep, String> {
     let intent = Given::new(true, Key::Accepted, false, false).intent();
     let mut seen = intent.before.clone();
     change(&mut seen);
-    next(&intent, Progress::default(), Some(&seen))
+    next(&intent, RecreationProgress::default(), Some(&seen))
 }
 
 /// ECR would refuse the deletion anyway; it is not put to the test.
 #[test]
 fn an_image_that_is_seen_saves_the_repository() {
-    assert_eq!(first_look(|_| ()), Ok(Next::Rehearse));
+    assert_eq!(first_look(|_| ()), Ok(RecreationStep::Rehearse));
     assert_eq!(
         first_look(|seen| seen.has_images = Read::Known(true)),
-        Ok(Next::Withdraw(Withdrawn::HoldsImages))
+        Ok(RecreationStep::Withdraw(Withdrawn::HoldsImages))
     );
 }
 
@@ -224,7 +224,10 @@ fn an_original_that_was_changed_since_the_snapshot_is_left_alone() {
         |seen| seen.scan_on_push = false,
     ];
     for change in changes {
-        assert_eq!(first_look(change), Ok(Next::Withdraw(Withdrawn::Changed)));
+        assert_eq!(
+            first_look(change),
+            Ok(RecreationStep::Withdraw(Withdrawn::Changed))
+        );
     }
 }
 

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::{AutoEscape, Environment};
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
+use super::fixes::{FIXES, FixSection, by_advice, fix};
+use super::format::{grouped, letter, minute, name_and_place, some_of, thousands, usd};
 use crate::audit::{Audit, AuditFinding};
 use crate::finding::{Severity, Status};
 use crate::repository::RepositoryId;
-use crate::rules::{Advice, RULES, shell_word};
-use crate::storage::{StorageCost, gigabytes};
+use crate::rules::RULES;
+use crate::storage::StorageCost;
+use crate::units::gigabytes;
 
 const TEMPLATE: &str = include_str!("report.html");
 
@@ -23,13 +24,13 @@ pub fn html(audit: &Audit, at: &str) -> Result<String, String> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment
-        .render_str(TEMPLATE, Page::of(audit, &minute(at)))
+        .render_str(TEMPLATE, ReportPage::of(audit, &minute(at)))
         .map_err(|error| format!("the report can't be written: {error}"))
 }
 
 /// What the template shows.
 #[derive(Serialize)]
-struct Page<'a> {
+struct ReportPage<'a> {
     at: &'a str,
     /// The accounts and regions that it is about, as far as it names repositories of them.
     accounts: String,
@@ -115,28 +116,11 @@ struct RuleSection<'a> {
     fixes: Vec<FixSection<'a>>,
     /// The number of fixes that are not shown.
     more_fixes: usize,
-    findings: Vec<Entry<'a>>,
+    findings: Vec<FindingEntry<'a>>,
 }
 
-/// What mends some of a rule's findings: of repositories under the same settings it is the same.
 #[derive(Serialize)]
-struct FixSection<'a> {
-    keep: &'a str,
-    terraform: &'a str,
-    cloudformation: &'a str,
-    cli: String,
-    /// The first of them.
-    names: String,
-    count: String,
-    more: Option<String>,
-}
-
-/// Fixes of a rule that are shown at most, and repositories that are named with each.
-const FIXES: usize = 100;
-const NAMED: usize = 10;
-
-#[derive(Serialize)]
-struct Entry<'a> {
+struct FindingEntry<'a> {
     name: String,
     place: String,
     severity: &'static str,
@@ -147,7 +131,7 @@ struct Entry<'a> {
     fix: Option<usize>,
 }
 
-impl<'a> Page<'a> {
+impl<'a> ReportPage<'a> {
     fn of(audit: &'a Audit, at: &'a str) -> Self {
         let findings: Vec<&AuditFinding> = audit
             .findings
@@ -233,53 +217,6 @@ fn cost(of: &StorageCost) -> Cost {
         old: usd(of.old_usd),
         saves: of.default_lifecycle_saves_usd.map_or_else(String::new, usd),
         unreadable: of.unreadable.clone(),
-    }
-}
-
-fn usd(of: f64) -> String {
-    grouped(&format!("{of:.2}"))
-}
-
-fn thousands(of: usize) -> String {
-    grouped(&of.to_string())
-}
-
-/// A decimal number with its thousands separated.
-fn grouped(number: &str) -> String {
-    let (whole, fraction) = number.split_at(number.find('.').unwrap_or(number.len()));
-    let mut out = String::new();
-    for (n, digit) in whole.chars().enumerate() {
-        let behind = whole.len().saturating_sub(n);
-        if behind.is_multiple_of(3) && out.ends_with(|c: char| c.is_ascii_digit()) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out + fraction
-}
-
-/// A time of RFC 3339 to the minute, in UTC; what is none stays as it is.
-fn minute(at: &str) -> String {
-    let Ok(time) = OffsetDateTime::parse(at, &Rfc3339) else {
-        return at.to_owned();
-    };
-    let time = time.to_utc();
-    format!(
-        "{} {:02}:{:02} UTC",
-        time.date(),
-        time.hour(),
-        time.minute()
-    )
-}
-
-/// Accounts or regions that the head names at most.
-const PLACES: usize = 6;
-
-fn some_of(places: &BTreeSet<&str>) -> String {
-    let named: Vec<&str> = places.iter().copied().take(PLACES).collect();
-    match places.len().saturating_sub(PLACES) {
-        0 => named.join(", "),
-        more => format!("{} and {more} more", named.join(", ")),
     }
 }
 
@@ -391,7 +328,7 @@ fn section<'a>(rule: &'a str, findings: &[&'a AuditFinding]) -> RuleSection<'a> 
             .zip(numbers)
             .map(|(finding, number)| {
                 let (name, place) = name_and_place(&finding.repository);
-                Entry {
+                FindingEntry {
                     name,
                     place,
                     severity: finding.severity.name(),
@@ -402,90 +339,5 @@ fn section<'a>(rule: &'a str, findings: &[&'a AuditFinding]) -> RuleSection<'a> 
                 }
             })
             .collect(),
-    }
-}
-
-/// Findings with the same advice.
-type Group<'a> = (&'a Advice, Vec<&'a AuditFinding>);
-
-/// The findings by their advice, in the order of the first of each, and for each finding the number of its group from 1.
-fn by_advice<'a>(found: &[&'a AuditFinding]) -> (Vec<Group<'a>>, Vec<Option<usize>>) {
-    let mut groups: Vec<Group<'a>> = Vec::new();
-    let mut places: BTreeMap<[&str; 4], usize> = BTreeMap::new();
-    let numbers = found
-        .iter()
-        .map(|finding| {
-            let advice = finding.advice.as_ref()?;
-            let key = [
-                advice.text.as_str(),
-                &advice.terraform,
-                &advice.cloudformation,
-                &advice.cli,
-            ];
-            let place = *places.entry(key).or_insert_with(|| {
-                groups.push((advice, Vec::new()));
-                groups.len()
-            });
-            if let Some((_, of)) = groups.get_mut(place.saturating_sub(1)) {
-                of.push(finding);
-            }
-            Some(place)
-        })
-        .collect();
-    (groups, numbers)
-}
-
-fn fix<'a>(advice: &'a Advice, of: &[&AuditFinding]) -> FixSection<'a> {
-    let names: Vec<String> = of
-        .iter()
-        .take(NAMED)
-        .map(|finding| name_and_place(&finding.repository).0)
-        .collect();
-    let first = of
-        .iter()
-        .find_map(|finding| RepositoryId::from_arn(&finding.repository));
-    let cli = match first {
-        Some(id) if advice.cli.contains("$REPOSITORY") => format!(
-            "export AWS_REGION={} REPOSITORY={}{}\n{}",
-            shell_word(&id.region),
-            shell_word(&id.name),
-            if of.len() > 1 {
-                "   # and so for each"
-            } else {
-                ""
-            },
-            advice.cli
-        ),
-        _ => advice.cli.clone(),
-    };
-    FixSection {
-        keep: &advice.text,
-        terraform: &advice.terraform,
-        cloudformation: &advice.cloudformation,
-        cli,
-        names: names.join(", "),
-        count: thousands(of.len()),
-        more: of
-            .len()
-            .checked_sub(NAMED)
-            .filter(|more| *more > 0)
-            .map(thousands),
-    }
-}
-
-fn letter(severity: Severity) -> char {
-    match severity {
-        Severity::Critical => 'C',
-        Severity::High => 'H',
-        Severity::Medium => 'M',
-        Severity::Low => 'L',
-        Severity::Informational => 'I',
-    }
-}
-
-fn name_and_place(arn: &str) -> (String, String) {
-    match RepositoryId::from_arn(arn) {
-        Some(id) => (id.name, format!("{}, {}", id.account, id.region)),
-        None => (arn.to_owned(), String::new()),
     }
 }

@@ -1,5 +1,7 @@
 //! An audit as people and programs read it.
 
+mod fixes;
+mod format;
 mod html;
 mod ocsf;
 mod sarif;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::audit::AuditFinding;
 use crate::finding::{Severity, Status};
-use crate::rules::Advice;
+use crate::rule::Advice;
 
 fn finding(name: &str, rule: &str, detail: &str, status: Status) -> AuditFinding {
     AuditFinding {

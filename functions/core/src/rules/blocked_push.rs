@@ -6,10 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::mutable_tags::{self, MOST_FILTERS};
-use super::{Advice, Meta, Rule, RuleMode, Settings, Subject};
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
 use crate::repository::{Reads, Repository, RepositoryId, TagMutability};
+use crate::rule::{Advice, Meta, Rule, RuleMode, Settings, Subject};
 use crate::text::one_line;
 
 /// A push that immutability refused.

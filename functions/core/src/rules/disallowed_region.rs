@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Advice, Meta, Rule, RuleMode, Settings, Subject};
 use crate::finding::{Fix, Severity, Violation};
 use crate::repository::{Reads, Repository, RepositoryId, check_region};
+use crate::rule::{Advice, Meta, Rule, RuleMode, Settings, Subject};
 
 /// A repository outside the allowed regions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -7,10 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wildmatch::WildMatch;
 
-use super::{Advice, Meta, Rule, RuleMode, Settings, Subject, quoted, shell_word};
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
 use crate::repository::{Reads, Repository, RepositoryId};
+use crate::rule::{Advice, Meta, Rule, RuleMode, Settings, Subject, quoted, shell_word};
 
 /// ECR: keys of 1 to 128 characters, values of up to 256.
 const LONGEST_KEY: usize = 128;

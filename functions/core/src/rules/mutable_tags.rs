@@ -1,16 +1,23 @@
 //! `mutable-tags`: a tag can be moved to another image after it was pushed.
 
+mod settings;
+mod text;
+
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Advice, Meta, Rule, RuleMode, Settings, Subject, quoted, shell_word};
+pub use self::settings::{
+    CacheRepositories, Exclusions, MovingTags, PullThroughCaches, Replicas, Required,
+};
+pub(super) use self::text::advise;
+use self::text::{fits_filter, is_floating_version, lacks, listed, with_impact};
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
-use crate::policy::Glob;
 use crate::repository::{Reads, Repository, RepositoryId, TagMutability};
+use crate::rule::{Advice, Meta, Rule, RuleMode, Settings, Subject};
 
 /// A filter may be 1 to 128 characters with at most two wildcards, and a repository has at most five
 /// (API reference, ImageTagMutabilityExclusionFilter).
@@ -41,124 +48,6 @@ pub struct MutableTags {
     /// Repositories that builds use as a cache, by globs over their names: they are reported and left mutable. An empty list has them
     /// repaired.
     pub cache_repositories: CacheRepositories,
-}
-
-/// Which of the allowed exclusion filters a repository has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Exclusions {
-    /// All of them: one without is a finding of severity low.
-    All,
-    /// Those that one of its tags matches when it is repaired.
-    InUse,
-}
-
-/// Globs over the names of repositories.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct CacheRepositories(Vec<Glob>);
-
-impl Default for CacheRepositories {
-    fn default() -> Self {
-        Self(Glob::try_from("**/cache".to_owned()).into_iter().collect())
-    }
-}
-
-/// Globs of tags that move.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct MovingTags(Vec<String>);
-
-impl Default for MovingTags {
-    fn default() -> Self {
-        let whole = [
-            // Environments and channels.
-            "beta",
-            "canary",
-            "dev",
-            "edge",
-            "integration",
-            "latest",
-            "live",
-            "nightly",
-            "pre-prod",
-            "preprod",
-            "preview",
-            "prod",
-            "production",
-            "qa",
-            "rc",
-            "release",
-            "sandbox",
-            "stable",
-            "stage",
-            "staging",
-            "test",
-            "uat",
-            // Branches.
-            "develop",
-            "development",
-            "main",
-            "master",
-            "trunk",
-        ];
-        // `latest-arm64`, `stable-alpine`, `main-amd64`.
-        let begin = [
-            "canary", "edge", "latest", "main", "master", "nightly", "release", "stable",
-        ];
-        let others = [
-            "*-latest",
-            "*-SNAPSHOT",
-            "*cache*",
-            "feature-*",
-            "pr-*",
-            "sha256-*",
-        ];
-        let begin = begin.map(|begin| format!("{begin}-*"));
-        Self(
-            whole
-                .iter()
-                .chain(&others)
-                .map(|one| (*one).to_owned())
-                .chain(begin)
-                .collect(),
-        )
-    }
-}
-
-/// A pull-through cache brings a tag up to date by moving it, which immutability forbids.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum PullThroughCaches {
-    /// Report them.
-    #[default]
-    Report,
-    /// They may be mutable.
-    Ignore,
-    /// Treat them like others. The cache can no longer update their tags.
-    Repair,
-}
-
-/// Replication brings an image whose tag is taken in an immutable repository without the tag, and no push fails (ECR User Guide, "Private
-/// image replication", considerations).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Replicas {
-    /// Report them: an operator decides.
-    #[default]
-    Report,
-    /// They may be mutable.
-    Ignore,
-    /// Treat them like others.
-    Repair,
-}
-
-/// The mutability that is asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Required {
-    #[default]
-    Immutable,
 }
 
 impl Settings for MutableTags {
@@ -483,95 +372,6 @@ impl Rule for MutableTags {
             _ => self.advice(id),
         }
     }
-}
-
-/// The lines that make a repository immutable but for these filters.
-pub(super) fn advise(filters: &BTreeSet<String>) -> Advice {
-    let text = "Set the tag mutability where the repository is defined, or the next deployment sets it back";
-    let cli =
-        "aws ecr put-image-tag-mutability --repository-name \"$REPOSITORY\" --image-tag-mutability";
-    if filters.is_empty() {
-        return Advice {
-            text: format!("{text}."),
-            terraform: "image_tag_mutability = \"IMMUTABLE\"".to_owned(),
-            cli: format!("{cli} IMMUTABLE"),
-            cloudformation: "ImageTagMutability: IMMUTABLE".to_owned(),
-        };
-    }
-    let mut advice = Advice {
-        text: format!("{text}; tags like {} stay mutable.", listed(filters)),
-        terraform: "image_tag_mutability = \"IMMUTABLE_WITH_EXCLUSION\"\n".to_owned(),
-        cli: format!("{cli} IMMUTABLE_WITH_EXCLUSION --image-tag-mutability-exclusion-filters"),
-        cloudformation:
-            "ImageTagMutability: IMMUTABLE_WITH_EXCLUSION\nImageTagMutabilityExclusionFilters:"
-                .to_owned(),
-    };
-    for filter in filters {
-        let _ = write!(
-            advice.terraform,
-            "\nimage_tag_mutability_exclusion_filter {{\n  filter      = {}\n  filter_type = \"WILDCARD\"\n}}\n",
-            quoted(filter)
-        );
-        let _ = write!(
-            advice.cloudformation,
-            "\n  - ImageTagMutabilityExclusionFilterType: WILDCARD\n    ImageTagMutabilityExclusionFilterValue: {}",
-            quoted(filter)
-        );
-        let one = format!("filterType=WILDCARD,filter={filter}");
-        let _ = write!(advice.cli, " {}", shell_word(&one));
-    }
-    advice.terraform.truncate(advice.terraform.trim_end().len());
-    advice
-}
-
-fn listed<'f>(filters: impl IntoIterator<Item = &'f String>) -> String {
-    let quoted: Vec<String> = filters.into_iter().map(|f| format!("`{f}`")).collect();
-    quoted.join(", ")
-}
-
-fn fits_filter(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'*' | b'-')
-}
-
-/// Whether a tag is a version without its last part, such as `v1` or `1.2`, which moves with each release.
-fn is_floating_version(tag: &str) -> bool {
-    let parts: Vec<&str> = tag.strip_prefix('v').unwrap_or(tag).split('.').collect();
-    let is_number =
-        |part: &&str| (1..=4).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
-    parts.len() <= 2 && parts.iter().all(is_number)
-}
-
-/// `None`: it lacks nothing.
-fn lacks(filters: &[String]) -> Option<String> {
-    (!filters.is_empty()).then(|| {
-        format!(
-            "it lacks exclusion filters that the policy grants: {}",
-            listed(filters)
-        )
-    })
-}
-
-/// As many of the tags as a message names.
-const NAMED: usize = 50;
-
-fn with_impact(detail: String, stuck: &[&str]) -> String {
-    if stuck.is_empty() {
-        return detail;
-    }
-    let named: Vec<String> = stuck
-        .iter()
-        .take(NAMED)
-        .map(|tag| format!("`{tag}`"))
-        .collect();
-    let more = match stuck.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    format!(
-        "{detail}; once immutable, pushes to these tags will fail (they usually move, and no \
-         `allow-exclusions` match them): {}{more}",
-        named.join(", ")
-    )
 }
 
 #[cfg(test)]

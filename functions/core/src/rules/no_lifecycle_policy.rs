@@ -4,12 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Advice, Meta, Rule, RuleMode, Settings, Subject, heredoc, shell_word};
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
 use crate::lifecycle::{document, matches_nothing, selects_tagged};
-use crate::policy::document::{Node, Problem};
 use crate::repository::{Reads, Repository, RepositoryId};
+use crate::rule::{Advice, Meta, Rule, RuleMode, Settings, Subject, heredoc, shell_word};
+use crate::yaml::document::{Node, Problem};
 
 /// ECR: 100 to 30,720 characters.
 const SIZE: std::ops::RangeInclusive<usize> = 100..=30_720;

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Advice, Meta, Rule, RuleMode, Settings, Subject};
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
 use crate::repository::{
     Read, Reads, RegistryScanning, Repository, RepositoryId, ScanFrequency, ScanRule,
     scan_filter_matches,
 };
+use crate::rule::{Advice, Meta, Rule, RuleMode, Settings, Subject};
 use crate::text::one_line;
 
 /// API reference, PutRegistryScanningConfiguration, RegistryScanningRule and ScanningRepositoryFilter.

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use wildmatch::WildMatch;
 
 use super::nonconforming_name::whole;
-use super::{Advice, Meta, Rule, RuleMode, Settings, Subject};
 use crate::finding::{Fix, Severity, Violation};
 use crate::repository::{Reads, Repository, RepositoryId};
+use crate::rule::{Advice, Meta, Rule, RuleMode, Settings, Subject};
 
 /// A pushed tag outside the convention.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -4,10 +4,10 @@ use regex_lite::{Regex, RegexBuilder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Advice, Meta, Rule, RuleMode, Settings, Subject};
 use crate::finding::{Fix, Severity, Violation};
-use crate::policy::Glob;
+use crate::glob::Glob;
 use crate::repository::{Reads, Repository, RepositoryId};
+use crate::rule::{Advice, Meta, Rule, RuleMode, Settings, Subject};
 
 /// A name outside the convention.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

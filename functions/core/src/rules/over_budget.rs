@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::no_lifecycle_policy::{UNTAGGED_EXPIRE, lifecycle_cloudformation, lifecycle_terraform};
-use super::{Advice, Meta, Rule, RuleMode, Settings, Subject, shell_word};
 use crate::finding::{Fix, Severity, Violation};
 use crate::repository::{Reads, Repository, RepositoryId};
-use crate::storage::gigabytes;
+use crate::rule::{Advice, Meta, Rule, RuleMode, Settings, Subject, shell_word};
+use crate::units::gigabytes;
 
 /// A repository that holds more than its budget.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -118,8 +118,8 @@ mod tests {
 
     use super::*;
     use crate::evaluate::tests::repository;
+    use crate::image::Image;
     use crate::repository::Read;
-    use crate::storage::Image;
 
     #[test]
     fn what_weighs_more_than_its_budget_is_found() {

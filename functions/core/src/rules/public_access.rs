@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Advice, Meta, Rule, RuleMode, Settings, Subject};
 use crate::access::{self, Services, To, Trust, advice};
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
 use crate::repository::{Reads, Repository, RepositoryId};
+use crate::rule::{Advice, Meta, Rule, RuleMode, Settings, Subject};
 
 /// A repository policy that lets in everyone. Whom this rule or `untrusted-access` trusts counts for both.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

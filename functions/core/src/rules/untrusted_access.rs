@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Advice, Meta, Rule, RuleMode, Settings, Subject};
 use crate::access::{self, Services, To, Trust, advice};
 use crate::action::Action;
 use crate::finding::{Severity, Violation};
 use crate::repository::{Reads, Repository, RepositoryId};
+use crate::rule::{Advice, Meta, Rule, RuleMode, Settings, Subject};
 
 /// A repository policy that lets in accounts, organizations, networks or services that are not trusted. Whom this rule or `public-access`
 /// trusts counts for both. Where a policy has `public-access` alone, this rule is on with its mode, overrides and exemptions.

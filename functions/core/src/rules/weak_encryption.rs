@@ -1,9 +1,11 @@
 //! `weak-encryption`: a repository's layers are encrypted with less than the policy asks.
 
+mod settings;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Advice, Meta, Rule, RuleMode, Settings, Subject, quoted, shell_word};
+pub use self::settings::{Rung, WhenEmpty, WhenNotEmpty};
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
 use crate::quarantine;
@@ -11,6 +13,7 @@ use crate::repository::{
     Encryption, EncryptionType, Key, MOST_TAGS, Read, Reads, Repository, RepositoryId,
     TagMutability,
 };
+use crate::rule::{Advice, Meta, Rule, RuleMode, Settings, Subject, quoted, shell_word};
 
 /// The alias of the key that AWS manages for ECR. An account that never used it has no such key.
 pub const AWS_MANAGED_KEY: &str = "alias/aws/ecr";
@@ -42,57 +45,6 @@ pub struct WeakEncryption {
     pub when_not_empty: WhenNotEmpty,
     /// Recreate repositories of CloudFormation stacks too. Their `aws:` tags cannot be put back.
     pub recreate_stack_repositories: bool,
-}
-
-/// The ladder. Each rung includes the ones above it.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Rung {
-    /// Keys of the service itself.
-    #[default]
-    #[serde(rename = "AES256")]
-    Aes256,
-    /// Any KMS key, AWS's `aws/ecr` included.
-    Kms,
-    /// A KMS key that a customer manages.
-    CustomerKey,
-    /// One of the keys that the policy lists.
-    AllowedKeys,
-}
-
-impl Rung {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Aes256 => "AES256",
-            Self::Kms => "KMS",
-            Self::CustomerKey => "KMS with a customer key",
-            Self::AllowedKeys => "KMS with one of the allowed keys",
-        }
-    }
-}
-
-/// What is done about an empty repository.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum WhenEmpty {
-    /// Report it.
-    #[default]
-    Alert,
-    /// Delete and create it again, with every setting it had.
-    Recreate,
-}
-
-/// What is done about a repository with images.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum WhenNotEmpty {
-    /// Report it.
-    #[default]
-    Alert,
-    /// Refuse pushes to it by a statement in its repository policy, until it conforms. Pulls go on.
-    Quarantine,
 }
 
 impl Settings for WeakEncryption {

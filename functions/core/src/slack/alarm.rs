@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use super::block::{context, link, section};
-use super::text;
+use super::block::{context, link, section, text};
 use crate::finding::Severity;
 use crate::repository::partition;
 

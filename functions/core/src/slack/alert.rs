@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use super::block::{context, link, section};
-use super::{items, text, word};
+use super::block::{context, items, link, section, text, word};
 use crate::alert::{INVALID_POLICY, REST};
 use crate::finding::Severity;
 use crate::ledger::Ledger;

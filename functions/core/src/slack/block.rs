@@ -1,5 +1,6 @@
 //! Block Kit's blocks, within Slack's limits.
 
+use crate::finding::Severity;
 use serde_json::{Value, json};
 
 use crate::text::in_line;
@@ -68,4 +69,26 @@ pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
+}
+
+pub(super) fn items<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+    value
+        .get(key)
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
+}
+
+pub(super) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Not by colour alone.
+pub(super) fn word(severity: Severity) -> String {
+    let sign = match severity {
+        Severity::Critical | Severity::High => "🔴",
+        Severity::Medium => "🟠",
+        Severity::Low => "🟡",
+        Severity::Informational => "🔵",
+    };
+    format!("{sign} {}", severity.name().to_uppercase())
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::*;
+use crate::repository::RepositoryId;
 
 const EVENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events");
 const OWN_ROLE: &str = "arn:aws:iam::123456789012:role/ecr-warden-EnforcerRole-ABC";

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use ecr_warden_core::action::Action;
 use ecr_warden_core::alert::Alert;
 use ecr_warden_core::audit::Audit;
-use ecr_warden_core::defer::{Decision, Deferred, LONGEST_DELAY, defer};
+use ecr_warden_core::defer::{Deferred, DelayDecision, LONGEST_DELAY, defer};
 use ecr_warden_core::evaluate::evaluate;
 use ecr_warden_core::finding::{Fix, Severity, Status};
 use ecr_warden_core::outcome::Verdict;
@@ -15,8 +15,8 @@ use ecr_warden_core::policy::Policy;
 use ecr_warden_core::repository::{
     Encryption, Push, Read, Repository, RepositoryId, TagMutability,
 };
-use ecr_warden_core::rules::Advice;
-use ecr_warden_core::trigger::{Cause, Decoded, Message, Origin, decode, message};
+use ecr_warden_core::rule::Advice;
+use ecr_warden_core::trigger::{Cause, Decoded, Origin, QueueMessage, decode, message};
 use ecr_warden_core::{quarantine, report, slack};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -61,7 +61,7 @@ pub fn event(data: &[u8]) {
         return;
     };
     check_decoded(&event);
-    if let Some(Message { body, deferred, .. }) = message(&event, NOW) {
+    if let Some(QueueMessage { body, deferred, .. }) = message(&event, NOW) {
         check_deferral(deferred);
         check_decoded(&body);
     }
@@ -75,7 +75,7 @@ fn check_deferral(deferred: Option<Deferred>) {
     if let Some(deferred) = deferred {
         assert!((0..=345_600).contains(&deferred.waited(NOW)));
     }
-    if let Decision::In { seconds, deferred } = defer(deferred, None, NOW, u32::MAX) {
+    if let DelayDecision::In { seconds, deferred } = defer(deferred, None, NOW, u32::MAX) {
         assert!((1..=LONGEST_DELAY).contains(&seconds));
         assert!(deferred.count >= 1);
     }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use ecr_warden_core::evaluate::evaluate;
-use ecr_warden_core::policy::{Glob, Policy};
+use ecr_warden_core::glob::Glob;
+use ecr_warden_core::policy::Policy;
 use ecr_warden_core::repository::{Push, Read, Repository, RepositoryId, scan_filter_matches};
 use ecr_warden_core::{quarantine, slack};
 use serde_json::json;

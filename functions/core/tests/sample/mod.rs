@@ -7,7 +7,8 @@ use ecr_warden_core::finding::{Severity, Status};
 use ecr_warden_core::outcome::Verdict;
 use ecr_warden_core::policy::Policy;
 use ecr_warden_core::repository::{Read, RepositoryId};
-use ecr_warden_core::rules::{Advice, RULES};
+use ecr_warden_core::rule::Advice;
+use ecr_warden_core::rules::RULES;
 use ecr_warden_core::storage::StorageCost;
 
 /// Every rule, for its advice.

@@ -1,7 +1,10 @@
 //! What people and machines get of a sweep.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::action::Action;
+use crate::finding::Severity;
 use crate::repository::TagMutability;
 
 const ID: &str = "b6a1";

@@ -26,7 +26,7 @@ pub(super) struct Given {
 }
 
 /// What [`next`] is asked: what is on record, what was done, and what is seen.
-type Question = (Record, Progress, Option<View>);
+type Question = (Record, RecreationProgress, Option<View>);
 
 /// What the intent on record says beyond what was intended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -177,7 +177,7 @@ impl End {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Attempt {
-    progress: Progress,
+    progress: RecreationProgress,
     record: Record,
     step: Step,
     /// Which delivery of the event it is.
@@ -291,9 +291,9 @@ impl Given {
             last_write_ours: false,
             record: Some(Record::default()),
             attempt: Some(Attempt {
-                progress: Progress {
+                progress: RecreationProgress {
                     first: true,
-                    ..Progress::default()
+                    ..RecreationProgress::default()
                 },
                 record: Record::default(),
                 step: Step::Look,
@@ -331,25 +331,27 @@ impl Given {
                 let seen = view.map(|view| self.seen(view));
                 let decided = next(&intent, attempt.progress, seen.as_ref()).unwrap();
                 match decided {
-                    Next::Withdraw(Withdrawn::HoldsImages) => Step::End(End::HoldsImages),
-                    Next::Withdraw(Withdrawn::Changed) => Step::End(End::Changed),
-                    Next::Withdraw(Withdrawn::Refused(_)) => Step::End(End::Refused),
-                    Next::Rehearse => Step::Rehearse(Rehearsal::BEGUN),
-                    Next::Delete => Step::Delete,
-                    Next::Create(encryption) => {
+                    RecreationStep::Withdraw(Withdrawn::HoldsImages) => Step::End(End::HoldsImages),
+                    RecreationStep::Withdraw(Withdrawn::Changed) => Step::End(End::Changed),
+                    RecreationStep::Withdraw(Withdrawn::Refused(_)) => Step::End(End::Refused),
+                    RecreationStep::Rehearse => Step::Rehearse(Rehearsal::BEGUN),
+                    RecreationStep::Delete => Step::Delete,
+                    RecreationStep::Create(encryption) => {
                         assert_eq!(&encryption, intent.encryption());
                         Step::Create
                     }
-                    Next::Restore { policy, lifecycle } => Step::Restore {
+                    RecreationStep::Restore { policy, lifecycle } => Step::Restore {
                         policy: policy.is_some(),
                         lifecycle: lifecycle.is_some(),
                     },
-                    Next::Remember { made, accepted } => Step::Remember { made, accepted },
-                    Next::RemoveMarker => Step::RemoveMarker,
-                    Next::Finish(Finished::Recreated) => Step::End(End::Recreated),
-                    Next::Finish(Finished::FellBack(_)) => Step::End(End::FellBack),
-                    Next::Finish(Finished::Superseded) => Step::End(End::Superseded),
-                    Next::Wait => Step::Wait,
+                    RecreationStep::Remember { made, accepted } => {
+                        Step::Remember { made, accepted }
+                    }
+                    RecreationStep::RemoveMarker => Step::RemoveMarker,
+                    RecreationStep::Finish(Finished::Recreated) => Step::End(End::Recreated),
+                    RecreationStep::Finish(Finished::FellBack(_)) => Step::End(End::FellBack),
+                    RecreationStep::Finish(Finished::Superseded) => Step::End(End::Superseded),
+                    RecreationStep::Wait => Step::Wait,
                 }
             })
     }

@@ -1,7 +1,7 @@
 //! How one world follows from another.
 
 use super::*;
-use crate::state::Lease;
+use crate::record::Lease;
 
 impl World {
     pub(in super::super) fn on_record(&self) -> bool {
@@ -78,9 +78,9 @@ impl World {
             let mut world = *self;
             world.left.duplicates = duplicates;
             world.duplicate = self.record.map(|record| Attempt {
-                progress: Progress {
+                progress: RecreationProgress {
                     first,
-                    ..Progress::default()
+                    ..RecreationProgress::default()
                 },
                 record,
                 step: Step::Look,
@@ -159,7 +159,7 @@ impl World {
         }
         world.refused_deletions = 0;
         world.attempt = self.record.map(|record| Attempt {
-            progress: Progress::default(),
+            progress: RecreationProgress::default(),
             record,
             step: Step::Look,
             delivery: 0,
@@ -412,7 +412,7 @@ impl World {
                         _ => Step::Restore { policy, lifecycle },
                     };
                     let done = Attempt {
-                        progress: Progress {
+                        progress: RecreationProgress {
                             restored: !(policy && lifecycle),
                             ..attempt.progress
                         },

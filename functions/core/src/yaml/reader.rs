@@ -11,8 +11,8 @@ use serde::de::{
 
 use super::document::{Content, Node, Place, Problem};
 
-/// Enough for anyone to mend before asking again.
-pub(super) const MOST_PROBLEMS: usize = 50;
+/// Enough to correct before the next check.
+pub(crate) const MOST_PROBLEMS: usize = 50;
 
 /// Reads a type from a node and says all that is wrong with it: what a problem was found in is set aside, and
 /// the rest is read again.
@@ -83,15 +83,15 @@ pub(crate) fn unknown(kind: &str, name: &str, known: &[&str]) -> String {
     }
 }
 
-/// Something that can be set aside. A mapping begins where its first key does, so the place alone does not tell.
+/// Something that can be set aside. A mapping begins where its first key does, so the place alone does not say which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Part {
+enum PathPart {
     /// A key with its value.
     Key(Place),
     Value(Place),
 }
 
-impl Part {
+impl PathPart {
     fn place(self) -> Place {
         match self {
             Self::Key(place) | Self::Value(place) => place,
@@ -102,13 +102,13 @@ impl Part {
 /// What serde found wrong, and in what; `None`: in the whole.
 #[derive(Debug)]
 struct Wrong {
-    part: Option<Part>,
+    part: Option<PathPart>,
     message: String,
 }
 
 impl Wrong {
     /// The innermost part is the one that is wrong.
-    fn within(mut self, part: Part) -> Self {
+    fn within(mut self, part: PathPart) -> Self {
         self.part.get_or_insert(part);
         self
     }
@@ -215,7 +215,7 @@ fn shown(found: Unexpected<'_>) -> String {
 #[derive(Clone, Copy)]
 struct Reader<'n> {
     node: &'n Node,
-    aside: &'n RefCell<BTreeSet<Part>>,
+    aside: &'n RefCell<BTreeSet<PathPart>>,
 }
 
 impl<'de> de::Deserializer<'de> for Reader<'de> {
@@ -278,7 +278,7 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
 
 struct Items<'n> {
     items: std::slice::Iter<'n, Node>,
-    aside: &'n RefCell<BTreeSet<Part>>,
+    aside: &'n RefCell<BTreeSet<PathPart>>,
 }
 
 impl<'de> SeqAccess<'de> for Items<'de> {
@@ -290,10 +290,10 @@ impl<'de> SeqAccess<'de> for Items<'de> {
     ) -> Result<Option<S::Value>, Wrong> {
         let aside = self.aside;
         self.items
-            .find(|node| !aside.borrow().contains(&Part::Value(node.place)))
+            .find(|node| !aside.borrow().contains(&PathPart::Value(node.place)))
             .map(|node| {
                 seed.deserialize(Reader { node, aside })
-                    .map_err(|wrong| wrong.within(Part::Value(node.place)))
+                    .map_err(|wrong| wrong.within(PathPart::Value(node.place)))
             })
             .transpose()
     }
@@ -302,7 +302,7 @@ impl<'de> SeqAccess<'de> for Items<'de> {
 struct Entries<'n> {
     entries: std::slice::Iter<'n, (Place, String, Node)>,
     value: Option<&'n Node>,
-    aside: &'n RefCell<BTreeSet<Part>>,
+    aside: &'n RefCell<BTreeSet<PathPart>>,
 }
 
 impl<'de> MapAccess<'de> for Entries<'de> {
@@ -315,7 +315,8 @@ impl<'de> MapAccess<'de> for Entries<'de> {
         let aside = self.aside;
         let next = self.entries.find(|(place, _, value)| {
             let aside = aside.borrow();
-            !aside.contains(&Part::Key(*place)) && !aside.contains(&Part::Value(value.place))
+            !aside.contains(&PathPart::Key(*place))
+                && !aside.contains(&PathPart::Value(value.place))
         });
         let Some((place, key, value)) = next else {
             return Ok(None);
@@ -324,7 +325,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
         let key: de::value::StrDeserializer<'_, Wrong> = key.as_str().into_deserializer();
         seed.deserialize(key)
             .map(Some)
-            .map_err(|wrong| wrong.within(Part::Key(*place)))
+            .map_err(|wrong| wrong.within(PathPart::Key(*place)))
     }
 
     fn next_value_seed<S: de::DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Wrong> {
@@ -334,7 +335,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
                     node,
                     aside: self.aside,
                 })
-                .map_err(|wrong| wrong.within(Part::Value(node.place))),
+                .map_err(|wrong| wrong.within(PathPart::Value(node.place))),
             None => Err(de::Error::custom("a value without a key")),
         }
     }

@@ -6,7 +6,7 @@ use std::fmt;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use serde_json::{Map, Value};
 
-/// A policy is written by people: what is nested deeper, or is larger, is not one. Each override's settings are checked together
+/// No policy is nested deeper or larger. Each override's settings are checked together
 /// with those that they are laid over, which takes the square of the size.
 const DEEPEST: usize = 32;
 pub(super) const LARGEST: usize = 64 * 1024;
@@ -114,7 +114,7 @@ impl Node {
 /// Reads one YAML document. Anchors, tags and further documents are refused: a policy means what it says.
 ///
 /// # Errors
-/// The first thing that is not YAML; what is after it can't be told.
+/// The first thing that is not YAML; what follows it is unknown.
 pub fn parse(text: &str) -> Result<Node, Problem> {
     let at_start = Place { line: 1, column: 1 };
     if text.len() > LARGEST {

@@ -6,7 +6,9 @@ use super::*;
 use crate::finding::{Finding, Fix, Severity, Violation};
 use crate::plan::Step;
 use crate::reason::{Code, Reason};
-use crate::repository::{Encryption, TagMutability};
+use crate::record::{FRESH, LastConforming, Lease, Repairs};
+use crate::repository::TagMutability;
+use crate::trigger::Origin;
 
 const NOW: i64 = 1_800_000_000;
 const RULE: &str = "mutable-tags";
@@ -44,7 +46,7 @@ fn repair() -> Decision {
     })
 }
 
-fn people(what: &str) -> Decision {
+fn manual(what: &str) -> Decision {
     Decision::Manual(Reason::new(Code::NoRepair, what))
 }
 
@@ -81,16 +83,16 @@ fn nothing_found() -> Plan {
 #[derive(Clone, Copy)]
 enum Ends {
     /// The alert is out, and this is what became of the finding.
-    Told(Status, &'static str),
+    Reported(Status, &'static str),
     /// It dies before the alert is out, or the alert can't be published.
     Dies,
 }
 
-/// The table as conditional writes make it, and what people were told.
+/// The table as conditional writes make it, and how many reports were made.
 #[derive(Default)]
 struct Table {
     known: Known,
-    told: usize,
+    reported: usize,
 }
 
 impl Table {
@@ -100,9 +102,9 @@ impl Table {
         for claim in &claims {
             self.write(claim);
         }
-        if let Ends::Told(status, words) = ends {
+        if let Ends::Reported(status, words) = ends {
             for claim in claims.iter().filter(|claim| !claim.only_counts()) {
-                self.tell(claim, status, words, context);
+                self.report(claim, status, words, context);
             }
         }
         claims
@@ -130,14 +132,14 @@ impl Table {
         }
     }
 
-    fn tell(&mut self, claim: &Claim, status: Status, words: &str, context: &Context<'_>) {
+    fn report(&mut self, claim: &Claim, status: Status, words: &str, context: &Context<'_>) {
         if is_news(claim, status, words, context) {
-            self.told += 1;
+            self.reported += 1;
         }
         match settled(claim, status, words, context) {
             None => self.known.said.remove(&claim.rule),
             Some(said) => {
-                assert_eq!(said.pending, None, "what was told is claimed no more");
+                assert_eq!(said.pending, None, "what was reported is claimed no more");
                 assert!(said.version > claim.said.version);
                 self.known.said.insert(claim.rule.clone(), said)
             }
@@ -149,19 +151,19 @@ impl Table {
     }
 }
 
-const OPEN: Ends = Ends::Told(Status::Open, "");
-const FIXED: Ends = Ends::Told(Status::Fixed, "");
+const OPEN: Ends = Ends::Reported(Status::Open, "");
+const FIXED: Ends = Ends::Reported(Status::Fixed, "");
 
 #[test]
 fn the_same_finding_again_is_one_alert() {
     let mut table = Table::default();
     for n in 0..3 {
         let me = lease(&format!("event {n}"));
-        let plan = found("it holds images", people("copy them"));
+        let plan = found("it holds images", manual("copy them"));
         let claims = table.invocation(&plan, &context(&me, NOW + n), OPEN);
         assert_eq!(claims.len(), usize::from(n == 0));
     }
-    assert_eq!(table.told, 1);
+    assert_eq!(table.reported, 1);
     assert_eq!(table.since(), NOW);
 }
 
@@ -170,9 +172,9 @@ fn other_details_or_other_advice_are_news() {
     let mut table = Table::default();
     let me = lease("event");
     let cases = [
-        ("AES256", people("copy the images")),
-        ("KMS (aws/ecr)", people("copy the images")),
-        ("KMS (aws/ecr)", people("enable the key")),
+        ("AES256", manual("copy the images")),
+        ("KMS (aws/ecr)", manual("copy the images")),
+        ("KMS (aws/ecr)", manual("enable the key")),
         (
             "KMS (aws/ecr)",
             Decision::Withhold(Reason::new(Code::MonitorMode, "enable the key")),
@@ -184,8 +186,8 @@ fn other_details_or_other_advice_are_news() {
             _ => Status::Open,
         };
         let plan = found(detail, decision);
-        table.invocation(&plan, &context(&me, NOW), Ends::Told(status, ""));
-        assert_eq!(table.told, n + 1);
+        table.invocation(&plan, &context(&me, NOW), Ends::Reported(status, ""));
+        assert_eq!(table.reported, n + 1);
     }
 }
 
@@ -193,33 +195,33 @@ fn other_details_or_other_advice_are_news() {
 fn it_is_as_old_as_its_first_sight() {
     let mut table = Table::default();
     let me = lease("event");
-    table.invocation(&found("AES256", people("a")), &context(&me, NOW), OPEN);
-    let later = found("KMS", people("a"));
+    table.invocation(&found("AES256", manual("a")), &context(&me, NOW), OPEN);
+    let later = found("KMS", manual("a"));
     table.invocation(&later, &context(&me, NOW + 5000), OPEN);
-    assert_eq!(table.told, 2);
+    assert_eq!(table.reported, 2);
     assert_eq!(table.since(), NOW);
 }
 
 #[test]
-fn what_is_gone_is_told_once_and_forgotten() {
+fn what_is_gone_is_reported_once_and_forgotten() {
     let mut table = Table::default();
     let me = lease("event");
-    table.invocation(&found("AES256", people("a")), &context(&me, NOW), OPEN);
-    let resolved = Ends::Told(Status::Resolved, "");
+    table.invocation(&found("AES256", manual("a")), &context(&me, NOW), OPEN);
+    let resolved = Ends::Reported(Status::Resolved, "");
     let claims = table.invocation(&nothing_found(), &context(&me, NOW + 60), resolved);
     assert_eq!(claims[0].said.status, Status::Resolved);
     assert_eq!(claims[0].repair, None);
-    assert_eq!(table.told, 2);
+    assert_eq!(table.reported, 2);
     assert!(table.known.said.is_empty());
     let claims = table.invocation(&nothing_found(), &context(&me, NOW + 61), resolved);
-    assert_eq!((claims.len(), table.told), (0, 2));
+    assert_eq!((claims.len(), table.reported), (0, 2));
 }
 
 #[test]
 fn a_repository_that_was_not_judged_resolves_nothing() {
     let mut table = Table::default();
     let me = lease("event");
-    table.invocation(&found("AES256", people("a")), &context(&me, NOW), OPEN);
+    table.invocation(&found("AES256", manual("a")), &context(&me, NOW), OPEN);
     let unjudged = Plan {
         complete: false,
         ..nothing_found()
@@ -233,7 +235,7 @@ fn a_push_is_not_resolved_by_the_next_look() {
     let mut table = Table::default();
     let me = lease("event");
     let plan = Plan {
-        steps: vec![step("blocked-push", "refused", people("another tag"))],
+        steps: vec![step("blocked-push", "refused", manual("another tag"))],
         complete: true,
     };
     table.invocation(&plan, &context(&me, NOW), OPEN);
@@ -244,24 +246,24 @@ fn a_push_is_not_resolved_by_the_next_look() {
 }
 
 #[test]
-fn a_repair_is_told_once_and_leaves_its_record() {
+fn a_repair_is_reported_once_and_leaves_its_record() {
     let mut table = Table::default();
     let me = lease("event");
     let plan = found("MUTABLE", repair());
     let claims = table.invocation(&plan, &context(&me, NOW), FIXED);
     assert_eq!(claims[0].said.pending, Some(me.clone()));
-    assert_eq!(table.told, 1);
+    assert_eq!(table.reported, 1);
     assert!(table.known.said.is_empty());
     assert_eq!(
         table.known.repairs[RULE].history[0].cause,
         "CreateRepository"
     );
-    // Somebody sets it back: that is news.
+    // Another caller reverts it: that is news.
     table.invocation(&plan, &context(&me, NOW + 60), FIXED);
-    assert_eq!(table.told, 2);
+    assert_eq!(table.reported, 2);
 }
 
-/// One tag is put and another is for people: set back, the first is put again although the rest was told.
+/// One tag is put and another is left to an operator: reverted, the first is put again although the rest was reported.
 #[test]
 fn what_a_repair_leaves_does_not_keep_it_from_being_made_again() {
     let mut table = Table::default();
@@ -276,19 +278,19 @@ fn what_a_repair_leaves_does_not_keep_it_from_being_made_again() {
             .repair
             .is_some()
     );
-    let rest = found("tag `b` is missing", people("tag it"));
+    let rest = found("tag `b` is missing", manual("tag it"));
     assert!(
         table
             .invocation(&rest, &context(&me, NOW + 1), OPEN)
             .is_empty()
     );
-    assert_eq!(table.told, 1);
+    assert_eq!(table.reported, 1);
     assert!(
         table.invocation(&plan, &context(&me, NOW + 2), OPEN)[0]
             .repair
             .is_some()
     );
-    assert_eq!(table.told, 2);
+    assert_eq!(table.reported, 2);
 }
 
 /// Of two at the same event one repairs and speaks.
@@ -313,17 +315,17 @@ fn a_dead_ones_repair_is_taken_over() {
         let first = lease("first");
         let plan = found("MUTABLE", repair());
         table.invocation(&plan, &context(&first, NOW), Ends::Dies);
-        assert_eq!(table.told, 0);
+        assert_eq!(table.reported, 0);
         let next = lease(owner);
         let claims = table.invocation(&plan, &context(&next, now), FIXED);
         assert!(claims[0].repair.is_some(), "{owner} repairs");
-        assert_eq!((table.told, table.known.said.len()), (1, 0));
+        assert_eq!((table.reported, table.known.said.len()), (1, 0));
     }
 }
 
-/// It died after its repair and before its alert: people are told of the repair, not that it is gone by itself.
+/// It died after its repair and before its alert: the repair is reported, not that the finding is resolved.
 #[test]
-fn a_dead_ones_alert_is_told_by_the_next() {
+fn a_dead_ones_alert_is_reported_by_the_next() {
     for (owner, now) in [("first", NOW + 1), ("second", NOW + 90)] {
         let mut table = Table::default();
         let first = lease("first");
@@ -334,20 +336,20 @@ fn a_dead_ones_alert_is_told_by_the_next() {
         assert_eq!(claims[0].said.status, Status::Fixed);
         assert!(claims[0].said.action.is_some(), "it says what was changed");
         assert_eq!(claims[0].repair, None, "there is nothing left to repair");
-        assert_eq!((table.told, table.known.said.len()), (1, 0));
+        assert_eq!((table.reported, table.known.said.len()), (1, 0));
     }
 }
 
-/// An alert that could not be published is told by the next, though it says nothing new.
+/// An alert that could not be published is reported by the next, though it says nothing new.
 #[test]
-fn what_was_claimed_and_not_told_is_news_still() {
+fn what_was_claimed_and_not_reported_is_news_still() {
     let mut table = Table::default();
     let me = lease("first");
-    let plan = found("it holds images", people("copy them"));
+    let plan = found("it holds images", manual("copy them"));
     table.invocation(&plan, &context(&me, NOW), Ends::Dies);
     let next = lease("second");
     table.invocation(&plan, &context(&next, NOW + 90), OPEN);
-    assert_eq!(table.told, 1);
+    assert_eq!(table.reported, 1);
 }
 
 #[test]
@@ -361,18 +363,18 @@ fn the_same_failure_again_is_no_news_and_another_is() {
         ("throttled", 2),
         ("throttled", 2),
     ];
-    for (n, (why, told)) in failures.into_iter().enumerate() {
+    for (n, (why, reported)) in failures.into_iter().enumerate() {
         let claims = table.invocation(
             &plan,
             &context(&me, NOW + 60 * n as i64),
-            Ends::Told(Status::Failed, why),
+            Ends::Reported(Status::Failed, why),
         );
         assert!(claims[0].repair.is_some(), "it is tried each time");
-        assert_eq!(table.told, told, "{why}");
+        assert_eq!(table.reported, reported, "{why}");
         assert_eq!(table.since(), NOW);
     }
     table.invocation(&plan, &context(&me, NOW + 600), FIXED);
-    assert_eq!(table.told, 3, "success after failures is news");
+    assert_eq!(table.reported, 3, "success after failures is news");
     assert!(table.known.said.is_empty());
 }
 
@@ -380,15 +382,15 @@ fn the_same_failure_again_is_no_news_and_another_is() {
 fn the_same_name_made_anew_is_another_repository() {
     let mut table = Table::default();
     let me = lease("event");
-    let plan = found("it holds images", people("copy them"));
+    let plan = found("it holds images", manual("copy them"));
     table.invocation(&plan, &context(&me, NOW), OPEN);
-    let anew = Context {
+    let another = Context {
         created_at: Some(1_700_000_000_001),
         ..context(&me, NOW + 60)
     };
-    table.invocation(&plan, &anew, OPEN);
-    table.invocation(&plan, &anew, OPEN);
-    assert_eq!(table.told, 2);
+    table.invocation(&plan, &another, OPEN);
+    table.invocation(&plan, &another, OPEN);
+    assert_eq!(table.reported, 2);
 }
 
 #[test]
@@ -403,7 +405,7 @@ fn rules_are_claimed_apart() {
     let both = Plan {
         steps: vec![
             step(RULE, "MUTABLE", repair()),
-            step("weak-encryption", "AES256", people("copy them")),
+            step("weak-encryption", "AES256", manual("copy them")),
         ],
         complete: true,
     };
@@ -412,20 +414,12 @@ fn rules_are_claimed_apart() {
     assert_eq!(rules, ["weak-encryption"]);
 }
 
-#[test]
-fn a_lease_holds_against_others_until_its_time() {
-    let (mine, theirs) = (lease("me"), lease("them"));
-    assert!(theirs.held_against(&mine, NOW + 89));
-    assert!(!theirs.held_against(&mine, NOW + 90));
-    assert!(!lease("me").held_against(&mine, NOW));
-}
-
-/// A finding that was open and is being repaired now, by somebody who then dies before repairing, stays one.
+/// A finding that was open and is being repaired now, by an invocation that dies before the repair, stays one.
 #[test]
 fn a_repair_in_place_of_an_open_finding_keeps_its_age() {
     let mut table = Table::default();
     let me = lease("event");
-    table.invocation(&found("MUTABLE", people("a")), &context(&me, NOW), OPEN);
+    table.invocation(&found("MUTABLE", manual("a")), &context(&me, NOW), OPEN);
     table.invocation(
         &found("MUTABLE", repair()),
         &context(&me, NOW + 9),
@@ -438,30 +432,7 @@ fn a_repair_in_place_of_an_open_finding_keeps_its_age() {
         &context(&next, NOW + 200),
         FIXED,
     );
-    assert_eq!((table.told, table.known.said.len()), (2, 0));
-}
-
-/// The items of the state table as each version wrote them. A key that this version does not know is written back.
-#[test]
-fn stored_items_are_read_and_written_back_without_a_loss() {
-    let mut actions = std::collections::BTreeSet::new();
-    for line in include_str!("stored/items.jsonl").lines() {
-        let item: serde_json::Value = serde_json::from_str(line).unwrap();
-        let stored = item["body"].clone();
-        let written = if item["item"] == "fix" {
-            let repairs: Repairs = serde_json::from_value(stored.clone()).expect(line);
-            let made = repairs.history.iter();
-            actions.extend(made.map(|repair| repair.action.name()));
-            serde_json::to_value(repairs)
-        } else {
-            serde_json::to_value(serde_json::from_value::<Said>(stored.clone()).expect(line))
-        };
-        assert_eq!(written.unwrap(), stored);
-    }
-    for action in Action::samples() {
-        let name = action.name();
-        assert!(actions.contains(name), "stored/items.jsonl has no `{name}`");
-    }
+    assert_eq!((table.reported, table.known.said.len()), (2, 0));
 }
 
 /// What a newer version recorded of a finding and of a repair stays when this version writes again.
@@ -481,10 +452,10 @@ fn what_a_newer_version_recorded_outlives_a_write_of_this_one() {
     }
     let me = lease("me");
     let mut table = Table::default();
-    table.invocation(&found("AES256", people("a")), &context(&me, NOW), OPEN);
+    table.invocation(&found("AES256", manual("a")), &context(&me, NOW), OPEN);
     let said = table.known.said.get_mut(RULE).unwrap();
     said.newer = newer(r#"{"enforce-after":5}"#);
-    table.invocation(&found("KMS", people("a")), &context(&me, NOW), OPEN);
+    table.invocation(&found("KMS", manual("a")), &context(&me, NOW), OPEN);
     let said = &table.known.said[RULE];
     assert_eq!(said.newer, newer(r#"{"enforce-after":5}"#));
 }
@@ -507,33 +478,33 @@ fn exempt(until: &str) -> Decision {
     )
 }
 
-/// It was told, is exempt for a time, and is told again when that ends. NOW is 2027-01-15.
+/// It was reported, is exempt for a time, and is reported again when that ends. NOW is 2027-01-15.
 #[test]
-fn an_exemption_is_told_where_it_changes_something_and_before_it_ends() {
-    let told_exempt = Ends::Told(Status::Exempt, "");
+fn an_exemption_is_reported_where_it_changes_something_and_before_it_ends() {
+    let told_exempt = Ends::Reported(Status::Exempt, "");
     let mut table = Table::default();
     let me = lease("event");
     let far = found("MUTABLE", exempt("2027-06-30"));
     table.invocation(&far, &context(&me, NOW), told_exempt);
-    assert_eq!(table.told, 0, "nobody was told of it, and nobody need be");
+    assert_eq!(table.reported, 0, "it was not reported, and need not be");
     let soon = found("MUTABLE", exempt("2027-01-28"));
     for _ in 0..2 {
         table.invocation(&soon, &context(&me, NOW), told_exempt);
-        assert_eq!(table.told, 1, "it ends in 14 days");
+        assert_eq!(table.reported, 1, "it ends in 14 days");
     }
     table.invocation(
-        &found("MUTABLE", people("mend it")),
+        &found("MUTABLE", manual("correct it")),
         &context(&me, NOW),
         OPEN,
     );
-    assert_eq!(table.told, 2, "it has ended");
+    assert_eq!(table.reported, 2, "it has ended");
     table.invocation(&far, &context(&me, NOW), told_exempt);
-    assert_eq!(table.told, 3, "what stood open is exempt");
+    assert_eq!(table.reported, 3, "what stood open is exempt");
 }
 
 #[test]
-fn a_fight_is_told_once_and_is_over_when_the_finding_is_gone() {
-    let withheld = Ends::Told(Status::Withheld, "");
+fn a_fight_is_reported_once_and_is_over_when_the_finding_is_gone() {
+    let withheld = Ends::Reported(Status::Withheld, "");
     let mut table = Table::default();
     let me = lease("event");
     let stop = found(
@@ -548,185 +519,14 @@ fn a_fight_is_told_once_and_is_over_when_the_finding_is_gone() {
         Decision::Withhold(Reason::new(Code::MonitorMode, "by terraform")),
     );
     table.invocation(&held_back, &context(&me, NOW + 60), withheld);
-    assert_eq!(table.told, 1);
+    assert_eq!(table.reported, 1);
     table.invocation(
         &nothing_found(),
         &context(&me, NOW + 120),
-        Ends::Told(Status::Resolved, ""),
+        Ends::Reported(Status::Resolved, ""),
     );
-    assert_eq!(table.told, 2);
+    assert_eq!(table.reported, 2);
     assert_eq!(held(&table), None);
-}
-
-#[test]
-fn the_record_of_repairs_has_room_for_the_newest() {
-    let repair = |n: i64| Repair {
-        action: Action::SetRepositoryPolicy {
-            from: Some("x".repeat(40_000)),
-            to: None,
-        },
-        result: Result::Done,
-        at: NOW + n,
-        cause: "SetRepositoryPolicy".to_owned(),
-        actor: None,
-        newer: Newer::default(),
-    };
-    let repairs = (0..20).fold(Repairs::default(), |repairs, n| repairs.with(repair(n)));
-    assert_eq!(repairs.version, 20);
-    assert_eq!(repairs.history[0].at, NOW + 19);
-    let size = serde_json::to_string(&repairs).unwrap().len();
-    assert!(
-        (2..MOST_REPAIRS).contains(&repairs.history.len()) && size < 350_000,
-        "{size}"
-    );
-}
-
-#[test]
-fn a_quarantine_that_was_lifted_is_none() {
-    let imposed = quarantine::impose(None).unwrap();
-    let change = |at: i64, to: Option<&String>, result: Result| Repair {
-        action: Action::SetRepositoryPolicy {
-            from: None,
-            to: to.cloned(),
-        },
-        result,
-        at,
-        cause: "PutImage".to_owned(),
-        actor: None,
-        newer: Newer::default(),
-    };
-    let mut known = Known::default();
-    assert!(!known.quarantined());
-    // It may have been imposed, though its maker did not live to see that.
-    for result in [Result::Done, Result::Begun] {
-        let record = Repairs::default().with(change(NOW, Some(&imposed), result));
-        known.repairs.insert("weak-encryption".to_owned(), record);
-        assert!(known.quarantined());
-    }
-    for (result, stands) in [
-        (Result::Begun, true),
-        (Result::Failed("refused".to_owned()), true),
-        (Result::Done, false),
-    ] {
-        let record = Repairs::default().with(change(NOW + 1, None, result.clone()));
-        known.repairs.insert("stale-quarantine".to_owned(), record);
-        assert_eq!(known.quarantined(), stands, "{result:?}");
-    }
-}
-
-#[test]
-fn what_fails_again_and_again_leaves_room_for_what_was_made() {
-    let repair = |to: &str, result: Result, n: i64| Repair {
-        action: Action::SetRepositoryPolicy {
-            from: Some(to.to_owned()),
-            to: None,
-        },
-        result,
-        at: NOW + n,
-        cause: "PutImage".to_owned(),
-        actor: None,
-        newer: Newer::default(),
-    };
-    let failed = || Result::Failed("refused".to_owned());
-    let mut record = Repairs::default().with(repair("made", Result::Done, 0));
-    // The same, and each time something else.
-    for n in 1..50 {
-        record = record.with(repair("same", failed(), n));
-    }
-    assert_eq!(record.history.len(), 2);
-    for n in 50..100 {
-        record = record.with(repair(&n.to_string(), failed(), n));
-    }
-    assert_eq!(record.history.len(), MOST_REPAIRS);
-    assert_eq!(record.history[0].at, NOW + 99);
-    assert_eq!(record.history.last().unwrap().result, Result::Done);
-    assert_eq!(record.version, 100);
-}
-
-#[test]
-fn a_recreated_repository_is_ours() {
-    let recreated = Repair {
-        action: Action::Recreate {
-            from: Encryption::aes256(),
-            to: Encryption::kms(None),
-        },
-        result: Result::Done,
-        at: NOW,
-        cause: "CreateRepository".to_owned(),
-        actor: None,
-        newer: Newer::default(),
-    };
-    let mut known = Known::default();
-    assert!(!known.recreated_around(NOW));
-    let record = Repairs::default().with(recreated);
-    known.repairs.insert("weak-encryption".to_owned(), record);
-    assert!(known.recreated_around(NOW + 2) && known.recreated_around(NOW - 60));
-    assert!(
-        !known.recreated_around(NOW + 3600),
-        "somebody has made it again"
-    );
-}
-
-#[test]
-fn a_repair_of_a_moment_ago_may_not_be_seen_yet() {
-    let mut known = Known::default();
-    let repair = |result| Repair {
-        action: Action::SetScanOnPush {
-            from: false,
-            to: true,
-        },
-        result,
-        at: NOW,
-        cause: "PutImage".to_owned(),
-        actor: None,
-        newer: Newer::default(),
-    };
-    let rule = "no-scan-on-push";
-    assert!(!known.just_repaired(rule, NOW));
-    for (result, expected) in [(Result::Begun, false), (Result::Done, true)] {
-        let record = Repairs::default().with(repair(result));
-        known.repairs.insert(rule.to_owned(), record);
-        assert_eq!(known.just_repaired(rule, NOW + 5), expected);
-    }
-    assert!(!known.just_repaired("mutable-tags", NOW + 5));
-    assert!(!known.just_repaired(rule, NOW + 3600));
-}
-
-#[test]
-fn a_look_vouches_for_a_while_for_the_same_policy_and_while_nothing_is_open() {
-    let look = Look {
-        at: NOW,
-        policy: 7,
-        created_at: Some(1),
-    };
-    let known = Known {
-        look: Some(look.clone()),
-        ..Known::default()
-    };
-    assert_eq!(known.vouches(7, NOW), Some(&look));
-    assert_eq!(known.vouches(7, NOW + FRESH - 1), Some(&look));
-    assert_eq!(known.vouches(7, NOW + FRESH), None);
-    // A clock that is behind the one that looked.
-    assert_eq!(known.vouches(7, NOW - 1), None);
-    assert_eq!(known.vouches(8, NOW), None);
-    assert_eq!(Known::default().vouches(7, NOW), None);
-
-    let me = lease("one");
-    let said = |rule: &str| {
-        let mut table = Table::default();
-        let step = step(rule.to_owned().leak(), "d", people("w"));
-        let plan = Plan {
-            steps: vec![step],
-            complete: true,
-        };
-        table.invocation(&plan, &context(&me, NOW), Ends::Told(Status::Open, "w"));
-        Known {
-            look: Some(look.clone()),
-            ..table.known
-        }
-    };
-    assert_eq!(said("blocked-push").vouches(7, NOW), Some(&look));
-    assert_eq!(said(RULE).vouches(7, NOW), None);
 }
 
 #[test]
@@ -742,8 +542,8 @@ fn what_somebody_else_repairs_is_looked_at_again_when_they_are_done() {
     // When they are late, it is mine.
     let mine = claims(&table.known, &plan, &context(&me, them.until + 1));
     assert_eq!(held_by_others(&table.known, &plan, &mine), None);
-    // What people are told of can't be set back meanwhile.
-    let plan = found("d", people("w"));
+    // What is being reported cannot be reverted meanwhile.
+    let plan = found("d", manual("w"));
     assert_eq!(held_by_others(&table.known, &plan, &[]), None);
 }
 
@@ -760,30 +560,30 @@ fn of_severity(severity: Severity, decision: Decision) -> Plan {
 fn a_grave_finding_is_reported_daily_and_not_by_each_event() {
     let withheld = || Decision::Withhold(Reason::new(Code::MonitorMode, "monitor"));
     for (severity, decision, ends, in_a_week) in [
-        (Severity::Medium, people("rename it"), OPEN, 1),
-        (Severity::High, people("rename it"), OPEN, 8),
+        (Severity::Medium, manual("rename it"), OPEN, 1),
+        (Severity::High, manual("rename it"), OPEN, 8),
         (
             Severity::Critical,
             withheld(),
-            Ends::Told(Status::Withheld, ""),
+            Ends::Reported(Status::Withheld, ""),
             8,
         ),
         (
             Severity::Medium,
             withheld(),
-            Ends::Told(Status::Withheld, ""),
+            Ends::Reported(Status::Withheld, ""),
             1,
         ),
         (
             Severity::High,
             repair(),
-            Ends::Told(Status::Failed, "denied"),
+            Ends::Reported(Status::Failed, "denied"),
             8,
         ),
         (
             Severity::Low,
             repair(),
-            Ends::Told(Status::Failed, "denied"),
+            Ends::Reported(Status::Failed, "denied"),
             1,
         ),
     ] {
@@ -797,36 +597,15 @@ fn a_grave_finding_is_reported_daily_and_not_by_each_event() {
             };
             table.invocation(&plan, &context(&me, now), ends);
         }
-        assert_eq!(table.told, in_a_week, "{severity:?} {plan:?}");
+        assert_eq!(table.reported, in_a_week, "{severity:?} {plan:?}");
     }
 }
 
-/// An item of the version before has no time of its last report.
-#[test]
-fn an_item_of_an_earlier_version_is_read() {
-    let item = format!(
-        r#"{{"status":"open","about":"1700000000000 open: MUTABLE; rename it","since":{NOW},"version":1}}"#
-    );
-    let said: Said = serde_json::from_str(&item).unwrap();
-    assert_eq!((said.reported, &said.pushes), (None, &None));
-    assert_eq!(serde_json::to_string(&said).unwrap(), item);
-    let known = Known {
-        said: [(RULE.to_owned(), said)].into(),
-        ..Known::default()
-    };
-    let me = lease("event");
-    let claimed = |severity| {
-        let plan = of_severity(severity, people("rename it"));
-        claims(&known, &plan, &context(&me, NOW + DAY)).len()
-    };
-    assert_eq!((claimed(Severity::Medium), claimed(Severity::High)), (0, 1));
-}
-
-/// What was published while nobody was subscribed is reported again by whoever comes next.
+/// What was published while the topic had no subscriber is reported again by the next invocation.
 #[test]
 fn what_nobody_received_is_reported_again() {
     for (plan, status) in [
-        (found("MUTABLE", people("rename it")), Status::Open),
+        (found("MUTABLE", manual("rename it")), Status::Open),
         (found("MUTABLE", repair()), Status::Fixed),
         (found("MUTABLE", repair()), Status::Failed),
     ] {
@@ -842,15 +621,15 @@ fn what_nobody_received_is_reported_again() {
             Status::Fixed => &nothing_found(),
             _ => &plan,
         };
-        table.invocation(next, &context(&sweep, NOW + 1), Ends::Told(status, ""));
-        assert_eq!(table.told, 1, "{status:?}");
+        table.invocation(next, &context(&sweep, NOW + 1), Ends::Reported(status, ""));
+        assert_eq!(table.reported, 1, "{status:?}");
     }
 }
 
 fn push(tag: &str) -> Plan {
     let rule = "nonconforming-image-tag";
     Plan {
-        steps: vec![step(rule, tag, people("another tag"))],
+        steps: vec![step(rule, tag, manual("another tag"))],
         complete: true,
     }
 }
@@ -882,7 +661,7 @@ fn pushes_are_reported_once_an_hour_with_their_number() {
             OPEN,
         );
     }
-    assert_eq!(table.told, 1, "the first one");
+    assert_eq!(table.reported, 1, "the first one");
     let pushes = table.known.said[PUSH].pushes.clone().unwrap();
     assert_eq!((pushes.count, pushes.last.as_str()), (24, "build-24"));
     // The same push again is not counted.
@@ -902,10 +681,10 @@ fn pushes_are_reported_once_an_hour_with_their_number() {
         NOW + 40,
         OPEN,
     );
-    assert_eq!(table.told, 1);
+    assert_eq!(table.reported, 1);
     let reported = at(&mut table, &nothing_found(), Cause::Sweep, NOW + 50, OPEN);
     assert_eq!(reported.flatten().unwrap().count, 24);
-    assert_eq!((table.told, &table.known.said[PUSH].pushes), (2, &None));
+    assert_eq!((table.reported, &table.known.said[PUSH].pushes), (2, &None));
     assert_eq!(
         at(&mut table, &nothing_found(), Cause::Sweep, NOW + 60, OPEN),
         None
@@ -920,7 +699,7 @@ fn pushes_are_reported_once_an_hour_with_their_number() {
         OPEN,
     );
     assert_eq!(reported.flatten().unwrap().count, 2);
-    assert_eq!(table.told, 3);
+    assert_eq!(table.reported, 3);
     // One whose report died is counted with the next.
     at(
         &mut table,
@@ -931,7 +710,7 @@ fn pushes_are_reported_once_an_hour_with_their_number() {
     );
     let reported = at(&mut table, &push("next"), Cause::PutImage, NOW + 7600, OPEN);
     assert_eq!(reported.flatten().unwrap().count, 2);
-    assert_eq!(table.told, 4);
+    assert_eq!(table.reported, 4);
 }
 
 /// A push that another invocation is reporting at the moment is not reported beside it.
@@ -983,7 +762,7 @@ fn a_change_of_the_registry_is_on_record_for_the_registry() {
         "not the registry's"
     );
     assert!(!known.may_change_registry(rule, NOW - 49), "it was made");
-    // What was cut short before it was made is made by the retry, whatever the limit is.
+    // What was cut short before it was made is made by the retry, beyond the limit, too.
     assert!(begun.repairs[rule].recent(&action, NOW).is_empty());
     let me = lease("me");
     let claims_of = |decision: Decision, cause: Cause| {
@@ -1015,4 +794,62 @@ fn a_change_of_the_registry_is_on_record_for_the_registry() {
         Cause::CreateRepository,
     );
     assert!(stops[0].of_registry && stops[0].record.is_some());
+}
+
+#[test]
+fn a_look_vouches_for_a_while_for_the_same_policy_and_while_nothing_is_open() {
+    let look = LastConforming {
+        at: NOW,
+        policy: 7,
+        created_at: Some(1),
+    };
+    let known = Known {
+        look: Some(look.clone()),
+        ..Known::default()
+    };
+    assert_eq!(known.vouches(7, NOW), Some(&look));
+    assert_eq!(known.vouches(7, NOW + FRESH - 1), Some(&look));
+    assert_eq!(known.vouches(7, NOW + FRESH), None);
+    // A clock that is behind the one that looked.
+    assert_eq!(known.vouches(7, NOW - 1), None);
+    assert_eq!(known.vouches(8, NOW), None);
+    assert_eq!(Known::default().vouches(7, NOW), None);
+
+    let me = lease("one");
+    let said = |rule: &str| {
+        let mut table = Table::default();
+        let step = step(rule.to_owned().leak(), "d", manual("w"));
+        let plan = Plan {
+            steps: vec![step],
+            complete: true,
+        };
+        table.invocation(&plan, &context(&me, NOW), Ends::Reported(Status::Open, "w"));
+        Known {
+            look: Some(look.clone()),
+            ..table.known
+        }
+    };
+    assert_eq!(said("blocked-push").vouches(7, NOW), Some(&look));
+    assert_eq!(said(RULE).vouches(7, NOW), None);
+}
+
+/// An item of the version before has no time of its last report.
+#[test]
+fn an_item_of_an_earlier_version_is_read() {
+    let item = format!(
+        r#"{{"status":"open","about":"1700000000000 open: MUTABLE; rename it","since":{NOW},"version":1}}"#
+    );
+    let said: Said = serde_json::from_str(&item).unwrap();
+    assert_eq!((said.reported, &said.pushes), (None, &None));
+    assert_eq!(serde_json::to_string(&said).unwrap(), item);
+    let known = Known {
+        said: [(RULE.to_owned(), said)].into(),
+        ..Known::default()
+    };
+    let me = lease("event");
+    let claimed = |severity| {
+        let plan = of_severity(severity, manual("rename it"));
+        claims(&known, &plan, &context(&me, NOW + DAY)).len()
+    };
+    assert_eq!((claimed(Severity::Medium), claimed(Severity::High)), (0, 1));
 }

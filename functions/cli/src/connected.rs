@@ -1,0 +1,91 @@
+//! What the commands that work with the state table have in common: where it is, whose credentials, and the operator's consent.
+
+use std::io::{BufRead, IsTerminal};
+
+use clap::Args;
+use ecr_warden_aws::{Caller, Clients, NotRolledBack, State};
+use ecr_warden_core::repository::RepositoryId;
+use time::OffsetDateTime;
+
+use crate::failure::CommandError;
+use crate::output::to_stderr;
+
+/// Which records, and by which credentials.
+#[derive(Args)]
+pub(crate) struct At {
+    /// The stack's output StateTableName.
+    #[arg(long, env = "ECR_WARDEN_STATE_TABLE", value_name = "TABLE")]
+    state_table: String,
+    /// A profile of the AWS CLI's configuration.
+    #[arg(long)]
+    profile: Option<String>,
+    /// The region of the repository; else that of its ARN, or the one that the AWS CLI would use.
+    #[arg(long)]
+    region: Option<String>,
+}
+
+/// The same, connected.
+pub(crate) struct There {
+    pub(crate) clients: Clients,
+    pub(crate) caller: Caller,
+    pub(crate) state: State,
+}
+
+impl At {
+    pub(crate) async fn connect(self) -> Result<There, CommandError> {
+        let (profile, region) = (self.profile.as_deref(), self.region.as_deref());
+        let (clients, caller) = Clients::of_profile(profile, region)
+            .await
+            .map_err(CommandError::from)?;
+        Ok(There {
+            state: State::new(&clients, self.state_table),
+            clients,
+            caller,
+        })
+    }
+
+    /// With the repository of that name or ARN.
+    pub(crate) async fn connect_to(
+        self,
+        repository: &str,
+    ) -> Result<(There, RepositoryId), CommandError> {
+        let of_arn = RepositoryId::from_arn(repository);
+        let region = of_arn.as_ref().map(|id| id.region.clone());
+        let region = self.region.clone().or(region);
+        let there = Self { region, ..self }.connect().await?;
+        let id = match of_arn {
+            Some(id) => id,
+            None => RepositoryId::new(&there.caller.account, &there.caller.region, repository)
+                .map_err(|error| CommandError::Usage(error.to_string()))?,
+        };
+        Ok((there, id))
+    }
+}
+
+pub(crate) fn failure(error: NotRolledBack) -> CommandError {
+    match error {
+        NotRolledBack::Refused(why) => CommandError::Usage(why),
+        NotRolledBack::Aws(why) => CommandError::Aws(why),
+    }
+}
+
+pub(crate) fn now() -> i64 {
+    OffsetDateTime::now_utc().unix_timestamp()
+}
+
+/// Asks the operator at the terminal.
+pub(crate) fn agreed(question: &str) -> Result<bool, CommandError> {
+    if !std::io::stdin().is_terminal() {
+        return Err(CommandError::Usage(
+            "stdin is not a terminal; pass --yes to confirm".to_owned(),
+        ));
+    }
+    to_stderr(&format!("{question} [y/N] "));
+    let unreadable = |error: std::io::Error| CommandError::Usage(error.to_string());
+    let mut answer = String::new();
+    std::io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .map_err(unreadable)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}

@@ -1,0 +1,171 @@
+//! The policy as it is for a single repository.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::costs::Costs;
+use super::exemption::{ByTag, Exemption, Standing};
+use super::file::MOST_REPAIRS;
+use super::paired;
+use crate::finding::Severity;
+use crate::repository::{Read, Reads, Repository};
+use crate::rule::{Entry, Rule, Subject};
+
+/// The policy as it is for a single repository.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    pub rules: Vec<ActiveRule>,
+    /// Whether the policy as a whole repairs.
+    pub enforce: bool,
+    /// See `repair-limit`.
+    pub repair_limit: usize,
+    /// How storage is priced, where the policy says so.
+    pub costs: Option<Costs>,
+    pub(super) exemptions: Vec<Exemption>,
+    pub(super) by_tag: Option<ByTag>,
+    pub(super) non_negotiable: BTreeSet<&'static str>,
+    /// Whether `untrusted-access` is on because `public-access` is: what exempts from the latter does from the former.
+    pub(super) untrusted_follows: bool,
+}
+
+/// A rule that is on for this repository, with its settings.
+#[derive(Clone, Debug)]
+pub struct ActiveRule {
+    pub entry: &'static Entry,
+    pub rule: Arc<dyn Rule>,
+    /// Whether repairs are made; otherwise they are reported.
+    pub enforce: bool,
+}
+
+impl Resolved {
+    /// No rule at all, for where none can be asked.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self {
+            rules: Vec::new(),
+            enforce: false,
+            repair_limit: MOST_REPAIRS,
+            costs: None,
+            exemptions: Vec::new(),
+            by_tag: None,
+            non_negotiable: BTreeSet::new(),
+            untrusted_follows: false,
+        }
+    }
+
+    /// The exemption from a rule that holds now, the one that ends last; or why the repository's own tag is none.
+    ///
+    /// # Errors
+    /// One line, about a tag that looks like an exemption and is none.
+    pub fn exemption(
+        &self,
+        rule: &str,
+        tags: &Read<BTreeMap<String, String>>,
+        now: i64,
+    ) -> Result<Option<Standing>, String> {
+        match self.exemption_from(rule, tags, now) {
+            Ok(None) if self.untrusted_follows && rule == paired::UNTRUSTED => {
+                self.exemption_from(paired::PUBLIC, tags, now)
+            }
+            found => found,
+        }
+    }
+
+    fn exemption_from(
+        &self,
+        rule: &str,
+        tags: &Read<BTreeMap<String, String>>,
+        now: i64,
+    ) -> Result<Option<Standing>, String> {
+        if self.non_negotiable.contains(rule) {
+            return Ok(None);
+        }
+        let by_tag = match (&self.by_tag, tags.known()) {
+            (Some(by_tag), Some(tags)) => by_tag.of(rule, tags, now),
+            _ => None,
+        };
+        let (of_tag, wrong) = match by_tag {
+            Some(Ok(standing)) => (Some(standing), None),
+            Some(Err(why)) => (None, Some(why)),
+            None => (None, None),
+        };
+        let last = self
+            .exemptions
+            .iter()
+            .filter(|exemption| exemption.rules.contains(rule))
+            .map(|exemption| exemption.standing.clone())
+            .chain(of_tag)
+            .filter(|standing| standing.until.end() > now)
+            .max_by_key(|standing| standing.until);
+        match (last, wrong) {
+            (None, Some(why)) => Err(why),
+            (last, _) => Ok(last),
+        }
+    }
+
+    /// Whether nothing exempts from this rule.
+    #[must_use]
+    pub fn is_non_negotiable(&self, rule: &str) -> bool {
+        self.non_negotiable.contains(rule)
+    }
+
+    /// The same, asking only the rules of severity high or above: a repository that settles does not escape them.
+    #[must_use]
+    pub fn urgent(mut self) -> Self {
+        self.rules
+            .retain(|active| active.entry.meta.severity >= Severity::High);
+        self
+    }
+
+    /// A rule that is on, by its id.
+    #[must_use]
+    pub fn rule(&self, id: &str) -> Option<&ActiveRule> {
+        self.rules.iter().find(|active| active.entry.meta.id == id)
+    }
+
+    /// The same, asking only the rules about pushes. They need nothing of the repository.
+    #[must_use]
+    pub fn of_pushes(mut self) -> Self {
+        self.rules
+            .retain(|active| active.entry.meta.subject == Subject::Push);
+        self
+    }
+
+    /// The same, repairing nothing.
+    #[must_use]
+    pub fn monitored(mut self) -> Self {
+        self.enforce = false;
+        for active in &mut self.rules {
+            active.enforce = false;
+        }
+        self
+    }
+
+    /// The rules whose repair changes the registry.
+    pub fn registry_rules(&self) -> impl Iterator<Item = &'static str> {
+        let of_registry = self
+            .rules
+            .iter()
+            .filter(|active| active.rule.repairs_registry());
+        of_registry.map(|active| active.entry.meta.id)
+    }
+
+    /// What the rules together need to know when DescribeRepositories has answered.
+    #[must_use]
+    pub fn reads_after(&self, described: &Repository) -> Reads {
+        let mut reads = Reads::default();
+        for active in &self.rules {
+            reads.add(active.with_repair(active.rule.reads_after(described)));
+        }
+        reads
+    }
+}
+
+impl ActiveRule {
+    /// What the rule reads, and what its repair requires: a default lifecycle policy is put without more reads only where there is
+    /// no image.
+    pub(super) fn with_repair(&self, mut reads: Reads) -> Reads {
+        reads.images |= self.enforce && self.rule.default_lifecycle().is_some();
+        reads
+    }
+}

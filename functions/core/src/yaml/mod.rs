@@ -1,0 +1,6 @@
+//! YAML read into types, with all mistakes at once and the place of each.
+
+pub mod document;
+mod reader;
+
+pub(crate) use reader::{MOST_PROBLEMS, read, unknown};
