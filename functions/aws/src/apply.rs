@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ecr::types::{ImageScanningConfiguration, Tag};
 use ecr_warden_core::action::Action;
+use ecr_warden_core::reason::{Code, Reason};
 use ecr_warden_core::repository::{
     MARKER_TAG, Reads, RegistryScanning, Repository, RepositoryId, TagMutability,
 };
@@ -19,30 +20,34 @@ pub enum NotApplied {
     /// Throttled, out of order or out of reach: a retry may make it.
     Later(String),
     /// It carries a recreation's marker: what is missing from it may be about to be put back.
-    Marked { marker: String, why: String },
-    /// One line for people.
-    Failed(String),
+    Marked {
+        marker: String,
+        why: Reason,
+    },
+    Failed(Reason),
 }
 
 impl From<Failure> for NotApplied {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Unavailable(why) => Self::Later(why),
-            other => Self::Failed(other.to_string()),
+            other => Self::Failed(Reason::new(other.reason_code(), other.to_string())),
         }
     }
 }
 
-impl From<String> for NotApplied {
-    fn from(why: String) -> Self {
-        Self::Failed(why)
-    }
+fn failed(code: Code, why: impl Into<String>) -> NotApplied {
+    NotApplied::Failed(Reason::new(code, why))
+}
+
+fn refused(why: String) -> NotApplied {
+    failed(Code::Refused, why)
 }
 
 /// Makes the change, and sees that it was made; a recreation is not one change, see `recreate`.
 ///
 /// # Errors
-/// One line for people.
+/// Why it was not made, with its code.
 pub async fn apply(aws: &Regional, id: &RepositoryId, action: &Action) -> Result<(), NotApplied> {
     apply_despite(aws, id, action, None).await
 }
@@ -67,19 +72,21 @@ pub(crate) async fn apply_despite(
         if let Some(marker) = seen.marker().filter(|marker| Some(*marker) != stray) {
             return Err(NotApplied::Marked {
                 marker: marker.to_owned(),
-                why: format!(
-                    "it carries the tag `{MARKER_TAG}`, which says that it is being recreated: where that is not so, remove the tag"
+                why: Reason::new(
+                    Code::Marked,
+                    format!(
+                        "it carries the tag `{MARKER_TAG}`, which says that it is being recreated: where that is not so, remove the tag"
+                    ),
                 ),
             });
         }
-        if action.is_done(&seen)? {
+        if action.is_done(&seen).map_err(refused)? {
             return Ok(());
         }
         // What somebody has written since is judged by its own event.
-        if !action.stands_on(&seen)? {
-            return Err("it was changed since it was read, so it was left unchanged"
-                .to_owned()
-                .into());
+        if !action.stands_on(&seen).map_err(refused)? {
+            let why = "it was changed since it was read, so it was left unchanged";
+            return Err(failed(Code::ChangedMeanwhile, why));
         }
     }
     let proven = match change(aws, id, action).await {
@@ -94,10 +101,15 @@ pub(crate) async fn apply_despite(
         }
         Err(other) => return Err(other),
     };
-    if proven || action.is_done(&look(aws, id, &action.reads()).await?)? {
+    if proven {
+        return Ok(());
+    }
+    let seen = look(aws, id, &action.reads()).await?;
+    if action.is_done(&seen).map_err(refused)? {
         Ok(())
     } else {
-        Err(format!("it was set to {}, and ECR does not show it", action.to()).into())
+        let why = format!("it was set to {}, and ECR does not show it", action.to());
+        Err(failed(Code::NotShown, why))
     }
 }
 
@@ -115,9 +127,8 @@ async fn change(aws: &Regional, id: &RepositoryId, action: &Action) -> Result<bo
             set_repository_policy(aws, id, to.as_deref()).await?
         }
         Action::Recreate { .. } => {
-            return Err("a recreation is not applied as one change"
-                .to_owned()
-                .into());
+            let why = "a recreation is not applied as one change";
+            return Err(failed(Code::Refused, why));
         }
     })
 }
@@ -142,7 +153,7 @@ async fn look(aws: &Regional, id: &RepositoryId, reads: &Reads) -> Result<Reposi
         .await
         .map_err(|error| match error {
             LoadError::Unavailable(why) => NotApplied::Later(why),
-            other => NotApplied::Failed(format!("it could not be read: {other}")),
+            other => refused(format!("it could not be read: {other}")),
         })
 }
 
@@ -151,8 +162,11 @@ async fn set_tag_mutability(
     id: &RepositoryId,
     to: &TagMutability,
 ) -> Result<bool, NotApplied> {
-    let (value, filters) = ecr::mutability_request(to)
-        .ok_or_else(|| format!("`{to}` is not known to this version and so not written"))?;
+    let (value, filters) = ecr::mutability_request(to).ok_or_else(|| {
+        refused(format!(
+            "`{to}` is not known to this version and so not written"
+        ))
+    })?;
     let answer = aws
         .ecr
         .put_image_tag_mutability()
@@ -189,7 +203,7 @@ async fn set_scan_on_push(aws: &Regional, id: &RepositoryId, to: bool) -> Result
 }
 
 async fn set_registry_scanning(aws: &Regional, to: &RegistryScanning) -> Result<bool, NotApplied> {
-    let (kind, rules) = ecr::scanning_request(to).map_err(|error| error.to_string())?;
+    let (kind, rules) = ecr::scanning_request(to).map_err(|error| refused(error.to_string()))?;
     let answer = aws
         .ecr
         .put_registry_scanning_configuration()
@@ -269,7 +283,7 @@ async fn set_tags(
         .iter()
         .filter_map(|(key, value)| Some(Tag::builder().key(key).value(value.as_ref()?).build()))
         .collect();
-    let tags = tags.map_err(|error| error.to_string())?;
+    let tags = tags.map_err(|error| refused(error.to_string()))?;
     if !tags.is_empty() {
         aws.ecr
             .tag_resource()

@@ -3,6 +3,7 @@
 use aws_sdk_ecr::config::http::HttpResponse;
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
 use ecr_warden_core::denial::Denial;
+use ecr_warden_core::reason::Code;
 use ecr_warden_core::repository::DENIED_BY_POLICY;
 use ecr_warden_core::text;
 use std::error::Error;
@@ -152,6 +153,20 @@ impl Failure {
             Self::Unavailable(_) => false,
             Self::Refused { kms: Some(kms), .. } => begins(&FINAL_KMS_ERRORS, kms),
             Self::Refused { code, .. } => FINAL_ERRORS.contains(&code.as_str()),
+        }
+    }
+
+    /// The code of a repair that failed because of it.
+    pub(crate) fn reason_code(&self) -> Code {
+        match self {
+            Self::Denied { by: Some(by), .. } if by.is_of_the_organization() => {
+                Code::OrganizationPolicy
+            }
+            Self::Denied { .. } => Code::AccessDenied,
+            failure if failure.is("BlockedByOrganizationPolicyException") => {
+                Code::OrganizationPolicy
+            }
+            Self::Refused { .. } | Self::Unavailable(_) => Code::Refused,
         }
     }
 

@@ -9,6 +9,7 @@ use aws_sdk_ecr::types::{ImageStatusFilter, ImageTagMutability};
 use aws_sdk_ecr::{Client, types};
 use aws_smithy_mocks::{Rule, RuleMode, mock, mock_client};
 use ecr_warden_core::action::Action;
+use ecr_warden_core::reason::{Code, Reason};
 use ecr_warden_core::record::Lease;
 use ecr_warden_core::recreate::Intent;
 use ecr_warden_core::repository::{
@@ -229,9 +230,10 @@ async fn a_change_that_is_not_seen_is_not_fixed() {
     let result = apply(&aws(&[&put, &still]), &id(), &set_to(&["latest"])).await;
     assert_eq!(
         result,
-        Err(NotApplied::Failed(
-            "it was set to IMMUTABLE_WITH_EXCLUSION (latest), and ECR does not show it".to_owned()
-        ))
+        Err(NotApplied::Failed(Reason::new(
+            Code::NotShown,
+            "it was set to IMMUTABLE_WITH_EXCLUSION (latest), and ECR does not show it"
+        )))
     );
 }
 
@@ -257,9 +259,10 @@ async fn a_refused_change_says_why() {
     let result = apply(&aws(&[&put, &unchanged]), &id(), &set_to(&[])).await;
     assert_eq!(
         result,
-        Err(NotApplied::Failed(
-            "the permission ecr:PutImageTagMutability is missing".to_owned()
-        ))
+        Err(NotApplied::Failed(Reason::new(
+            Code::AccessDenied,
+            "the permission ecr:PutImageTagMutability is missing"
+        )))
     );
 }
 
@@ -483,8 +486,9 @@ async fn an_organizations_refusal_is_said_as_such() {
     let Err(NotApplied::Failed(why)) = result else {
         panic!("{result:?}");
     };
+    assert_eq!(why.code, Code::OrganizationPolicy);
     assert_eq!(
-        why,
+        why.text,
         "a policy of the organization (AWS Organizations) forbids it: scanning is managed centrally"
     );
 }
@@ -554,7 +558,7 @@ async fn what_is_being_recreated_is_given_no_default() {
     };
     let result = apply(&aws(&[&found(), &tags, &none, &put]), &id(), &action).await;
     assert!(
-        matches!(&result, Err(NotApplied::Marked { why, .. }) if why.contains("being recreated")),
+        matches!(&result, Err(NotApplied::Marked { why, .. }) if why.code == Code::Marked),
         "{result:?}"
     );
     assert_eq!(put.num_calls(), 0);

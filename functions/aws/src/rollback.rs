@@ -160,7 +160,7 @@ pub async fn repair(
         // It may have been made all the same.
         Err(NotApplied::Later(why)) => return Err(aws(why)),
         Err(NotApplied::Failed(why) | NotApplied::Marked { why, .. }) => {
-            (RepairResult::Failed(why.clone()), Err(aws(why)))
+            (RepairResult::Failed(why.text.clone()), Err(aws(why)))
         }
     };
     write(state, &subject, rule, &begun.with_result(settled), now).await?;

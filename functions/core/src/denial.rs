@@ -83,6 +83,15 @@ impl Denial {
         self.by == PolicyKind::Resource && self.explicit
     }
 
+    /// Whether a policy of the organization denies the call.
+    #[must_use]
+    pub fn is_of_the_organization(&self) -> bool {
+        matches!(
+            self.by,
+            PolicyKind::ServiceControl | PolicyKind::ResourceControl
+        )
+    }
+
     /// Whether the role simply lacks the permission.
     #[must_use]
     pub fn is_missing_permission(&self) -> bool {

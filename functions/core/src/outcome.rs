@@ -18,8 +18,8 @@ use crate::rule::Advice;
 use crate::rules::entry;
 use crate::trigger::Cause;
 
-/// How the repairs went: by rule, `Err` with one line where one failed.
-pub type Results = BTreeMap<String, Result<(), String>>;
+/// How the repairs went, by rule.
+pub type Results = BTreeMap<String, Result<(), Reason>>;
 
 /// One finding and what became of it; the alert and the outcome are both made of these.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +83,7 @@ pub fn verdicts(
                             )
                         }
                     },
-                    Some(Err(why)) => (Status::Failed, why.clone(), Some(action.clone())),
+                    Some(Err(why)) => (Status::Failed, why.text.clone(), Some(action.clone())),
                     None => {
                         let why = "another invocation is repairing it".to_owned();
                         (Status::Withheld, why, None)
@@ -99,7 +99,10 @@ pub fn verdicts(
                 (Decision::Manual(why) | Decision::Withhold(why) | Decision::Suspend(why), _) => {
                     Some(why.code)
                 }
-                (Decision::Repair(_), Status::Failed) => Some(Code::RepairFailed),
+                (Decision::Repair(_), Status::Failed) => match results.get(rule) {
+                    Some(Err(why)) => Some(why.code),
+                    _ => None,
+                },
                 (Decision::Repair(_), Status::Withheld) => Some(Code::RepairedElsewhere),
                 (Decision::Repair(_), Status::Open) => Some(Code::NoRepair),
                 (Decision::Repair(_) | Decision::Exempt(_), _) => None,

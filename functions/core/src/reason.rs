@@ -72,8 +72,18 @@ pub enum Code {
     NotRecorded,
 
     // Failed repairs.
-    /// The change failed.
-    RepairFailed,
+    /// ecr-warden's role lacks a permission, or a policy denies the call.
+    AccessDenied,
+    /// A policy of the organization forbids the change.
+    OrganizationPolicy,
+    /// AWS refused the change, or the version in force cannot make it.
+    Refused,
+    /// AWS accepted the change and does not show it.
+    NotShown,
+    /// The repository has the tag of a recreation.
+    Marked,
+    /// Another change of the same setting failed before it.
+    EarlierStepFailed,
 }
 
 /// A code, and its sentence with the values of the case: one line.

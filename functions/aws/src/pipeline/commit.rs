@@ -49,7 +49,7 @@ impl State {
             };
             let result = match news.results.get(&claim.rule) {
                 Some(Ok(())) => Some(RepairResult::Done),
-                Some(Err(why)) => Some(RepairResult::Failed(why.clone())),
+                Some(Err(why)) => Some(RepairResult::Failed(why.text.clone())),
                 None => None,
             };
             let record = claim

@@ -9,6 +9,7 @@ use ecr_warden_core::claim::{Claim, is_news};
 use ecr_warden_core::outcome::{Outcome, Results, Verdict, verdicts};
 use ecr_warden_core::plan::Plan;
 use ecr_warden_core::policy::Resolved;
+use ecr_warden_core::reason::{Code, Reason};
 use ecr_warden_core::reconcile::Report;
 use ecr_warden_core::record::{Context, Known, LastConforming};
 use futures_util::future::join_all;
@@ -222,15 +223,16 @@ impl Driver<'_> {
         for (rule, action) in actions {
             // Each begins where the one before it ends.
             if results.values().any(Result::is_err) {
-                let why = "not made, because another change of the same part failed before it";
-                results.insert(rule.to_owned(), Err(why.to_owned()));
+                let why = "not made, because another change of the same setting failed before it";
+                let why = Reason::new(Code::EarlierStepFailed, why);
+                results.insert(rule.to_owned(), Err(why));
                 continue;
             }
             let result = match self.apply(action).await {
                 Ok(()) => Ok(()),
                 Err(NotApplied::Later(why)) => return Err(why),
                 Err(NotApplied::Failed(why) | NotApplied::Marked { why, .. }) => {
-                    tracing::error!(repository = %self.id(), rule, repair_failed = true, why, "repair failed");
+                    tracing::error!(repository = %self.id(), rule, repair_failed = true, %why, "repair failed");
                     Err(why)
                 }
             };
@@ -248,7 +250,7 @@ impl Driver<'_> {
                     tokio::time::sleep(pause).await;
                     let known = self.state.load(self.id()).await?;
                     if known.intent.is_some() {
-                        return Err(NotApplied::Later(why));
+                        return Err(NotApplied::Later(why.text));
                     }
                 }
                 tracing::warn!(repository = %self.id(), marker, "a marker without a recreation on record is ignored");

@@ -50,7 +50,11 @@ fn mutable() -> Repository {
 }
 
 fn went(result: Result<(), &str>) -> Results {
-    [("mutable-tags".to_owned(), result.map_err(str::to_owned))].into()
+    [(
+        "mutable-tags".to_owned(),
+        result.map_err(|why| Reason::new(Code::AccessDenied, why)),
+    )]
+    .into()
 }
 
 #[test]
@@ -147,7 +151,7 @@ fn a_failed_repair_says_why() {
     let why = "ecr:PutImageTagMutability is missing";
     let outcome = outcome(&mutable(), &Known::default(), &went(Err(why)));
     assert_eq!(outcome["findings"][0]["status"], "failed");
-    assert_eq!(outcome["findings"][0]["reason"], "repair-failed");
+    assert_eq!(outcome["findings"][0]["reason"], "access-denied");
     assert_eq!(
         outcome["findings"][0]["detail"],
         format!("tags can be overwritten (MUTABLE); {why}")
