@@ -1,54 +1,32 @@
-//! The only crate that talks to AWS. It reads repositories into the core's words, applies what the core plans,
-//! keeps the state table, and publishes alerts.
+//! The only crate that calls AWS. It reads repositories into the core's types, makes the changes that the core plans, keeps the state
+//! table, and publishes alerts.
 
-mod alerts;
-mod apply;
-mod audience;
-mod audit;
-mod clients;
-mod clock;
-mod dead_letters;
+mod connect;
+mod deliver;
 mod ecr;
-mod failure;
-mod http;
-mod load;
+mod fleet;
 pub mod log;
+mod operator;
 mod pipeline;
-mod policy;
-#[cfg(feature = "profiles")]
-mod profiles;
-mod progress;
-mod publish;
-mod quota;
-mod recreate;
-mod reports;
-mod revisit;
-mod rollback;
-mod security_hub;
-mod single_flight;
-mod spacing;
-mod stacks;
+mod policy_source;
 mod state;
-mod survey;
-mod sweep;
-mod webhook;
 
-pub use apply::{NotApplied, apply};
-pub use audit::{AuditError, Home, Judged, Scanned};
-pub use clients::{Clients, ConfigError, Regional, environment};
-pub use load::{LoadError, load_once};
-pub use pipeline::{Pipeline, TryAgain};
-pub use policy::PolicySource;
+pub use connect::clients::{Clients, ConfigError, Regional, environment};
 #[cfg(feature = "profiles")]
-pub use profiles::{Caller, NotConnected};
-pub use reports::{Reports, read_changes};
-pub use rollback::{NotRolledBack, changes, repair, resume, roll_back};
-pub use security_hub::{Extent, SecurityHub};
-pub use single_flight::Entered;
+pub use connect::profiles::{Caller, NotConnected};
+pub use deliver::reports::{Reports, read_changes};
+pub use deliver::security_hub::{Extent, SecurityHub};
+pub use deliver::webhook::{Posted, Webhook};
+pub use ecr::apply::{NotApplied, apply};
+pub use ecr::load::{LoadError, load_once};
+pub use fleet::audit::{AuditError, Home, Judged, Scanned};
+pub use fleet::single_flight::Entered;
+pub use fleet::survey::survey;
+pub use fleet::sweep::{Sweep, Swept};
+pub use operator::{NotRolledBack, changes, repair, resume, roll_back};
+pub use pipeline::{Pipeline, TryAgain};
+pub use policy_source::PolicySource;
 pub use state::State;
-pub use survey::survey;
-pub use sweep::{Sweep, Swept};
-pub use webhook::{Posted, Webhook};
 
 #[cfg(test)]
 mod mocked;

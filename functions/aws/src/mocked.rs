@@ -16,14 +16,14 @@ use ecr_warden_core::repository::{
     Encryption, MARKER_TAG, Read, Reads, Repository, RepositoryId, TagMutability,
 };
 
-use crate::apply::{NotApplied, apply};
+use crate::ecr::apply::{NotApplied, apply};
 use std::sync::{Arc, OnceLock};
 
-use crate::clients::Clients;
-use crate::clients::Regional;
-use crate::load::{LoadError, load, load_once};
-use crate::quota::Turns;
-use crate::recreate::Attempt;
+use crate::connect::clients::Clients;
+use crate::connect::clients::Regional;
+use crate::connect::rate_limit::Turns;
+use crate::ecr::load::{LoadError, load, load_once};
+use crate::ecr::recreate::Attempt;
 use crate::state::State;
 
 fn id() -> RepositoryId {

@@ -5,6 +5,7 @@
 mod intents;
 mod item;
 mod notes;
+pub(crate) mod spacing;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -24,9 +25,9 @@ use time::OffsetDateTime;
 use self::item::{
     EXPIRES_AT, Item, LOOK, RECREATE, REPLICA, built, item, key, number, partition, read_item, text,
 };
-use crate::clients::Clients;
-use crate::failure::Failure;
-use crate::spacing::Spacing;
+use crate::connect::clients::Clients;
+use crate::connect::error::Failure;
+use crate::state::spacing::Spacing;
 
 /// The table.
 #[derive(Debug)]

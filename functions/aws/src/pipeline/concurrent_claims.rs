@@ -15,7 +15,7 @@ use hyper::Response;
 
 use super::Pipeline;
 use super::reconcile::Driver;
-use crate::clients::Clients;
+use crate::connect::clients::Clients;
 
 const POLICY: &str =
     "version: 1\nmode: enforce\nrules: { mutable-tags: {}, nonconforming-name: {} }\n";

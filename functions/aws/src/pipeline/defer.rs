@@ -7,8 +7,8 @@ use ecr_warden_core::trigger::{Invocation, Trigger};
 use serde_json::Value;
 
 use super::reconcile::{Done, Driver};
-use crate::clock::millis;
-use crate::revisit::Revisits;
+use crate::connect::clock::millis;
+use crate::pipeline::delay_queue::Revisits;
 use crate::state::State;
 
 /// No event, or no queue: neither is asked to wait by the core.

@@ -17,8 +17,8 @@ use tokio::time::Instant;
 
 use super::commit::News;
 use super::reconcile::{Done, Driver};
-use crate::apply::{NotApplied, apply, apply_despite};
-use crate::failure::Failure;
+use crate::connect::error::Failure;
+use crate::ecr::apply::{NotApplied, apply, apply_despite};
 
 /// How long a claim is tried beyond the SDK's own retries.
 const CLAIM_FOR: Duration = Duration::from_secs(10);

@@ -5,6 +5,7 @@
 
 pub(crate) mod commit;
 mod defer;
+pub(crate) mod delay_queue;
 mod execute;
 mod observe;
 mod policy_alert;
@@ -21,11 +22,11 @@ use tokio::sync::Mutex;
 
 use self::commit::News;
 use self::reconcile::{Done, Driver};
-use crate::alerts::AlertTopic;
-use crate::clients::{Clients, ConfigError, environment};
-use crate::dead_letters::DeadLetters;
-use crate::policy::PolicySource;
-use crate::revisit::Revisits;
+use crate::connect::clients::{Clients, ConfigError, environment};
+use crate::deliver::alerts::AlertTopic;
+use crate::deliver::dead_letters::DeadLetters;
+use crate::pipeline::delay_queue::Revisits;
+use crate::policy_source::PolicySource;
 use crate::state::State;
 
 /// The engine with its surroundings: what a function or a command sets up once.

@@ -8,9 +8,9 @@ use ecr_warden_core::record::Known;
 use ecr_warden_core::repository::{Read, Reads, Repository, RepositoryId};
 
 use super::reconcile::Driver;
-use crate::failure::Failure;
-use crate::load::{LoadError, calls, calls_of_rest, described, load, rest};
-use crate::stacks;
+use crate::connect::error::Failure;
+use crate::ecr::load::{LoadError, calls, calls_of_rest, described, load, rest};
+use crate::ecr::stacks;
 
 /// How long an event waits for permits. Less than a call that is made on the way: what was begun goes first.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -8,8 +8,8 @@ use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::trigger::Origin;
 
 use super::Pipeline;
-use crate::failure::Failure;
-use crate::policy::ParameterStatus;
+use crate::connect::error::Failure;
+use crate::policy_source::ParameterStatus;
 
 impl Pipeline {
     /// `registry`: any repository of it, or the registry itself; `invocation`: its id.

@@ -10,9 +10,9 @@ use time::OffsetDateTime;
 use tokio::sync::Mutex;
 
 use super::commit::News;
-use crate::alerts::AlertTopic;
-use crate::clients::Regional;
-use crate::revisit::Revisits;
+use crate::connect::clients::Regional;
+use crate::deliver::alerts::AlertTopic;
+use crate::pipeline::delay_queue::Revisits;
 use crate::state::State;
 
 /// Others can change a repository at the same time a few times; then another event or the sweep continues.

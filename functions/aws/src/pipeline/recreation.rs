@@ -10,8 +10,8 @@ use ecr_warden_core::record::Lease;
 use ecr_warden_core::recreate::{Finished, Intent, Withdrawn};
 
 use super::reconcile::Driver;
-use crate::failure::Failure;
-use crate::recreate::{Attempt, End, Interruption};
+use crate::connect::error::Failure;
+use crate::ecr::recreate::{Attempt, End, Interruption};
 
 /// Seconds after which an unfinished recreation is reported, though a later attempt may finish it.
 const RECREATION_IS_LATE: i64 = 5 * 60;

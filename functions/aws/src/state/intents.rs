@@ -6,7 +6,7 @@ use ecr_warden_core::recreate::Intent;
 
 use super::State;
 use super::item::{Item, RECREATE, body, built, key, number, text, won};
-use crate::failure::Failure;
+use crate::connect::error::Failure;
 
 impl State {
     /// Puts an intent on record. `false`: there is one already.

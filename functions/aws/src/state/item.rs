@@ -8,7 +8,7 @@ use ecr_warden_core::recreate::Intent;
 use ecr_warden_core::repository::RepositoryId;
 use serde::Serialize;
 
-use crate::failure::{Failure, one_line};
+use crate::connect::error::{Failure, one_line};
 
 pub(super) const RECREATE: &str = "recreate";
 pub(super) const LOOK: &str = "look";

@@ -7,7 +7,7 @@ use ecr_warden_core::single_flight::Flight;
 
 use super::State;
 use super::item::{Item, item, number, partition, text};
-use crate::failure::Failure;
+use crate::connect::error::Failure;
 
 /// The policy's own partition key, before its parameter's name.
 const POLICY: &str = "policy#";

@@ -1,0 +1,297 @@
+//! Reads and judges many repositories with few calls, as fast as ECR lets it.
+
+mod listing;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ecr_warden_core::audit::{Position, Request};
+use ecr_warden_core::evaluate::evaluate;
+use ecr_warden_core::finding::Finding;
+use ecr_warden_core::plan;
+use ecr_warden_core::policy::{Policy, Resolved};
+use ecr_warden_core::repository::{Reads, Repository, RepositoryId};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::time::Instant;
+
+use crate::connect::clients::{Clients, Regional};
+use crate::ecr::load::{LoadError, Surroundings, calls, calls_of_details, details, load_once};
+use crate::fleet::page_cursor::{Pace, PageCursor};
+
+/// ECR's largest page.
+const PAGE: i32 = 1000;
+/// The next page is listed while fewer than so many repositories wait.
+const AHEAD: usize = 1000;
+/// So many calls for a page's scan frequencies are made side by side.
+const AT_ONCE: usize = 8;
+/// A repository that can't be read so often is reported as such.
+const TRIES: usize = 6;
+/// After being throttled.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Why there is no audit.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// It asks for what can't be had.
+    #[error("{0}")]
+    Request(String),
+    #[error("{0}")]
+    Aws(String),
+}
+
+/// A repository, looked at.
+#[derive(Debug)]
+pub enum Scanned {
+    Judged(Box<Judged>),
+    /// It could not be read, or what the policy asks of it can't be told.
+    Unjudged {
+        id: RepositoryId,
+        why: String,
+    },
+}
+
+/// What was found in a repository.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    pub repository: Repository,
+    pub policy: Resolved,
+    pub findings: Vec<Finding>,
+}
+
+/// Where an audit runs: the account whose credentials it has, and the region that is meant where none is named.
+#[derive(Clone, Debug)]
+pub struct Home {
+    pub account: String,
+    pub region: String,
+}
+
+impl Home {
+    /// What is on record about its registry has this id.
+    #[must_use]
+    pub fn registry(&self) -> RepositoryId {
+        RepositoryId::of_registry(&self.account, &self.region)
+    }
+}
+
+/// Audits everything that is asked for, and hands over each repository once. `Some`: it stopped at the deadline, or because it
+/// was `enough`, there.
+///
+/// # Errors
+/// The request can't be met, or the repositories can't be listed.
+pub(crate) async fn audit(
+    clients: &Clients,
+    policy: &Policy,
+    request: &Request,
+    home: &Home,
+    deadline: Option<Instant>,
+    enough: &(dyn Fn() -> bool + Sync),
+    each: &mut (dyn FnMut(Scanned) + Send),
+) -> Result<Option<Position>, AuditError> {
+    if let Some(other) = request
+        .accounts
+        .iter()
+        .find(|account| **account != home.account)
+    {
+        return Err(AuditError::Request(format!(
+            "account {other} can't be audited from {}: audit it there",
+            home.account
+        )));
+    }
+    if request.cost && policy.costs().is_none() {
+        return Err(AuditError::Request(
+            "cannot estimate costs: the policy has no `costs`; add it, for example `costs: { \
+             usd-per-gb-month: 0.10 }`"
+                .to_owned(),
+        ));
+    }
+    clients.grant(policy.ecr_calls_per_second());
+    let mut regions = if request.regions.is_empty() {
+        vec![home.region.clone()]
+    } else {
+        request.regions.clone()
+    };
+    regions.sort();
+    regions.dedup();
+    let mut position = match &request.next {
+        Some(text) => Position::read(text).map_err(AuditError::Request)?,
+        None => Position::default(),
+    };
+    if position.listed {
+        return Ok(None);
+    }
+    for region in regions {
+        // An earlier part has done these.
+        if region < position.region {
+            continue;
+        }
+        let start = if region == position.region {
+            std::mem::take(&mut position)
+        } else {
+            Position::default()
+        };
+        RepositoryId::new(&home.account, &region, "any")
+            .map_err(|error| AuditError::Request(error.to_string()))?;
+        let aws = clients
+            .of(&home.account, &region)
+            .map_err(|error| AuditError::Request(error.to_string()))?;
+        let of_region = RegionAudit {
+            aws,
+            policy,
+            request,
+            account: &home.account,
+            region,
+            deadline,
+            enough,
+        };
+        if let Some(stopped) = of_region.run(start, each).await? {
+            return Ok(Some(stopped));
+        }
+    }
+    Ok(None)
+}
+
+struct RegionAudit<'a> {
+    aws: Regional,
+    policy: &'a Policy,
+    request: &'a Request,
+    account: &'a str,
+    region: String,
+    deadline: Option<Instant>,
+    enough: &'a (dyn Fn() -> bool + Sync),
+}
+
+/// A repository that is still to be judged.
+struct Waiting {
+    described: Repository,
+    reads: Reads,
+    around: Arc<Surroundings>,
+    tries: usize,
+    not_before: Option<Instant>,
+}
+
+impl RegionAudit<'_> {
+    /// While a page is judged the next one is listed, and neither waits for the other.
+    async fn run(
+        &self,
+        start: Position,
+        each: &mut (dyn FnMut(Scanned) + Send),
+    ) -> Result<Option<Position>, AuditError> {
+        let mut progress = PageCursor::from(start);
+        let mut pace = Pace::default();
+        let mut around = Arc::default();
+        let mut throttled_at = None;
+        let mut waiting: VecDeque<Waiting> = VecDeque::new();
+        let (mut listing, mut running) = (FuturesUnordered::new(), FuturesUnordered::new());
+        loop {
+            let over = self.is_over();
+            if let Some(token) = progress.unlisted()
+                && listing.is_empty()
+                && waiting.len() < AHEAD
+                && !over
+            {
+                listing.push(self.list(
+                    token.clone(),
+                    progress.last().cloned(),
+                    Arc::clone(&around),
+                ));
+            }
+            while running.len() < pace.at_once && !over {
+                let Some(one) = waiting.pop_front() else {
+                    break;
+                };
+                running.push(async move {
+                    if let Some(until) = one.not_before {
+                        tokio::time::sleep_until(until).await;
+                    }
+                    let seen = judge(&self.aws, self.policy, &one).await;
+                    (one, seen)
+                });
+            }
+            let (mut one, seen) = tokio::select! {
+                Some(judged) = running.next() => judged,
+                Some(listed) = listing.next(), if !over => {
+                    let listed = listed?;
+                    around = listed.around;
+                    let names = listed.repositories.iter().map(|(described, _)| described.id.name.clone());
+                    let left = progress.listed(names, listed.last, listed.next);
+                    for (described, reads) in listed.repositories {
+                        if left.contains(&described.id.name) {
+                            let around = Arc::clone(&around);
+                            waiting.push_back(Waiting { described, reads, around, tries: 0, not_before: None });
+                        }
+                    }
+                    continue;
+                }
+                else => break,
+            };
+            let seen = match seen {
+                Err(LoadError::Unavailable(_)) if one.tries < TRIES => {
+                    let now = Instant::now();
+                    // What was under way when it was throttled first is throttled, too, and says nothing new.
+                    if throttled_at.is_none_or(|at: Instant| now.duration_since(at) > PAUSE) {
+                        pace.was_throttled();
+                        throttled_at = Some(now);
+                    }
+                    one.tries = one.tries.saturating_add(1);
+                    one.not_before = Some(now + PAUSE);
+                    waiting.push_back(one);
+                    continue;
+                }
+                // It was deleted since it was listed.
+                Err(LoadError::Gone) => None,
+                Err(error) => Some(Scanned::Unjudged {
+                    id: one.described.id.clone(),
+                    why: error.to_string(),
+                }),
+                Ok(seen) => Some(seen),
+            };
+            pace.went_well();
+            progress.did(&one.described.id.name);
+            if let Some(seen) = seen {
+                each(seen);
+            }
+        }
+        Ok(progress.position(&self.region))
+    }
+
+    fn is_over(&self) -> bool {
+        let late = |deadline| Instant::now() >= deadline;
+        self.deadline.is_some_and(late) || (self.enough)()
+    }
+}
+
+async fn judge(aws: &Regional, policy: &Policy, one: &Waiting) -> Result<Scanned, LoadError> {
+    let Waiting {
+        described,
+        reads,
+        around,
+        ..
+    } = one;
+    let id = described.id.clone();
+    let _ = aws.turns.take(calls_of_details(reads), None).await;
+    let mut repository = details(aws, &id, reads)
+        .await
+        .snapshot(aws, described.clone(), around, true)
+        .await?;
+    let mut resolved = policy.for_repository(&id, &repository.tags);
+    if let Ok(known) = &resolved {
+        // Settings that depend on its tags ask for more, and so does a default lifecycle policy: rarely.
+        let mut needed = known.reads_after(&repository);
+        needed.add(plan::reads(known, &repository));
+        if !reads.cover(&needed) {
+            needed.add(reads.clone());
+            let _ = aws.turns.take(calls(&needed), None).await;
+            repository = load_once(aws, &id, &needed).await?;
+            resolved = policy.for_repository(&id, &repository.tags);
+        }
+    }
+    Ok(match resolved {
+        Err(why) => Scanned::Unjudged { id, why },
+        Ok(policy) => Scanned::Judged(Box::new(Judged {
+            findings: evaluate(&policy, &repository),
+            policy,
+            repository,
+        })),
+    })
+}

@@ -1,0 +1,176 @@
+//! The pages of a region's repositories, with what the repositories of a page have in common.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aws_sdk_ecr::operation::describe_repositories::DescribeRepositoriesOutput;
+use ecr_warden_core::repository::{Read, Reads, Repository, RepositoryId, ScanFrequency};
+use futures_util::StreamExt;
+
+use super::{AT_ONCE, AuditError, PAGE, PAUSE, RegionAudit, TRIES};
+use crate::connect::error::Failure;
+use crate::ecr::load::{NAMES_OF_SCANNING, Surroundings, bare, scan_frequencies};
+
+/// A page, and what its repositories and those before have in common.
+pub(super) struct Listed {
+    pub(super) repositories: Vec<(Repository, Reads)>,
+    /// The name of the page's last repository, asked for or not.
+    pub(super) last: Option<String>,
+    pub(super) next: Option<String>,
+    pub(super) around: Arc<Surroundings>,
+}
+
+impl RegionAudit<'_> {
+    /// A page as far as it is asked for, with what its repositories have in common read, too.
+    pub(super) async fn list(
+        &self,
+        token: Option<String>,
+        after: Option<String>,
+        around: Arc<Surroundings>,
+    ) -> Result<Listed, AuditError> {
+        let answer = self.page(token, after).await.map_err(|failure| {
+            AuditError::Aws(format!(
+                "the repositories in {} can't be listed: {failure}",
+                self.region
+            ))
+        })?;
+        let last = answer.repositories().last();
+        let last = last.and_then(|last| last.repository_name().map(str::to_owned));
+        let mut repositories = Vec::new();
+        let mut common = Reads::default();
+        for repository in answer.repositories() {
+            let name = repository.repository_name().unwrap_or_default();
+            let Ok(id) = RepositoryId::new(self.account, &self.region, name) else {
+                tracing::warn!(name, "a repository with a name that ECR does not allow");
+                continue;
+            };
+            if self.request.covers(&id) {
+                let described = bare(&id, repository);
+                let mut reads = self.policy.reads_after(&described);
+                reads.storage |= self.request.cost;
+                reads.lifecycle |= self.request.cost;
+                common.add(reads.clone());
+                repositories.push((described, reads));
+            }
+        }
+        let mut around = Arc::unwrap_or_clone(around);
+        let ((), frequencies) = tokio::join!(
+            self.surround(&mut around, &common),
+            self.scan_frequencies(&repositories),
+        );
+        for (repository, _) in &mut repositories {
+            if let Some(frequency) = frequencies.get(&repository.id.name) {
+                repository.scan_frequency = frequency.clone();
+            }
+        }
+        Ok(Listed {
+            repositories,
+            last,
+            next: answer.next_token,
+            around: Arc::new(around),
+        })
+    }
+
+    /// Reads what the repositories have in common. What cannot be read all the same ends no audit: it is said of what needs it.
+    async fn surround(&self, around: &mut Surroundings, common: &Reads) {
+        let mut tries: usize = 0;
+        while let Err(error) = around.add(&self.aws, common).await {
+            tries = tries.saturating_add(1);
+            if tries >= TRIES {
+                tracing::warn!(%error, region = self.region, "what the registry's repositories have in common cannot be read");
+                around.give_up(common, &error.to_string());
+                return;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// When ECR scans the repositories of a page of which that is asked, many with each call.
+    async fn scan_frequencies(
+        &self,
+        repositories: &[(Repository, Reads)],
+    ) -> BTreeMap<String, Read<ScanFrequency>> {
+        let asked = repositories.iter().filter(|(_, reads)| reads.scanning);
+        let names: Vec<String> = asked.map(|(of, _)| of.id.name.clone()).collect();
+        let calls = names.chunks(NAMES_OF_SCANNING).map(|names| async {
+            let mut tries = 0;
+            loop {
+                let _ = self.aws.turns.take(1, None).await;
+                match scan_frequencies(&self.aws, names).await {
+                    Ok(known) => break known,
+                    Err(_) if tries < TRIES => {
+                        tries = tries.saturating_add(1);
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                    Err(why) => {
+                        let unreadable =
+                            |name: &String| (name.clone(), Read::Unreadable(why.clone()));
+                        break names.iter().map(unreadable).collect();
+                    }
+                }
+            }
+        });
+        let pages: Vec<BTreeMap<_, _>> = futures_util::stream::iter(calls)
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        pages.into_iter().flatten().collect()
+    }
+
+    /// The page of a token. ECR documents no lifetime for tokens: where one that an earlier part was given is refused, the
+    /// region is listed again up to the page's beginning, which is known by the repository before it. Where that is gone, all of
+    /// the region is looked at again.
+    async fn page(
+        &self,
+        token: Option<String>,
+        after: Option<String>,
+    ) -> Result<DescribeRepositoriesOutput, Failure> {
+        let resumed = token.is_some();
+        match self.describe(token).await {
+            Err(failure) if resumed && failure.is("InvalidParameterException") => {
+                tracing::warn!(%failure, region = self.region, "ECR takes the token no longer: listing the region again");
+            }
+            answer => return answer,
+        }
+        let mut page = self.describe(None).await?;
+        loop {
+            let mut repositories = page.repositories.unwrap_or_default();
+            let position = repositories
+                .iter()
+                .position(|repository| repository.repository_name() == after.as_deref());
+            if let Some(position) = position {
+                page.repositories = Some(repositories.split_off(position.saturating_add(1)));
+                return Ok(page);
+            }
+            match page.next_token {
+                Some(token) => page = self.describe(Some(token)).await?,
+                None => return self.describe(None).await,
+            }
+        }
+    }
+
+    async fn describe(&self, token: Option<String>) -> Result<DescribeRepositoriesOutput, Failure> {
+        let mut tries = 0;
+        loop {
+            // It waits for as long as it takes.
+            let _ = self.aws.turns.take(1, None).await;
+            let answer = self
+                .aws
+                .ecr
+                .describe_repositories()
+                .max_results(PAGE)
+                .set_next_token(token.clone())
+                .send()
+                .await
+                .map_err(|error| Failure::of("ecr:DescribeRepositories", &error));
+            match answer {
+                Ok(answer) => return Ok(answer),
+                Err(Failure::Unavailable(_)) if tries < TRIES => {
+                    tries = tries.saturating_add(1);
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Many repositories: audits, which change nothing, and sweeps, which repair and report.
+
+pub(crate) mod audit;
+mod page_cursor;
+pub(crate) mod single_flight;
+pub(crate) mod survey;
+pub(crate) mod sweep;
