@@ -66,9 +66,10 @@ test: package $(BROWSER)/node_modules/ready ## Run all tests: end to end on a lo
 	cargo test --workspace
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npm --prefix $(BROWSER) test
 
-check: $(VENV)/ready ## Formatting, lints, what the core may depend on, the words of texts, the template
+check: $(VENV)/ready ## Formatting, lints, API documentation, dependencies of the core, structure, words of texts, the template
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps
 	@scripts/check-purity
 	@scripts/check-structure
 	@scripts/check-prose

@@ -94,7 +94,7 @@ pub fn write(changes: &[Change]) -> String {
     lines.collect()
 }
 
-/// Reads what [`write`] wrote.
+/// Reads what [`write()`] wrote.
 ///
 /// # Errors
 /// One line: it is no ledger.

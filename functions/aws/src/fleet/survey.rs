@@ -16,10 +16,11 @@ use tokio::time::Instant;
 use crate::connect::clients::Clients;
 use crate::fleet::audit::{AuditError, Home, Judged, Scanned, audit};
 
-/// Looks at everything that is asked for: see [`audit`]. `each` sees every repository as it comes.
+/// Evaluates every repository that the request asks for, and changes nothing. `each` sees each one as it comes. Past the `deadline`
+/// it stops, and the answer says where to continue.
 ///
 /// # Errors
-/// As there.
+/// The request is not valid, or the repositories cannot be listed.
 pub async fn survey(
     clients: &Clients,
     policy: &Policy,

@@ -83,7 +83,7 @@ pub struct Impact {
     pub archived: usize,
     /// Of the expired and archived ones, those with a tag.
     pub tagged: usize,
-    /// Of the expired and archived ones, those pulled in the last [`LATELY`] days: a deployment may need them.
+    /// Of the expired and archived ones, those pulled in the last 30 days: a deployment may need them.
     pub pulled_lately: usize,
 }
 
