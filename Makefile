@@ -51,10 +51,11 @@ REMAP := --remap-path-prefix=$(CURDIR)=/ecr-warden\x1f--remap-path-prefix=$(CARG
 
 CARGO_DENY := 0.20.2
 CARGO_FUZZ := 0.13.2
+CARGO_MUTANTS := 25.3.1
 FUZZ ?= event policy repository-policy alert report
 MINUTES ?= 5
 
-.PHONY: help demo test check deny fuzz faults burst bench bench-peers package reproducible deploy audit clean
+.PHONY: help demo test check deny fuzz mutants faults burst bench bench-peers package reproducible deploy audit clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +89,9 @@ fuzz: target/tools/bin/cargo-fuzz ## Hostile input by libFuzzer, MINUTES=5 each 
 	    PATH="$(CURDIR)/target/tools/bin:$$PATH" cargo +nightly fuzz run $$target fuzz/corpus/$$target $$seeds \
 	        -- -max_total_time=$$(($(MINUTES) * 60)) -timeout=5 -rss_limit_mb=1024; \
 	done
+
+mutants: target/tools/bin/cargo-mutants ## Break the core's decisions in one place after the other: its tests must notice (FILES='functions/core/src/plan.rs')
+	target/tools/bin/cargo-mutants mutants --package ecr-warden-core --output target/mutants $(FILES:%=--file %)
 
 faults: package ## Every fault at every call, 10,000 seeded schedules, a million small worlds of policies: over an hour (SEEDS=, FIRST_SEED=)
 	WORLDS=1000000 cargo test --release --package ecr-warden-core --lib -- access::properties
@@ -149,8 +153,9 @@ $(BOMS) &: Cargo.toml Cargo.lock $(wildcard functions/*/Cargo.toml) scripts/bom 
 # Kept apart from whatever the machine has. Each takes some minutes, once.
 target/tools/bin/cargo-deny: VERSION := $(CARGO_DENY)
 target/tools/bin/cargo-fuzz: VERSION := $(CARGO_FUZZ)
+target/tools/bin/cargo-mutants: VERSION := $(CARGO_MUTANTS)
 target/tools/bin/cargo-%: Makefile
-	@$@ --version 2>/dev/null | grep --quiet --line-regexp 'cargo-$* $(VERSION)' || \
+	@{ $@ --version 2>/dev/null || $@ $* --version 2>/dev/null; } | grep --quiet --line-regexp 'cargo-$* $(VERSION)' || \
 	    cargo install --quiet --locked --root target/tools --version $(VERSION) cargo-$*
 	@touch $@
 

@@ -484,6 +484,18 @@ fn lifecycle_decision(
     plan.steps.remove(0).decision
 }
 
+/// Only of a repository with images these are read.
+#[test]
+fn an_empty_repository_gets_its_lifecycle_policy_though_its_images_were_not_read() {
+    let decision = lifecycle_decision(
+        &Read::NotAsked,
+        Read::Known(false),
+        &Known::default(),
+        Cause::PutImage,
+    );
+    assert!(matches!(decision, Decision::Repair(_)), "{decision:?}");
+}
+
 #[test]
 fn a_lifecycle_policy_is_withheld_where_it_would_expire_what_may_be_needed() {
     let nothing = Known::default();
