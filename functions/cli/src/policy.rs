@@ -12,10 +12,11 @@ use crate::output::say;
 /// Work on the policy file.
 #[derive(Subcommand)]
 pub(crate) enum PolicyCommand {
-    /// List all mistakes in a policy, with line and column.
+    /// List all mistakes in policies, with line and column.
     Check {
-        /// The policy; `-` is standard input.
-        file: PathBuf,
+        /// The policies; `-` is standard input.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
     },
     /// Print the JSON Schema of policies, for editors.
     Schema,
@@ -29,10 +30,7 @@ const BUILT_IN: &str = include_str!("built-in.yaml");
 impl PolicyCommand {
     pub(crate) fn run(self) -> Result<Compliance, CommandError> {
         match self {
-            Self::Check { file } => {
-                load(&file)?;
-                say!("{}: valid", file.display());
-            }
+            Self::Check { files } => check(&files)?,
             Self::Schema => {
                 let schema = serde_json::to_string_pretty(&policy::schema())
                     .map_err(|error| CommandError::Usage(error.to_string()))?;
@@ -41,6 +39,23 @@ impl PolicyCommand {
             Self::BuiltIn => say!("{}", BUILT_IN.trim_end()),
         }
         Ok(Compliance::Nothing)
+    }
+}
+
+/// Checks each file, and says everything that is wrong with all of them.
+fn check(files: &[PathBuf]) -> Result<(), CommandError> {
+    let mut wrong = Vec::new();
+    for file in files {
+        match load(file) {
+            Ok(_) => say!("{}: valid", file.display()),
+            Err(CommandError::Usage(mistakes)) => wrong.push(mistakes),
+            Err(other) => return Err(other),
+        }
+    }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(CommandError::Usage(wrong.join("\n")))
     }
 }
 

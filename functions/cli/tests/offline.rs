@@ -77,6 +77,13 @@ fn policies_are_checked() {
     );
     let (status, _, error) = ecr_warden(&["policy", "check", "no/such.yaml"]);
     assert!(status == 2 && error.contains("no/such.yaml"), "{error}");
+    // Of several, the mistakes of all.
+    let wrong = wrong.to_str().unwrap();
+    let files = [wrong, "infra/policy.yaml", "no/such.yaml"];
+    let (status, out, error) = ecr_warden(&[&["policy", "check"], &files[..]].concat());
+    assert_eq!((status, out.as_str()), (2, "infra/policy.yaml: valid\n"));
+    assert_eq!(error.lines().count(), 3, "{error}");
+    assert!(error.contains("no/such.yaml"), "{error}");
 }
 
 #[test]
