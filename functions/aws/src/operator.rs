@@ -167,7 +167,7 @@ pub async fn repair(
     answer
 }
 
-/// Lets a rule repair again what was rolled back or fought over.
+/// Lets a rule repair again what was rolled back or fought over. `who` asked for it.
 ///
 /// # Errors
 /// Nothing is held back, or the state table can't be written.
@@ -175,13 +175,14 @@ pub async fn resume(
     state: &State,
     id: &RepositoryId,
     rule: &str,
+    who: &str,
     now: i64,
 ) -> Result<(), NotRolledBack> {
     let known = changes(state, id).await?;
     match known.repairs.get(rule) {
         Some(record) if record.held.is_some() => {
             let subject = id.subject(known.of_registry.contains(rule));
-            write(state, &subject, rule, &record.resumed(now), now).await
+            write(state, &subject, rule, &record.resumed(who, now), now).await
         }
         _ => Err(NotRolledBack::Refused(format!(
             "repairs by `{rule}` are not suspended for {}",

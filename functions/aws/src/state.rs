@@ -379,7 +379,7 @@ mod tests {
             .repairs_item(&id, "mutable-tags", &repairs, 5)
             .unwrap();
         assert!(!item.contains_key(EXPIRES_AT));
-        let resumed = repairs.resumed(6);
+        let resumed = repairs.resumed("me", 6);
         let item = state
             .repairs_item(&id, "mutable-tags", &resumed, 6)
             .unwrap();

@@ -100,7 +100,7 @@ impl Rollback {
 impl Resume {
     pub(crate) async fn run(self) -> Result<Compliance, CommandError> {
         let (there, id) = self.at.connect_to(&self.repository).await?;
-        resume(&there.state, &id, &self.rule, now())
+        resume(&there.state, &id, &self.rule, &there.caller.arn, now())
             .await
             .map_err(failure)?;
         say!(
@@ -156,6 +156,11 @@ fn list(id: &RepositoryId, known: &Known, all: &[(&str, usize, &Repair)]) {
                 "repairs by `{rule}` have been suspended since {}: {}",
                 time(held.at),
                 held.why
+            );
+        } else if let Some(who) = &repairs.resumed_by {
+            say!(
+                "repairs by `{rule}` were resumed at {} by {who}",
+                time(repairs.forgiven)
             );
         }
     }

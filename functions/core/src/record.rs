@@ -10,6 +10,7 @@ use crate::quarantine;
 use crate::recreate::Intent;
 use crate::rule::Subject;
 use crate::rules::entry;
+use crate::text::{LONGEST, one_line};
 use crate::trigger::Origin;
 
 /// How long repairs are remembered, for rollback and for telling who fights them.
@@ -213,7 +214,7 @@ impl Pushes {
     pub(crate) fn and(before: Option<&Self>, detail: &str) -> Self {
         Self {
             count: before.map_or(0, |before| before.count).saturating_add(1),
-            last: crate::text::one_line(detail, crate::text::LONGEST),
+            last: one_line(detail, LONGEST),
         }
     }
 }
@@ -231,6 +232,9 @@ pub struct Repairs {
     /// Seconds since the epoch of the last `resume`: repairs before it do not count towards `repair-limit`.
     #[serde(default)]
     pub forgiven: i64,
+    /// Who ran the last `resume`: an ARN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed_by: Option<String>,
     #[serde(flatten)]
     pub newer: Newer,
 }
@@ -298,9 +302,10 @@ impl Repairs {
 
     /// Without a suspension, and without the repairs that led to one.
     #[must_use]
-    pub fn resumed(&self, now: i64) -> Self {
+    pub fn resumed(&self, who: &str, now: i64) -> Self {
         Self {
             forgiven: now,
+            resumed_by: Some(one_line(who, LONGEST)),
             ..self.with_held(None)
         }
     }

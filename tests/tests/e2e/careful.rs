@@ -113,8 +113,14 @@ async fn a_fight_is_left_to_people() {
         "{advice}"
     );
 
-    // People have ended it and say so.
+    // The operator has ended it, resumes the repairs, and is on record for that.
     said(&ecr_warden(&world, &["resume", name, "mutable-tags"]), 0);
+    let listed = said(&ecr_warden(&world, &["rollback", name]), 0);
+    assert!(
+        listed.contains("repairs by `mutable-tags` were resumed at 20")
+            && listed.contains(" by arn:aws:"),
+        "{listed}"
+    );
     let event = by("PutImageTagMutability", name, "mary");
     let outcome = world.invoke(&event).await.unwrap();
     assert_eq!(status(&outcome, "mutable-tags"), Some("fixed"), "{outcome}");

@@ -446,7 +446,7 @@ fn what_a_newer_version_recorded_outlives_a_write_of_this_one() {
     for repairs in [
         repairs.with_held(None),
         repairs.with_result(Result::Done),
-        repairs.resumed(NOW),
+        repairs.resumed("arn:aws:iam::123456789012:user/operator", NOW),
     ] {
         assert_eq!(repairs.newer, newer(r#"{"approved":1}"#));
     }

@@ -120,7 +120,7 @@ fn what_is_held_stays_held_until_people_say_so() {
         at: NOW - 90 * 24 * HOUR,
         by_person: true,
     }));
-    let resumed = held.resumed(NOW - HOUR);
+    let resumed = held.resumed("operator", NOW - HOUR);
     known.repairs.insert("mutable-tags".to_owned(), held);
     assert_eq!(
         decision(&policy, &mutable(), &known),
@@ -141,7 +141,7 @@ fn a_fight_that_people_have_ended_is_not_counted() {
         decision(&policy, &mutable(), &known),
         Decision::Suspend(_)
     ));
-    let resumed = known.repairs["mutable-tags"].resumed(NOW - HOUR);
+    let resumed = known.repairs["mutable-tags"].resumed("operator", NOW - HOUR);
     known.repairs.insert("mutable-tags".to_owned(), resumed);
     assert!(matches!(
         decision(&policy, &mutable(), &known),
