@@ -52,10 +52,11 @@ REMAP := --remap-path-prefix=$(CURDIR)=/ecr-warden\x1f--remap-path-prefix=$(CARG
 CARGO_DENY := 0.20.2
 CARGO_FUZZ := 0.13.2
 CARGO_MUTANTS := 25.3.1
+MDBOOK := 0.5.4
 FUZZ ?= event policy repository-policy alert report
 MINUTES ?= 5
 
-.PHONY: help demo test check deny fuzz mutants faults burst bench bench-peers package reproducible deploy audit clean
+.PHONY: help demo test check docs deny fuzz mutants faults burst bench bench-peers package reproducible deploy audit clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,8 +74,13 @@ check: $(VENV)/ready ## Formatting, lints, API documentation, dependencies of th
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps
 	@scripts/check-purity
 	@scripts/check-structure
+	@scripts/check-links
 	@scripts/check-prose
 	$(VENV)/bin/cfn-lint infra/template.yaml
+
+docs: target/tools/bin/mdbook ## The documentation as a site: target/book/index.html
+	@target/tools/bin/mdbook build docs
+	@scripts/check-links target/book
 
 deny: target/tools/bin/cargo-deny ## Licences, sources and versions of what is built in, and known vulnerabilities
 	@target/tools/bin/cargo-deny --all-features --locked check licenses bans sources
@@ -154,6 +160,10 @@ $(BOMS) &: Cargo.toml Cargo.lock $(wildcard functions/*/Cargo.toml) scripts/bom 
 target/tools/bin/cargo-deny: VERSION := $(CARGO_DENY)
 target/tools/bin/cargo-fuzz: VERSION := $(CARGO_FUZZ)
 target/tools/bin/cargo-mutants: VERSION := $(CARGO_MUTANTS)
+target/tools/bin/mdbook: Makefile
+	@$@ --version 2>/dev/null | grep --quiet --line-regexp 'mdbook v$(MDBOOK)' || \
+	    cargo install --quiet --locked --root target/tools --version $(MDBOOK) --no-default-features --features search mdbook
+	@touch $@
 target/tools/bin/cargo-%: Makefile
 	@{ $@ --version 2>/dev/null || $@ $* --version 2>/dev/null; } | grep --quiet --line-regexp 'cargo-$* $(VERSION)' || \
 	    cargo install --quiet --locked --root target/tools --version $(VERSION) cargo-$*

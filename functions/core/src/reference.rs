@@ -9,40 +9,48 @@ use serde_json::{Map, Value};
 use crate::rule::{Entry, Subject};
 use crate::rules::RULES;
 
-/// `docs/rules.md`.
+const MADE: &str = "<!-- Made from the code: change it there, and run `UPDATE=1 cargo test -p ecr-warden-core reference`. -->\n";
+
+/// `docs/rules/README.md`: the list of all rules.
 #[must_use]
-pub fn rules() -> String {
-    let mut out = "# Rules\n\nMade from the code: change it there, and run `UPDATE=1 cargo test -p ecr-warden-core reference`.\n\n\
-                   | rule | severity | finds |\n|---|---|---|\n"
-        .to_owned();
+pub fn index() -> String {
+    let mut out = format!("{MADE}\n# Rules\n\n| rule | severity | finds |\n|---|---|---|\n");
     for entry in RULES {
         let meta = &entry.meta;
         let _ = writeln!(
             out,
-            "| [`{0}`](#{0}) | {1} | {2} |",
+            "| [`{0}`]({0}.md) | {1} | {2} |",
             meta.id,
             meta.severity.name(),
             meta.summary
         );
     }
-    for entry in RULES {
-        let meta = &entry.meta;
-        let _ = write!(
-            out,
-            "\n## {}\n\n{}. Severity: {}.\n\n{}\n",
-            meta.id,
-            meta.summary,
-            meta.severity.name(),
-            meta.explanation
-        );
-        if meta.subject == Subject::Push {
-            out.push_str("\nIt concerns one push: it is reported once and is not followed up.\n");
-        }
-        if !meta.controls.is_empty() {
-            let _ = write!(out, "\nThe same elsewhere: {}.\n", meta.controls.join(", "));
-        }
-        let _ = write!(out, "\n{}", settings(entry));
+    out.push_str("\n[Each verdict and repair](../verdicts.md) has a table for each rule.\n");
+    out
+}
+
+/// `docs/rules/RULE.md`: a rule in full.
+#[must_use]
+pub fn page(entry: &Entry) -> String {
+    let meta = &entry.meta;
+    let mut out = format!(
+        "{MADE}\n# {}\n\n{}. Severity: {}.\n\n{}\n",
+        meta.id,
+        meta.summary,
+        meta.severity.name(),
+        meta.explanation
+    );
+    if meta.subject == Subject::Push {
+        out.push_str("\nIt concerns one push: it is reported once and is not followed up.\n");
     }
+    if !meta.controls.is_empty() {
+        let _ = write!(out, "\nThe same elsewhere: {}.\n", meta.controls.join(", "));
+    }
+    let _ = write!(
+        out,
+        "\n## Settings\n\n{}\n[All rules](README.md) · [each verdict and repair](../verdicts.md)\n",
+        settings(entry)
+    );
     out
 }
 
@@ -238,7 +246,18 @@ mod tests {
 
     #[test]
     fn the_rule_reference_is_fresh() {
-        is_fresh("rules.md", &super::rules());
+        is_fresh("rules/README.md", &super::index());
+        for entry in super::RULES {
+            let file = format!("rules/{}.md", entry.meta.id);
+            is_fresh(&file, &super::page(entry));
+        }
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/rules");
+        let files = std::fs::read_dir(folder).unwrap().count();
+        assert_eq!(
+            files,
+            super::RULES.len() + 1,
+            "docs/rules has a page of no rule"
+        );
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub enum ScanFix {
     /// The registry's scanning configuration, which then scans every repository that the filters cover. Its kind (basic or
     /// enhanced) and its other rules stay. Enhanced scanning is charged for.
     Registry,
-    /// People decide, for instance to change the registry's configuration.
+    /// An operator decides, for example to change the registry's configuration.
     None,
 }
 
