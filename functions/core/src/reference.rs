@@ -11,7 +11,7 @@ use crate::rules::RULES;
 
 const MADE: &str = "<!-- Made from the code: change it there, and run `UPDATE=1 cargo test -p ecr-warden-core reference`. -->\n";
 
-/// `docs/rules/README.md`: the list of all rules.
+/// `docs/rules/index.md`: the list of all rules.
 #[must_use]
 pub fn index() -> String {
     let mut out = format!("{MADE}\n# Rules\n\n| rule | severity | finds |\n|---|---|---|\n");
@@ -48,7 +48,7 @@ pub fn page(entry: &Entry) -> String {
     }
     let _ = write!(
         out,
-        "\n## Settings\n\n{}\n[All rules](README.md) · [each verdict and repair](../verdicts.md)\n",
+        "\n## Settings\n\n{}\n[All rules](index.md) · [each verdict and repair](../verdicts.md)\n",
         settings(entry)
     );
     out
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn the_rule_reference_is_fresh() {
-        is_fresh("rules/README.md", &super::index());
+        is_fresh("rules/index.md", &super::index());
         for entry in super::RULES {
             let file = format!("rules/{}.md", entry.meta.id);
             is_fresh(&file, &super::page(entry));
