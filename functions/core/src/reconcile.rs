@@ -87,8 +87,10 @@ pub enum Seen {
     Read(Box<Repository>),
     /// ECR knows no such repository.
     Gone,
-    /// Why it cannot be read, in one line.
+    /// Why it may not be read, in one line.
     Unreadable(String),
+    /// Why it cannot be read at the moment, in one line: a retry may read it.
+    Unavailable(String),
 }
 
 /// What earlier attempts of this invocation came to.

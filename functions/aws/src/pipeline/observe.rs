@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 impl Driver<'_> {
     /// # Errors
-    /// What cannot be read at the moment.
+    /// The record, or the stack, cannot be read at the moment.
     pub(super) async fn observe(
         &self,
         wanted: Wanted,
@@ -39,13 +39,13 @@ impl Driver<'_> {
             Wanted::Description => {
                 seen.repository = match described(&self.aws, id).await {
                     Ok(described) => Seen::Described(Box::new(described)),
-                    Err(error) => unread(error)?,
+                    Err(error) => unread(error),
                 };
             }
             Wanted::Rest(reads) => {
                 if let Seen::Described(described) = std::mem::take(&mut seen.repository) {
                     let read = rest(&self.aws, *described, &reads, &self.all_tags()).await;
-                    keep(read, reads, seen)?;
+                    keep(read, reads, seen);
                 }
             }
             Wanted::RecordAndRepository(reads) => {
@@ -54,12 +54,12 @@ impl Driver<'_> {
                 let load = load(&self.aws, id, &reads, just_created, &all_tags);
                 let (read, record) = tokio::join!(load, self.record(id));
                 seen.record = record?;
-                keep(read, reads, seen)?;
+                keep(read, reads, seen);
             }
             Wanted::Repository(reads) => {
                 let read = load(&self.aws, id, &reads, false, &|_| true).await;
                 seen.reads_all = true;
-                keep(read, reads, seen)?;
+                keep(read, reads, seen);
             }
         }
         Ok(())
@@ -124,23 +124,18 @@ impl Driver<'_> {
     }
 }
 
-fn keep(
-    read: Result<Repository, LoadError>,
-    reads: Reads,
-    seen: &mut Observation,
-) -> Result<(), String> {
+fn keep(read: Result<Repository, LoadError>, reads: Reads, seen: &mut Observation) {
     seen.reads = reads;
     seen.repository = match read {
         Ok(repository) => Seen::Read(Box::new(repository)),
-        Err(error) => unread(error)?,
+        Err(error) => unread(error),
     };
-    Ok(())
 }
 
-fn unread(error: LoadError) -> Result<Seen, String> {
+fn unread(error: LoadError) -> Seen {
     match error {
-        LoadError::Gone => Ok(Seen::Gone),
-        LoadError::Unreadable(why) => Ok(Seen::Unreadable(why)),
-        LoadError::Unavailable(why) => Err(why),
+        LoadError::Gone => Seen::Gone,
+        LoadError::Unreadable(why) => Seen::Unreadable(why),
+        LoadError::Unavailable(why) => Seen::Unavailable(why),
     }
 }

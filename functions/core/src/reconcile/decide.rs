@@ -171,6 +171,8 @@ impl Reconciler<'_> {
                 // A recreation may have deleted it: that must not be taken for nothing to do.
                 Err(why) => gone_and_unreadable(why),
             },
+            // Only now: a recreation on record needs none of the reads that failed.
+            Seen::Unavailable(why) => fail(why),
             Seen::Unreadable(why) if why.starts_with(DENIED_BY_POLICY) => {
                 self.unevaluated(plan::blinded_entirely(why), record, None, now)
             }

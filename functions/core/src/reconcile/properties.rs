@@ -66,6 +66,7 @@ fn repositories() -> Vec<Seen> {
         Seen::Described(Box::new(mutable())),
         Seen::Gone,
         Seen::Unreadable("denied".to_owned()),
+        Seen::Unavailable("throttled".to_owned()),
     ]);
     seen
 }

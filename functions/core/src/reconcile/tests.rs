@@ -359,8 +359,20 @@ fn a_recreation_on_record_comes_first() {
         record: Read::Known(held),
         ..Observation::default()
     };
-    let push = case.push(false);
+    let push = case.clone().push(false);
     assert_eq!(push.says(&only_record), "defer leased-elsewhere 21");
+    let throttled = |known: Known| Observation {
+        repository: Seen::Unavailable("throttled".to_owned()),
+        ..seen(known)
+    };
+    assert_eq!(
+        case.says(&throttled(recreating("another", NOW))),
+        "take over",
+        "it needs none of the reads that failed"
+    );
+    let held_elsewhere = case.says(&throttled(recreating("another", NOW + 20)));
+    assert_eq!(held_elsewhere, "defer leased-elsewhere 21");
+    assert_eq!(case.says(&throttled(Known::default())), "fail");
     let gone = Observation {
         repository: Seen::Gone,
         ..seen(recreating("another", NOW))
@@ -473,6 +485,15 @@ fn a_replica_is_recorded_once() {
     assert_eq!(
         case.says(&recorded(known.clone(), mutable())),
         "mark replica"
+    );
+    let throttled = Observation {
+        repository: Seen::Unavailable("throttled".to_owned()),
+        ..recorded(known.clone(), mutable())
+    };
+    assert_eq!(
+        case.says(&throttled),
+        "mark replica",
+        "no event says it again"
     );
     known.replica = true;
     let left_to_people = "report mutable-tags: no-repair";
