@@ -290,6 +290,11 @@ fn a_push_to_what_conforms_is_remembered() {
     let fine = read(repository());
     assert_eq!(conforms(&push, &fine), Some((NOW, repository().created_at)));
     assert_eq!(conforms(&push, &read(mutable())), None);
+    let rules = "mutable-tags: {}, nonconforming-image-tag: { allow: [\"v*\"] }";
+    let mut wrong = Case::new(policy(rules, "")).push(false);
+    wrong.trigger.pushed.as_mut().unwrap().tag = Some("latest".to_owned());
+    let of_the_push_alone = conforms(&wrong, &fine);
+    assert!(of_the_push_alone.is_some(), "the repository conforms");
     assert_eq!(conforms(&Case::new(policy(MUTABLE_TAGS, "")), &fine), None);
     let cannot = unreadable(Seen::Read(Box::new(repository())));
     assert_eq!(conforms(&push, &cannot), None);
