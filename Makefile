@@ -160,13 +160,11 @@ $(BOMS) &: Cargo.toml Cargo.lock $(wildcard functions/*/Cargo.toml) scripts/bom 
 target/tools/bin/cargo-deny: VERSION := $(CARGO_DENY)
 target/tools/bin/cargo-fuzz: VERSION := $(CARGO_FUZZ)
 target/tools/bin/cargo-mutants: VERSION := $(CARGO_MUTANTS)
-target/tools/bin/mdbook: Makefile
-	@$@ --version 2>/dev/null | grep --quiet --line-regexp 'mdbook v$(MDBOOK)' || \
-	    cargo install --quiet --locked --root target/tools --version $(MDBOOK) --no-default-features --features search mdbook
-	@touch $@
-target/tools/bin/cargo-%: Makefile
-	@{ $@ --version 2>/dev/null || $@ $* --version 2>/dev/null; } | grep --quiet --line-regexp 'cargo-$* $(VERSION)' || \
-	    cargo install --quiet --locked --root target/tools --version $(VERSION) cargo-$*
+target/tools/bin/mdbook: VERSION := $(MDBOOK)
+target/tools/bin/mdbook: FEATURES := --no-default-features --features search
+target/tools/bin/%: Makefile
+	@{ $@ --version 2>/dev/null || $@ $(*:cargo-%=%) --version 2>/dev/null; } | grep --quiet --line-regexp '$* v\?$(VERSION)' || \
+	    cargo install --quiet --locked --root target/tools --version $(VERSION) $(FEATURES) $*
 	@touch $@
 
 ifneq ($(shell cat $(VARIANT_FILE) 2>/dev/null),$(VARIANT))

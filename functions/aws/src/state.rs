@@ -177,24 +177,22 @@ impl State {
         look: &LastConforming,
     ) -> Result<(), Failure> {
         let kept_until = look.at.saturating_add(FRESH);
-        self.client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item(id, LOOK, 0, look, kept_until)?))
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|error| Failure::of("dynamodb:PutItem", &error))
+        self.put(item(id, LOOK, 0, look, kept_until)?).await
     }
 
     /// Writes down that ECR's replication fills it.
     pub(crate) async fn is_replica(&self, id: &RepositoryId, now: i64) -> Result<(), Failure> {
         let kept_until = now.saturating_add(REPAIRS_KEPT);
         let mark = serde_json::json!({ "at": now });
+        self.put(item(id, REPLICA, 0, &mark, kept_until)?).await
+    }
+
+    /// Writes an item, also over another one.
+    async fn put(&self, item: Item) -> Result<(), Failure> {
         self.client
             .put_item()
             .table_name(&self.table)
-            .set_item(Some(item(id, REPLICA, 0, &mark, kept_until)?))
+            .set_item(Some(item))
             .send()
             .await
             .map(|_| ())

@@ -285,20 +285,22 @@ impl Outcome {
 /// The changes among the verdicts.
 #[must_use]
 pub fn actions(verdicts: &[Verdict]) -> Vec<OutcomeAction> {
-    verdicts
-        .iter()
-        .filter_map(|verdict| {
-            verdict.action.as_ref().map(|action| OutcomeAction {
-                action: action.name(),
-                from: action.from(),
-                to: action.to(),
-                result: match verdict.status {
-                    Status::Failed => verdict.to_do.clone(),
-                    _ => "done".to_owned(),
-                },
-            })
+    verdicts.iter().filter_map(OutcomeAction::of).collect()
+}
+
+impl OutcomeAction {
+    /// `None`: nothing was changed, or to be changed.
+    pub(crate) fn of(verdict: &Verdict) -> Option<Self> {
+        verdict.action.as_ref().map(|action| Self {
+            action: action.name(),
+            from: action.from(),
+            to: action.to(),
+            result: match verdict.status {
+                Status::Failed => verdict.to_do.clone(),
+                _ => "done".to_owned(),
+            },
         })
-        .collect()
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use ecr_warden_core::outcome::Outcome;
 use ecr_warden_core::reason::{Code, Reason};
 use ecr_warden_core::reconcile::Deferral;
+use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::trigger::{Invocation, Trigger};
 use serde_json::Value;
 
@@ -27,7 +28,7 @@ impl Driver<'_> {
                 let at = millis();
                 // The last evaluation is younger than this event's first deferral, so it waits from now on.
                 let (seconds, deferred) = queue.defer(event, None, Some(seconds)).await?;
-                self.record_wait(at, seconds).await;
+                record_wait(self.state, self.id(), at, seconds, true).await;
                 let why = format!(
                     "the repository was evaluated a moment ago; the event was deferred for {seconds} s"
                 );
@@ -47,12 +48,12 @@ impl Driver<'_> {
     pub(super) fn waits_in(&self) -> Option<(&Revisits, &Value)> {
         self.queue.zip(self.reconciler.invocation.event.as_ref())
     }
+}
 
-    async fn record_wait(&self, at: i64, seconds: i64) {
-        let id = &self.reconciler.trigger.repository;
-        if let Err(why) = self.state.spacing().wait(id, at, seconds, true).await {
-            tracing::warn!(repository = %id, %why, "deferred, but not recorded");
-        }
+/// Records when a deferred event comes back: see [`Spacing::wait`](crate::state::spacing::Spacing::wait).
+async fn record_wait(state: &State, id: &RepositoryId, at: i64, seconds: i64, evaluated: bool) {
+    if let Err(why) = state.spacing().wait(id, at, seconds, evaluated).await {
+        tracing::warn!(repository = %id, %why, "deferred, but not recorded");
     }
 }
 
@@ -68,10 +69,8 @@ pub(super) async fn until_permitted(
     let at = millis();
     let (seconds, deferred) = queue.defer(event, invocation.deferred, None).await?;
     let id = &trigger.repository;
-    if trigger.pushed.is_none()
-        && let Err(why) = state.spacing().wait(id, at, seconds, false).await
-    {
-        tracing::warn!(repository = %id, %why, "deferred, but not recorded");
+    if trigger.pushed.is_none() {
+        record_wait(state, id, at, seconds, false).await;
     }
     let reason =
         format!("the rate limit `ecr-calls-per-second` is used up; retrying in {seconds} s");

@@ -29,8 +29,10 @@ const SHOWN_WITHIN: Duration = Duration::from_secs(2);
 
 impl Driver<'_> {
     /// `None`: another invocation claimed some of it, so it is to be evaluated again.
-    pub(super) async fn execute(&self, report: Report) -> Result<Option<Done>, String> {
-        let Some((claims, results, all_ours)) = self.claim_and_repair(&report).await? else {
+    pub(super) async fn execute(&self, mut report: Report) -> Result<Option<Done>, String> {
+        let claims = std::mem::take(&mut report.claims);
+        let claimed = self.claim_and_repair(claims, report.recorded, report.now);
+        let Some((claims, results, all_ours)) = claimed.await? else {
             return Ok(None);
         };
         let Report {
@@ -57,7 +59,7 @@ impl Driver<'_> {
             verdicts: verdicts.clone(),
             claims,
             results,
-            lease: lease.clone(),
+            lease,
             now: *now,
             origin: origin.clone(),
             created_at: report.created_at,
@@ -90,12 +92,13 @@ impl Driver<'_> {
     /// The claims that are this invocation's, how their repairs went, and whether these are all. `None`: none is.
     async fn claim_and_repair(
         &self,
-        report: &Report,
+        claims: Vec<Claim>,
+        recorded: bool,
+        now: i64,
     ) -> Result<Option<(Vec<Claim>, Results, bool)>, String> {
-        let Report { claims, now, .. } = report;
         let claim = async {
-            if report.recorded && !claims.is_empty() {
-                self.claim(claims, *now).await
+            if recorded && !claims.is_empty() {
+                self.claim(&claims, now).await
             } else {
                 Ok(true)
             }
@@ -104,20 +107,20 @@ impl Driver<'_> {
         let (claimed, results) = if claims.iter().any(of_registry) {
             // Other repositories may be about to make the same change of the registry: one of them makes it.
             match claim.await {
-                Ok(true) => (Ok(true), self.repair(claims).await),
+                Ok(true) => (Ok(true), self.repair(&claims).await),
                 Ok(false) => return Ok(None),
                 Err(why) => return Err(why.to_string()),
             }
         } else {
-            tokio::join!(claim, self.repair(claims))
+            tokio::join!(claim, self.repair(&claims))
         };
         let (ours, all_ours) = match claimed {
-            Ok(true) => (claims.clone(), true),
-            Ok(false) => (self.claim_each(claims, *now).await, false),
+            Ok(true) => (claims, true),
+            Ok(false) => (self.claim_each(claims, now).await, false),
             Err(why) => {
                 // The alert matters more than its record: it may come twice, it is never lost.
                 tracing::error!(repository = %self.id(), %why, "not recorded");
-                (claims.clone(), true)
+                (claims, true)
             }
         };
         if ours.is_empty() && !all_ours {
@@ -163,7 +166,7 @@ impl Driver<'_> {
 
     /// Another invocation claimed some findings and may not have seen the rest. Claims each one separately, and returns those that this
     /// invocation is to report.
-    async fn claim_each(&self, all: &[Claim], now: i64) -> Vec<Claim> {
+    async fn claim_each(&self, all: Vec<Claim>, now: i64) -> Vec<Claim> {
         if all.len() == 1 {
             return Vec::new();
         }
@@ -172,14 +175,14 @@ impl Driver<'_> {
             .map(|one| self.claim(std::slice::from_ref(one), now));
         let claimed = join_all(claimed).await;
         let ours = all
-            .iter()
+            .into_iter()
             .zip(claimed)
             .filter_map(|(one, claimed)| match claimed {
-                Ok(ours) => ours.then(|| one.clone()),
+                Ok(ours) => ours.then_some(one),
                 // As above.
                 Err(why) => {
                     tracing::error!(repository = %self.id(), %why, "not recorded");
-                    Some(one.clone())
+                    Some(one)
                 }
             });
         ours.collect()

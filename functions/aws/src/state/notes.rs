@@ -41,14 +41,7 @@ impl State {
         match wrong {
             Some(wrong) => {
                 item.insert("body".to_owned(), text(wrong));
-                self.client
-                    .put_item()
-                    .table_name(&self.table)
-                    .set_item(Some(item))
-                    .send()
-                    .await
-                    .map(|_| ())
-                    .map_err(|error| Failure::of("dynamodb:PutItem", &error))
+                self.put(item).await
             }
             None => self
                 .client
@@ -111,13 +104,6 @@ impl State {
             ("at".to_owned(), number(at)),
         ]
         .into();
-        self.client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|error| Failure::of("dynamodb:PutItem", &error))
+        self.put(item).await
     }
 }

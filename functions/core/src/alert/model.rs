@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::summary::DigestSummary;
 use crate::finding::{Severity, Status};
 use crate::ledger::Ledger;
-use crate::outcome::Verdict;
+use crate::outcome::{OutcomeAction, Verdict};
 use crate::reason::Code;
 use crate::rule::Advice;
 use crate::text::{counted, one_line, rfc3339};
@@ -96,15 +96,18 @@ pub struct AlertAction {
 
 impl AlertAction {
     pub(super) fn of(verdict: &Verdict) -> Option<Self> {
-        verdict.action.as_ref().map(|action| Self {
+        let OutcomeAction {
+            action,
+            from,
+            to,
+            result,
+        } = OutcomeAction::of(verdict)?;
+        Some(Self {
             repository: None,
-            action: action.name(),
-            from: action.from(),
-            to: action.to(),
-            result: match verdict.status {
-                Status::Failed => verdict.to_do.clone(),
-                _ => "done".to_owned(),
-            },
+            action,
+            from,
+            to,
+            result,
         })
     }
 

@@ -62,7 +62,7 @@ impl Reconciler<'_> {
         let record = self.with_registry(seen, record, &policy, &findings)?;
         let known = record.as_ref().map_err(String::as_str);
         let lease = self.lease();
-        let context = self.context(&lease, &repository, now);
+        let context = self.context(&lease, repository.created_at, now);
         let mut plan = plan::plan(&policy, &repository, findings, known, &context);
         if let Some(seconds) = settles {
             self.only_urgent(&mut plan, seconds)?;
@@ -85,12 +85,17 @@ impl Reconciler<'_> {
         self.policy.reads_after(described).recent_tags
     }
 
-    fn context<'c>(&'c self, me: &'c Lease, repository: &Repository, now: i64) -> Context<'c> {
+    pub(super) fn context<'c>(
+        &'c self,
+        me: &'c Lease,
+        created_at: Option<i64>,
+        now: i64,
+    ) -> Context<'c> {
         Context {
             origin: &self.trigger.origin,
             me,
             now,
-            created_at: repository.created_at,
+            created_at,
         }
     }
 
@@ -109,15 +114,13 @@ impl Reconciler<'_> {
                 ),
             )),
             Some(Turn::In { seconds }) => Next::Defer(Deferral::EvaluatedLately { seconds }),
-            None | Some(Turn::Evaluate) => {
-                return if !seen.rate_limited {
-                    ControlFlow::Continue(())
-                } else if self.requeue == Requeue::Event {
-                    ControlFlow::Break(Next::Defer(Deferral::RateLimited))
-                } else {
-                    ControlFlow::Break(fail("the rate limit `ecr-calls-per-second` is used up"))
-                };
-            }
+            None | Some(Turn::Evaluate) if !seen.rate_limited => return ControlFlow::Continue(()),
+            None | Some(Turn::Evaluate) => match self.requeue {
+                Requeue::Event => Next::Defer(Deferral::RateLimited),
+                Requeue::NoEvent | Requeue::NoQueue => {
+                    fail("the rate limit `ecr-calls-per-second` is used up")
+                }
+            },
         })
     }
 
@@ -200,7 +203,7 @@ impl Reconciler<'_> {
         let policy = policy.ok()?.of_pushes();
         let findings = evaluate(&policy, &repository);
         let lease = self.lease();
-        let context = self.context(&lease, &repository, now);
+        let context = self.context(&lease, repository.created_at, now);
         let mut plan = plan::plan(&policy, &repository, findings, record, &context);
         // The other rules were not evaluated.
         plan.complete = false;

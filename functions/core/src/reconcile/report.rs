@@ -3,11 +3,9 @@
 use super::decide::Record;
 use super::{LEASE_GRACE, Next, Reconciler, Report};
 use crate::claim::{claims, held_by_others};
-use crate::plan::{Plan, Step};
+use crate::plan::Plan;
 use crate::policy::Resolved;
-use crate::record::{Context, Known, LastConforming, Lease};
-use crate::rule::Subject;
-use crate::rules::entry;
+use crate::record::{Known, LastConforming, Lease, is_of_a_push};
 
 impl Reconciler<'_> {
     /// Of this invocation's claims.
@@ -31,12 +29,7 @@ impl Reconciler<'_> {
         now: i64,
     ) -> Report {
         let lease = self.lease();
-        let context = Context {
-            origin: &self.trigger.origin,
-            me: &lease,
-            now,
-            created_at,
-        };
+        let context = self.context(&lease, created_at, now);
         let recorded = record.is_ok();
         let record = record.unwrap_or_default();
         let claims = claims(&record, &plan, &context);
@@ -59,7 +52,11 @@ impl Reconciler<'_> {
         let conforms = self.trigger.pushed.is_some()
             && report.recorded
             && report.plan.complete
-            && report.plan.steps.iter().all(is_of_push);
+            && report
+                .plan
+                .steps
+                .iter()
+                .all(|step| is_of_a_push(step.finding.rule));
         conforms.then(|| LastConforming {
             at: report.now,
             policy: self.policy.fingerprint(),
@@ -79,8 +76,4 @@ impl Reconciler<'_> {
         let report = self.report(Resolved::nothing(), plan, record, created_at, now);
         Next::Report(Box::new(report))
     }
-}
-
-fn is_of_push(step: &Step) -> bool {
-    entry(step.finding.rule).is_some_and(|entry| entry.meta.subject == Subject::Push)
 }
