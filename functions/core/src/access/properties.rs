@@ -90,6 +90,13 @@ fn callers() -> Vec<Caller> {
             Some("o-other00000/r-9/"),
         ),
         (STRANGERS[1], None, None),
+        // No statement names these: a statement that leaves out the strangers above still lets them in.
+        ("666666666666", None, None),
+        (
+            "777777777777",
+            Some("o-third00000"),
+            Some("o-third00000/r-7/"),
+        ),
     ] {
         for endpoint in [None, Some("vpce-1"), Some("vpce-2")] {
             for address in ["10.0.0.1", "8.8.8.8"] {
