@@ -19,12 +19,13 @@ pub struct StorageCost {
     pub images: usize,
     pub bytes: u64,
     pub monthly_usd: f64,
-    /// Of that, for images without a tag. The parts of a multi-platform image have none either.
+    /// Of that, for images without a tag that are no parts of a multi-platform image. In a repository with an image index, all that
+    /// may be parts are left out.
     pub untagged_usd: f64,
     /// Of that, for images that were neither pushed nor pulled lately: see `old-after-days`.
     pub old_usd: f64,
-    /// Of that, for images that the default of `no-lifecycle-policy` would have expired, those that it would archive left out; `null` where there is no such default
-    /// or a lifecycle policy is there.
+    /// Of that, for images that the default of `no-lifecycle-policy` would have expired; what it would archive is left out, and so is what
+    /// may be part of an index that stays. `null` where there is no such default or a lifecycle policy is there.
     pub default_lifecycle_saves_usd: Option<f64>,
     /// Why nothing is known: the images can't be read.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,9 +62,9 @@ pub fn cost(repository: &Repository, policy: &Resolved, now: i64) -> Option<Stor
     cost.images = images.len();
     cost.bytes = weight(&mut images.iter());
     cost.monthly_usd = usd(cost.bytes);
-    cost.untagged_usd = usd(weight(
-        &mut images.iter().filter(|image| image.tags.is_empty()),
-    ));
+    let has_index = images.iter().any(|image| image.index);
+    let is_untagged = |image: &&Image| image.tags.is_empty() && !image.may_be_part(has_index);
+    cost.untagged_usd = usd(weight(&mut images.iter().filter(is_untagged)));
     cost.old_usd = usd(weight(&mut images.iter().filter(is_old)));
     let default = policy
         .rules
@@ -71,9 +72,14 @@ pub fn cost(repository: &Repository, policy: &Resolved, now: i64) -> Option<Stor
         .find_map(|active| active.rule.default_lifecycle());
     if let (Some(default), Some(None)) = (default, repository.lifecycle.known()) {
         let fates = fates(&Value::Object(default.clone()), images, now);
-        let gone: Vec<bool> = fates.iter().map(|fate| *fate == Fate::Expired).collect();
-        let of_gone = images.iter().zip(gone).filter(|(_, gone)| *gone);
-        cost.default_lifecycle_saves_usd = Some(usd(weight(&mut of_gone.map(|(image, _)| image))));
+        let fate_of = images.iter().zip(fates);
+        let index_stays = fate_of
+            .clone()
+            .any(|(image, fate)| image.index && fate != Fate::Expired);
+        let mut gone = fate_of
+            .filter(|(image, fate)| *fate == Fate::Expired && !image.may_be_part(index_stays))
+            .map(|(image, _)| image);
+        cost.default_lifecycle_saves_usd = Some(usd(weight(&mut gone)));
     }
     Some(cost)
 }
@@ -97,6 +103,14 @@ mod tests {
             pulled_at: pulled.map(|days| NOW - days * DAY),
             bytes: gb * 1_000_000_000,
             tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+            index: false,
+        }
+    }
+
+    fn index(days: i64, tags: &[&str]) -> Image {
+        Image {
+            index: true,
+            ..image(days, None, 0, tags)
         }
     }
 
@@ -142,6 +156,28 @@ mod tests {
             close(cost.default_lifecycle_saves_usd.unwrap(), 1.0),
             "{cost:?}"
         );
+    }
+
+    /// ECR expires the platforms of a multi-platform image only after the index that names them.
+    #[test]
+    fn parts_of_an_index_save_nothing_while_it_stays() {
+        let expire = |status: &str| {
+            format!(
+                "{{ no-lifecycle-policy: {{ deletes-tagged-images: true, default: {{ rules: [{{ rulePriority: 1, action: {{ type: expire }}, selection: \
+                 {{ tagStatus: {status}, countType: sinceImagePushed, countUnit: days, countNumber: 14 }} }}] }} }} }}"
+            )
+        };
+        let of = |images: &[Image], status: &str| {
+            let cost = cost_of(images, &expire(status)).unwrap();
+            (cost.untagged_usd, cost.default_lifecycle_saves_usd.unwrap())
+        };
+        let parts = [image(30, None, 5, &[]), image(30, None, 5, &[])];
+        let with = |index: Image| [&parts[..], &[index]].concat();
+        assert_eq!(of(&parts, "untagged"), (2.0, 2.0));
+        assert_eq!(of(&with(index(30, &["v1"])), "untagged"), (0.0, 0.0));
+        // The index expires, too, and its parts after it.
+        assert_eq!(of(&with(index(30, &["v1"])), "any"), (0.0, 2.0));
+        assert_eq!(of(&with(index(30, &[])), "untagged"), (0.0, 2.0));
     }
 
     #[test]

@@ -45,7 +45,7 @@ const FORMS: [(&str, &str); 16] = [
     ("replicated", "replicated: true"),
     (
         "images",
-        "images: [{ pushed-at: 1790000000, bytes: 1000, tags: [latest] }]",
+        "images: [{ pushed-at: 1790000000, bytes: 1000, tags: [latest], index: false }]",
     ),
     ("created-at", "created-at: 1790000000000"),
     (

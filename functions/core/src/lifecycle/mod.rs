@@ -281,6 +281,7 @@ mod tests {
             pushed_at: NOW - days * DAY,
             pulled_at: None,
             bytes: 1,
+            index: false,
             tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
         }
     }

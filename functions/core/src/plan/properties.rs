@@ -186,6 +186,7 @@ fn a_repository(chance: &mut Chance) -> Repository {
                 pushed_at: chance.of(&[0, NOW]),
                 pulled_at: None,
                 bytes: 3_000_000_000,
+                index: false,
                 tags: chance.of(&[Vec::new(), vec!["v1".to_owned()]]),
             };
             let images: Vec<Image> = (0..6 * usize::from(has_images)).map(|_| image()).collect();

@@ -460,6 +460,7 @@ fn image(days: i64, tags: &[&str]) -> crate::image::Image {
         pushed_at: NOW - days * 24 * HOUR,
         pulled_at: None,
         bytes: 1,
+        index: false,
         tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
     }
 }

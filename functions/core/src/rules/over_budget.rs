@@ -133,6 +133,7 @@ mod tests {
                 pushed_at: 0,
                 pulled_at: None,
                 bytes: gb * 1_000_000_000,
+                index: false,
                 tags: Vec::new(),
             }]))
         };

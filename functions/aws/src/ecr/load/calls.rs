@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ecr::types::{DescribeImagesFilter, ImageStatusFilter, TagStatus};
 use aws_sdk_kms::types::{KeySpec, KeyState, KeyUsageType};
-use ecr_warden_core::image::Image;
+use ecr_warden_core::image::{Image, is_index};
 use ecr_warden_core::repository::{Key, Read, RegistryScanning, RepositoryId, ScanFrequency};
 use tokio::sync::Semaphore;
 
@@ -198,6 +198,7 @@ pub(super) async fn images(aws: &Regional, id: &RepositoryId) -> Result<Vec<Imag
                     .and_then(|bytes| u64::try_from(bytes).ok())
                     .unwrap_or(0),
                 tags: image.image_tags().to_vec(),
+                index: image.image_manifest_media_type().is_some_and(is_index),
             }
         }));
         token = answer.next_token;
