@@ -21,6 +21,7 @@ use ecr_warden_core::record::{
 use ecr_warden_core::reminder::REMIND_AFTER;
 use ecr_warden_core::repository::RepositoryId;
 use time::OffsetDateTime;
+use tokio::sync::OnceCell;
 
 use self::item::{
     EXPIRES_AT, Item, LOOK, RECREATE, REPLICA, built, item, key, number, partition, read_item, text,
@@ -34,6 +35,7 @@ use crate::state::spacing::Spacing;
 pub struct State {
     client: Client,
     table: String,
+    deployed_at: OnceCell<i64>,
 }
 
 impl State {
@@ -42,7 +44,26 @@ impl State {
         Self {
             client: clients.dynamodb(),
             table,
+            deployed_at: OnceCell::new(),
         }
+    }
+
+    /// When ecr-warden was deployed first, in seconds since the epoch: the table was created then, and no later deployment replaces it.
+    pub(crate) async fn deployed_at(&self) -> Result<i64, Failure> {
+        let describe = async || {
+            let answer = self.client.describe_table().table_name(&self.table).send();
+            let answer = answer
+                .await
+                .map_err(|error| Failure::of("dynamodb:DescribeTable", &error))?;
+            let created = answer.table.and_then(|table| table.creation_date_time);
+            created.map(|at| at.secs()).ok_or_else(|| {
+                Failure::own(
+                    "NoCreationTime",
+                    "DynamoDB does not say when the table was created".to_owned(),
+                )
+            })
+        };
+        self.deployed_at.get_or_try_init(describe).await.copied()
     }
 
     /// What spaces a repository's evaluations under a rate limit.
@@ -370,6 +391,7 @@ mod tests {
                     .build(),
             ),
             table: "state".to_owned(),
+            deployed_at: OnceCell::new(),
         };
         let id = RepositoryId::new("123456789012", "eu-central-1", "shop/api").unwrap();
         let repairs: Repairs = serde_json::from_str(FIX).unwrap();

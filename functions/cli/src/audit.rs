@@ -305,7 +305,7 @@ fn storage(audit: &Audit, costs: &[StorageCost]) -> String {
 }
 
 fn name(arn: &str) -> String {
-    RepositoryId::from_arn(arn).map_or_else(|| arn.to_owned(), |id| id.name)
+    RepositoryId::from_arn(arn).map_or_else(|| arn.to_owned(), |id| id.label())
 }
 
 fn found(audit: &Audit) -> String {

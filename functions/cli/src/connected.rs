@@ -49,7 +49,7 @@ impl At {
         self,
         repository: &str,
     ) -> Result<(There, RepositoryId), CommandError> {
-        let of_arn = RepositoryId::from_arn(repository);
+        let of_arn = RepositoryId::from_arn(repository).filter(|id| !id.is_registry());
         let region = of_arn.as_ref().map(|id| id.region.clone());
         let region = self.region.clone().or(region);
         let there = Self { region, ..self }.connect().await?;

@@ -182,3 +182,53 @@ fn the_command_goes_by_its_name_and_explains_its_regions() {
         assert_eq!(said, ["The", "region"], "{out}");
     }
 }
+
+/// An event of the registry is explained by what the AWS CLI prints of the registry.
+#[test]
+fn an_event_of_the_registry_is_explained() {
+    let policy = file(
+        "registry-policy.yaml",
+        "version: 1\nmode: enforce\nrules: { public-access: {} }\n",
+    );
+    let document = r#"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Sid\":\"AllPull\",\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":\"ecr:BatchGetImage\",\"Resource\":\"*\"}]}"#;
+    let printed = file(
+        "get-registry-policy.json",
+        &format!(r#"{{ "registryId": "123456789012", "policyText": "{document}" }}"#),
+    );
+    let replication = file(
+        "describe-registry.json",
+        r#"{ "registryId": "123456789012", "replicationConfiguration": { "rules": [{ "destinations": [
+            { "region": "us-east-1", "registryId": "999988887777" }] }] } }"#,
+    );
+    let explain = |files: &[&Path]| {
+        let mut arguments = vec!["explain", "events/put-registry-policy.json", "--policy"];
+        arguments.push(policy.to_str().unwrap());
+        for file in files {
+            arguments.extend(["--repository", file.to_str().unwrap()]);
+        }
+        let (status, out, error) = ecr_warden(&arguments);
+        let words: Vec<&str> = out.split_whitespace().collect();
+        (status, format!("{} {error}", words.join(" ")))
+    };
+    let (status, said) = explain(&[]);
+    assert!(
+        status == 0 && said.contains("registry 123456789012"),
+        "{said}"
+    );
+    let (status, said) = explain(&[&printed, &replication]);
+    assert_eq!(status, 1, "{said}");
+    for part in [
+        "public-access",
+        "AllPull",
+        "untrusted-access",
+        "999988887777",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let wrong = file("no-registry.yaml", "mutability: IMMUTABLE\n");
+    let (status, said) = explain(&[&wrong]);
+    assert!(
+        status == 2 && said.contains("get-registry-policy"),
+        "{said}"
+    );
+}

@@ -74,19 +74,29 @@ pub fn imported(finding: &AuditFinding, now: &str) -> Option<Value> {
         "Description": one_line(&finding.detail, LONGEST_DESCRIPTION),
         "Remediation": { "Recommendation": { "Text": recommendation } },
         "ProductFields": { "ecr-warden/status": finding.status.name() },
-        "Resources": [{
-            "Type": "AwsEcrRepository",
-            "Id": finding.repository,
-            "Partition": partition(&repository.region),
-            "Region": repository.region,
-            "Details": { "AwsEcrRepository": { "Arn": finding.repository, "RepositoryName": repository.name } },
-        }],
+        "Resources": [resource(&finding.repository, &repository)],
         "Compliance": {
             "Status": "FAILED",
             "RelatedRequirements": entry.map_or(&[][..], |entry| entry.meta.controls),
         },
         "RecordState": state,
     }))
+}
+
+/// ASFF has a type for repositories, and none for registries (Security Hub User Guide, "AwsEcr").
+fn resource(arn: &str, id: &RepositoryId) -> Value {
+    let mut resource = json!({
+        "Type": "Other",
+        "Id": arn,
+        "Partition": partition(&id.region),
+        "Region": id.region,
+    });
+    if !id.is_registry() {
+        resource["Type"] = json!("AwsEcrRepository");
+        resource["Details"] =
+            json!({ "AwsEcrRepository": { "Arn": arn, "RepositoryName": id.name } });
+    }
+    resource
 }
 
 /// A finding as Security Hub has it, as it is put away: `None`, it is not ours, was put away before, or is about another

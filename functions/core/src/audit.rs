@@ -80,9 +80,12 @@ impl Request {
         }
     }
 
+    /// A request for some repositories is not about the registry.
     #[must_use]
     pub fn covers(&self, id: &RepositoryId) -> bool {
-        self.repositories.is_empty() || self.repositories.iter().any(|glob| glob.matches(&id.name))
+        let mut globs = self.repositories.iter();
+        self.repositories.is_empty()
+            || (!id.is_registry() && globs.any(|glob| glob.matches(&id.name)))
     }
 }
 
@@ -228,13 +231,14 @@ impl Audit {
         }
     }
 
-    /// Adds what was found in one repository.
+    /// Adds what was found in one repository, or in the registry, which is counted as none.
     pub fn add(&mut self, id: &RepositoryId, verdicts: &[Verdict]) {
         let stands =
             |status: Status| matches!(status, Status::Open | Status::Withheld | Status::Failed);
-        self.summary.repositories = self.summary.repositories.saturating_add(1);
+        let repositories = usize::from(!id.is_registry());
+        self.summary.repositories = self.summary.repositories.saturating_add(repositories);
         if !verdicts.iter().any(|verdict| stands(verdict.status)) {
-            self.summary.compliant = self.summary.compliant.saturating_add(1);
+            self.summary.compliant = self.summary.compliant.saturating_add(repositories);
         }
         let one_more = |counts: &mut BTreeMap<String, usize>, rule: &str| {
             let count = counts.entry(rule.to_owned()).or_default();
@@ -267,8 +271,9 @@ impl Audit {
 
     /// Adds a repository that could not be judged, and why.
     pub fn add_unjudged(&mut self, id: &RepositoryId, why: &str) {
-        self.summary.repositories = self.summary.repositories.saturating_add(1);
-        self.summary.unjudged = self.summary.unjudged.saturating_add(1);
+        let repositories = usize::from(!id.is_registry());
+        self.summary.repositories = self.summary.repositories.saturating_add(repositories);
+        self.summary.unjudged = self.summary.unjudged.saturating_add(repositories);
         if let Some(findings) = &mut self.findings {
             findings.push(AuditFinding {
                 repository: id.arn(),
@@ -276,7 +281,14 @@ impl Audit {
                 severity: Severity::Informational,
                 status: Status::Open,
                 reason: None,
-                detail: format!("the repository was not evaluated this time: {why}"),
+                detail: format!(
+                    "{} was not evaluated this time: {why}",
+                    if id.is_registry() {
+                        "the registry"
+                    } else {
+                        "the repository"
+                    }
+                ),
                 to_do: "its next event or the next sweep evaluates it again".to_owned(),
                 advice: None,
                 since: None,

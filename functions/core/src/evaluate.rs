@@ -2,6 +2,7 @@
 
 use crate::finding::{Finding, Fix, Violation};
 use crate::policy::Resolved;
+use crate::registry::Registry;
 use crate::repository::Repository;
 use crate::rule::Rule;
 
@@ -23,6 +24,21 @@ pub fn evaluate(policy: &Resolved, repository: &Repository) -> Vec<Finding> {
             })
         })
         .collect()
+}
+
+/// Asks every active rule about the registry. Nothing of a registry is repaired by these findings.
+#[must_use]
+pub fn evaluate_registry(policy: &Resolved, registry: &Registry) -> Vec<Finding> {
+    let violations = policy.rules.iter().filter_map(|active| {
+        let violation = active.rule.check_registry(registry)?;
+        Some(Finding {
+            rule: active.entry.meta.id,
+            severity: active.entry.meta.severity,
+            violation,
+            left: None,
+        })
+    });
+    violations.collect()
 }
 
 fn left(rule: &dyn Rule, repository: &Repository, violation: &Violation) -> Option<Violation> {

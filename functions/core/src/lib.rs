@@ -73,6 +73,7 @@ pub mod reconcile;
 pub mod record;
 pub mod recreate;
 pub mod reference;
+pub mod registry;
 pub mod reminder;
 pub mod report;
 pub mod repository;

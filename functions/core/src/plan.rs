@@ -170,13 +170,13 @@ fn decide(
         rule => policy.rule(rule).is_some_and(|active| active.enforce),
     };
     if !enforced {
+        let (code, why) = match &policy.existing {
+            Some(why) => (Code::ExistingRepository, why.as_str()),
+            None => (Code::MonitorMode, "monitor mode"),
+        };
         return withhold(
-            Code::MonitorMode,
-            format!(
-                "monitor mode; would change {} to {}",
-                action.from(),
-                action.to()
-            ),
+            code,
+            format!("{why}; would change {} to {}", action.from(), action.to()),
         );
     }
     let known = match state {

@@ -40,6 +40,8 @@ pub enum Code {
     // Withheld repairs.
     /// The policy monitors.
     MonitorMode,
+    /// The repository existed before, and the policy monitors those.
+    ExistingRepository,
     /// The state table, or the rule's item in it, cannot be read.
     RecordUnreadable,
     /// Another repair changes the same setting first.

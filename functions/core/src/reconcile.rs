@@ -1,4 +1,4 @@
-//! What happens next with one repository, as a pure function of what this attempt has read and of what earlier attempts of the same
+//! What happens next with one repository, or with the registry, as a pure function of what this attempt has read and of what earlier attempts of the same
 //! invocation came to. The AWS side carries out each answer and asks again.
 //!
 //! INVARIANT: while the record of a repository cannot be read, nothing is repaired and nothing is recreated.
@@ -7,6 +7,7 @@
 
 mod decide;
 mod recreation;
+mod registry;
 mod report;
 
 use crate::claim::Claim;
@@ -16,6 +17,7 @@ use crate::policy::{Policy, Resolved};
 use crate::reason::Reason;
 use crate::record::{Known, LastConforming, Lease};
 use crate::recreate::Intent;
+use crate::registry::Registry;
 use crate::repository::{Read, Reads, Repository};
 use crate::trigger::{Invocation, Trigger};
 
@@ -64,6 +66,8 @@ pub struct Observation {
     pub reads_all: bool,
     /// The CloudFormation stack that owns the repository; `Known(None)`: none does.
     pub stack: Read<Option<String>>,
+    /// When ecr-warden was deployed, in seconds since the epoch.
+    pub deployed_at: Read<i64>,
 }
 
 impl Observation {
@@ -85,6 +89,8 @@ pub enum Seen {
     /// What DescribeRepositories alone shows.
     Described(Box<Repository>),
     Read(Box<Repository>),
+    /// The trigger is about the registry.
+    Registry(Box<Registry>),
     /// ECR knows no such repository.
     Gone,
     /// Why it may not be read, in one line.
@@ -140,6 +146,10 @@ pub enum Wanted {
     Turn,
     Record,
     RecordAndRepository(Reads),
+    /// The registry's settings, where a rule needs them.
+    RecordAndSettings {
+        needed: bool,
+    },
     /// DescribeRepositories alone.
     Description,
     /// What is beyond the description.
@@ -150,6 +160,8 @@ pub enum Wanted {
     Registry,
     /// The CloudFormation stack that owns the repository.
     Stack,
+    /// The time of the deployment.
+    Deployment,
 }
 
 /// Why and for how long an event waits.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::action::Action;
 use crate::finding::{Severity, Violation};
+use crate::registry::Registry;
 use crate::repository::{Reads, Repository, RepositoryId};
 use crate::yaml::document::{Node, Problem};
 use crate::yaml::read;
@@ -63,6 +64,11 @@ pub trait Rule: Send + Sync + std::fmt::Debug {
 
     /// Judges a snapshot. Blind to mode and exemptions: the plan knows those.
     fn check(&self, repository: &Repository) -> Option<Violation>;
+
+    /// Judges what holds for all repositories of the registry. Only rules with [`Settings::JUDGES_REGISTRY`] are asked.
+    fn check_registry(&self, _registry: &Registry) -> Option<Violation> {
+        None
+    }
 
     /// How much what it finds in this repository matters, where that is not what the rule's findings usually do.
     fn severity(&self, _repository: &Repository) -> Option<Severity> {
@@ -121,6 +127,9 @@ pub struct Advice {
 pub trait Settings: Rule + DeserializeOwned + JsonSchema + 'static {
     const META: Meta;
 
+    /// Whether it judges the registry as well, once per account and region.
+    const JUDGES_REGISTRY: bool = false;
+
     /// What is wrong inside of its settings, where they hold a document of AWS's, with its place.
     fn problems_inside(_block: &Node) -> Vec<Problem> {
         Vec::new()
@@ -133,6 +142,7 @@ type Build = fn(Map<String, Value>) -> Result<Box<dyn Rule>, String>;
 #[derive(Debug)]
 pub struct Entry {
     pub meta: Meta,
+    pub judges_registry: bool,
     check_document: fn(&Node) -> Vec<Problem>,
     build: Build,
     schema: fn(&mut SchemaGenerator) -> Schema,
@@ -142,6 +152,7 @@ impl Entry {
     pub(crate) const fn of<S: Settings>() -> Self {
         Self {
             meta: S::META,
+            judges_registry: S::JUDGES_REGISTRY,
             check_document: |node| match read::<S>(node) {
                 Ok(_) => S::problems_inside(node),
                 Err(problems) => problems,

@@ -9,7 +9,7 @@ mod origin;
 
 use serde_json::Value;
 
-use self::fields::{first_text, outside, repository, resource, text};
+use self::fields::{first_text, outside, registry, repository, resource, text};
 use self::image_action::{CACHE, PUSH, REPLICATION, image_action};
 use self::origin::ignored;
 pub use self::origin::{Cause, Decoded, Invocation, Origin, Trigger};
@@ -92,7 +92,11 @@ fn recorded_call(event: &Value, own_role: Option<&str>) -> Decoded {
     let Some(name) = text(event, "/detail/eventName") else {
         return Decoded::Unreadable("no `detail.eventName`".to_owned());
     };
-    let named = repository(event);
+    let call = Cause::CALLS.into_iter().find(|cause| cause.name() == name);
+    let named = match call {
+        Some(call) if call.is_of_registry() => registry(event),
+        _ => repository(event),
+    };
     let known = named.as_ref().ok().cloned();
     if event.pointer("/detail/readOnly") == Some(&Value::Bool(true)) {
         return ignored(
@@ -101,7 +105,7 @@ fn recorded_call(event: &Value, own_role: Option<&str>) -> Decoded {
             format!("{} only reads", one_line(name, 80)),
         );
     }
-    let Some(cause) = Cause::CALLS.into_iter().find(|cause| cause.name() == name) else {
+    let Some(cause) = call else {
         let reason = if name.contains("Delete") {
             "deletes; nothing to evaluate"
         } else {

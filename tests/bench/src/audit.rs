@@ -53,8 +53,8 @@ pub(crate) fn all_rules() -> Needs {
     Needs {
         title: "all rules",
         policy: root().join("tests/bench/all-rules.yaml"),
-        // These, and GetRegistryScanningConfiguration.
-        once: 3,
+        // These, GetRegistryScanningConfiguration, GetRegistryPolicy and DescribeRegistry.
+        once: 5,
         scanning: true,
         of_each: |repository| {
             // Tags and both policies; the tags in use; whether there are images.

@@ -34,6 +34,10 @@ pub(crate) enum Case {
     ScannedOnPush,
     /// The registry's scanning is widened.
     RegistryScans,
+    /// A repository is known to be newer than the deployment.
+    NewRepository,
+    /// It is known whom the registry policy and replication let in.
+    RegistryJudged,
     /// Everyone was all that a repository policy let in.
     StrangersOut,
     Tagged,
@@ -168,6 +172,13 @@ overrides:
         );
         match case {
             Case::PutOff => format!("{all}settle: 90s\n"),
+            Case::NewRepository => {
+                "version: 1\nmode: enforce\nexisting: monitor\nrules: { mutable-tags: {} }\n"
+                    .to_owned()
+            }
+            Case::RegistryJudged => {
+                "version: 1\nmode: monitor\nrules: { public-access: {} }\n".to_owned()
+            }
             Case::EarlierPolicy => BROKEN.to_owned(),
             Case::Reported => {
                 let tags: Vec<String> = (0..25).map(|n| format!("{n:0>120}: {{}}")).collect();
@@ -279,6 +290,10 @@ overrides:
         proxy.real_aws(|aws| aws.subscriptions.confirmed = nobody);
         let auditor = self.world.stack.auditor.clone();
         let request = match (case, doer) {
+            (Case::RegistryJudged, Doer::Enforcer) => {
+                return self.world.invoke(&call("PutRegistryPolicy", name)).await;
+            }
+            (Case::RegistryJudged, _) => json!({}),
             (_, Doer::Enforcer) => {
                 return self.world.invoke(&call("CreateRepository", name)).await;
             }
@@ -331,7 +346,7 @@ overrides:
                 let encryption = repository.encryption_configuration.unwrap();
                 encryption.kms_key.as_ref() == Some(&self.key)
             }
-            Case::Immutable | Case::EarlierPolicy => {
+            Case::Immutable | Case::EarlierPolicy | Case::NewRepository => {
                 self.world.mutability(name).await == ImageTagMutability::Immutable
             }
             Case::ScannedOnPush => {
@@ -344,6 +359,7 @@ overrides:
                 let filters = self.world.local.proxy.registry_filters();
                 filters.contains(&wanted)
             }
+            Case::RegistryJudged => answer.is_ok() && !said.to_string().contains("cannot be read"),
             Case::StrangersOut => {
                 let get = ecr.get_repository_policy().repository_name(name);
                 get.send().await.is_err()

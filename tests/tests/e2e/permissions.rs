@@ -21,7 +21,7 @@ use crate::support::{World, call};
 
 /// Each permission in each statement that the local AWS asks for, and what is not done without it. Those that need another policy
 /// than most come last.
-const ASKED_FOR: [(&str, &str, Case); 36] = [
+const ASKED_FOR: [(&str, &str, Case); 39] = [
     ("ReadRepositories", "ecr:DescribeImages", Case::Recreated),
     (
         "ReadRepositories",
@@ -126,6 +126,13 @@ const ASKED_FOR: [(&str, &str, Case); 36] = [
     ("ReadPolicy", "ssm:GetParameterHistory", Case::EarlierPolicy),
     ("PutEventsOff", "sqs:SendMessage", Case::PutOff),
     ("KeepReports", "s3:PutObject", Case::Reported),
+    ("KeepState", "dynamodb:DescribeTable", Case::NewRepository),
+    (
+        "ReadRegistry",
+        "ecr:GetRegistryPolicy",
+        Case::RegistryJudged,
+    ),
+    ("ReadRegistry", "ecr:DescribeRegistry", Case::RegistryJudged),
 ];
 
 /// What fails without these is said in the log alone, which has an alarm for it; the next sweep tries again.

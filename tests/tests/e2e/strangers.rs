@@ -762,6 +762,8 @@ fn an_asterisk_is_only_for_what_has_no_resource() {
     }
     let registry = [
         "ecr:DescribePullThroughCacheRules",
+        "ecr:DescribeRegistry",
+        "ecr:GetRegistryPolicy",
         "ecr:GetRegistryScanningConfiguration",
         "ecr:PutRegistryScanningConfiguration",
     ];

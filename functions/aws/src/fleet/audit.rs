@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ecr_warden_core::audit::{Position, Request};
-use ecr_warden_core::evaluate::evaluate;
+use ecr_warden_core::evaluate::{evaluate, evaluate_registry};
 use ecr_warden_core::finding::Finding;
 use ecr_warden_core::plan;
 use ecr_warden_core::policy::{Policy, Resolved};
@@ -16,7 +16,10 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::Instant;
 
 use crate::connect::clients::{Clients, Regional};
-use crate::ecr::load::{LoadError, Surroundings, calls, calls_of_details, details, load_once};
+use crate::ecr::load::{
+    CALLS_OF_REGISTRY, LoadError, Surroundings, calls, calls_of_details, details, load_once,
+    registry,
+};
 use crate::fleet::page_cursor::{Pace, PageCursor};
 
 /// ECR's largest page.
@@ -40,7 +43,7 @@ pub enum AuditError {
     Aws(String),
 }
 
-/// A repository, looked at.
+/// A repository, or the registry, looked at.
 #[derive(Debug)]
 pub enum Scanned {
     Judged(Box<Judged>),
@@ -57,6 +60,25 @@ pub struct Judged {
     pub repository: Repository,
     pub policy: Resolved,
     pub findings: Vec<Finding>,
+}
+
+/// The time before which a repository is an existing one, in seconds since the epoch, or why it cannot be read.
+pub(crate) type Since = Result<i64, String>;
+
+impl Judged {
+    /// The same where a repository that existed before is not changed.
+    pub(crate) fn since(self, since: Option<&Since>) -> Self {
+        match since {
+            Some(since) => Self {
+                policy: self.policy.since(
+                    since.as_ref().copied().map_err(String::as_str),
+                    self.repository.created_at,
+                ),
+                ..self
+            },
+            None => self,
+        }
+    }
 }
 
 /// Where an audit runs: the account whose credentials it has, and the region that is meant where none is named.
@@ -146,6 +168,10 @@ pub(crate) async fn audit(
         };
         if let Some(stopped) = of_region.run(start, each).await? {
             return Ok(Some(stopped));
+        }
+        // Only now, so that of several parts one hands it over.
+        if let Some(registry) = of_region.registry().await {
+            each(registry);
         }
     }
     Ok(None)
@@ -253,6 +279,36 @@ impl RegionAudit<'_> {
             }
         }
         Ok(progress.position(&self.region))
+    }
+
+    /// What holds for all its repositories; `None`: it is not asked for, or no rule judges it.
+    async fn registry(&self) -> Option<Scanned> {
+        let id = RepositoryId::of_registry(self.account, &self.region);
+        if !self.request.covers(&id) || !self.policy.judges_registry(&id) {
+            return None;
+        }
+        let policy = self.policy.for_registry(&id).ok()?;
+        let mut tries = 1..TRIES;
+        let read = loop {
+            let _ = self.aws.turns.take(CALLS_OF_REGISTRY, None).await;
+            match registry(&self.aws, &id, true).await {
+                Err(LoadError::Unavailable(_)) if tries.next().is_some() => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                read => break read,
+            }
+        };
+        Some(match read {
+            Err(error) => Scanned::Unjudged {
+                id,
+                why: error.to_string(),
+            },
+            Ok(registry) => Scanned::Judged(Box::new(Judged {
+                findings: evaluate_registry(&policy, &registry),
+                policy,
+                repository: Repository::unread(&id, None, None),
+            })),
+        })
     }
 
     fn is_over(&self) -> bool {

@@ -10,6 +10,7 @@ use ecr_warden_core::claim::claims;
 use ecr_warden_core::defer::Deferred;
 use ecr_warden_core::ledger::Ledger;
 use ecr_warden_core::outcome::{Outcome, Verdict};
+use ecr_warden_core::policy::{ExistingBefore, Policy};
 use ecr_warden_core::reason::Code;
 use ecr_warden_core::record::{Context, Known, Lease};
 use ecr_warden_core::repository::RepositoryId;
@@ -25,7 +26,7 @@ use crate::connect::clock::rfc3339_now;
 use crate::connect::error::Failure;
 use crate::deliver::reports::Reports;
 use crate::deliver::security_hub::SecurityHub;
-use crate::fleet::audit::{AuditError, Home, Judged, Scanned, audit};
+use crate::fleet::audit::{AuditError, Home, Judged, Scanned, Since, audit};
 use crate::fleet::survey::survey;
 use crate::pipeline::Pipeline;
 use crate::pipeline::commit::News;
@@ -149,6 +150,7 @@ impl Pipeline {
                 .collect()
         };
         let registries = self.registries(sweep).await?;
+        let since = self.existing_before(&policy).await?;
         let mut request = sweep.request.clone();
         let mut to_do = match &request.next {
             // What is being recreated may be on no list: it is finished first, and once.
@@ -178,7 +180,7 @@ impl Pipeline {
                 &enough,
                 &mut |seen| {
                     let judged = match seen {
-                        Scanned::Judged(judged) => *judged,
+                        Scanned::Judged(judged) => judged.since(since.as_ref()),
                         // The pipeline reports it as it would for its own event.
                         Scanned::Unjudged { id, .. } => {
                             waiting.fetch_add(1, Ordering::Relaxed);
@@ -231,6 +233,19 @@ impl Pipeline {
             .report_sweep(sweep, &origin, news.into_inner(), complete)
             .await?;
         Ok((stopped, ledger))
+    }
+
+    /// The time before which a repository is an existing one, which is not changed; in doubt each is.
+    async fn existing_before(&self, policy: &Policy) -> Result<Option<Since>, AuditError> {
+        match policy.existing_before() {
+            None => Ok(None),
+            Some(ExistingBefore::Time(time)) => Ok(Some(Ok(time))),
+            Some(ExistingBefore::Deployment) => match self.state.deployed_at().await {
+                Ok(time) => Ok(Some(Ok(time))),
+                Err(Failure::Unavailable(why)) => Err(AuditError::Aws(why)),
+                Err(other) => Ok(Some(Err(other.to_string()))),
+            },
+        }
     }
 
     /// What is on record about each registry that is swept.
@@ -355,6 +370,7 @@ fn settled_verdicts(
         findings,
     } = judged;
     let known = match registries.get(&repository.id.registry()) {
+        Some(registry) if repository.id.is_registry() => registry.clone(),
         Some(registry) => known.with_registry(policy.registry_rules(), registry),
         None => known,
     };

@@ -9,7 +9,9 @@ use ecr_warden_core::repository::{Read, Reads, Repository, RepositoryId};
 
 use super::reconcile::Driver;
 use crate::connect::error::Failure;
-use crate::ecr::load::{LoadError, calls, calls_of_rest, described, load, rest};
+use crate::ecr::load::{
+    CALLS_OF_REGISTRY, LoadError, calls, calls_of_rest, described, load, registry, rest,
+};
 use crate::ecr::stacks;
 
 /// How long an event waits for permits. Less than a call that is made on the way: what was begun goes first.
@@ -36,6 +38,13 @@ impl Driver<'_> {
             }
             Wanted::Registry => seen.registry = self.record(&id.registry()).await?,
             Wanted::Stack => seen.stack = self.stack().await?,
+            Wanted::Deployment => {
+                seen.deployed_at = match self.state.deployed_at().await {
+                    Ok(time) => Read::Known(time),
+                    Err(Failure::Unavailable(why)) => return Err(why),
+                    Err(other) => Read::Unreadable(other.to_string()),
+                };
+            }
             Wanted::Description => {
                 seen.repository = match described(&self.aws, id).await {
                     Ok(described) => Seen::Described(Box::new(described)),
@@ -56,6 +65,14 @@ impl Driver<'_> {
                 seen.record = record?;
                 keep(read, reads, seen);
             }
+            Wanted::RecordAndSettings { needed } => {
+                let (read, record) = tokio::join!(registry(&self.aws, id, needed), self.record(id));
+                seen.record = record?;
+                seen.repository = match read {
+                    Ok(registry) => Seen::Registry(Box::new(registry)),
+                    Err(error) => unread(error),
+                };
+            }
             Wanted::Repository(reads) => {
                 let read = load(&self.aws, id, &reads, false, &|_| true).await;
                 seen.reads_all = true;
@@ -69,7 +86,12 @@ impl Driver<'_> {
     /// back through the queue; a sweep has no event, and waits.
     async fn has_permits(&self, wanted: &Wanted) -> bool {
         let calls = match wanted {
-            Wanted::Turn | Wanted::Record | Wanted::Registry | Wanted::Stack => 0,
+            Wanted::Turn
+            | Wanted::Record
+            | Wanted::Registry
+            | Wanted::Stack
+            | Wanted::Deployment => 0,
+            Wanted::RecordAndSettings { needed } => CALLS_OF_REGISTRY * u32::from(*needed),
             Wanted::Description => 1,
             Wanted::Rest(reads) => calls_of_rest(reads),
             Wanted::RecordAndRepository(reads) | Wanted::Repository(reads) => calls(reads),

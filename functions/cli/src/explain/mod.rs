@@ -1,15 +1,16 @@
 //! `ecr-warden explain`: what an event would lead to, without AWS.
 
 mod events;
+mod registry;
 mod snapshot;
 
 use std::path::PathBuf;
 
 use clap::Args;
-use ecr_warden_core::evaluate::evaluate;
+use ecr_warden_core::evaluate::{evaluate, evaluate_registry};
 use ecr_warden_core::finding::{Finding, Fix, Severity};
 use ecr_warden_core::plan::{Decision, Step, plan};
-use ecr_warden_core::policy::Resolved;
+use ecr_warden_core::policy::{Policy, Resolved};
 use ecr_warden_core::record::{Context, Known, Lease};
 use ecr_warden_core::repository::{Encryption, Read, RegistryScanning, Repository, TagMutability};
 use ecr_warden_core::trigger::{Decoded, Trigger, decode};
@@ -34,7 +35,8 @@ pub(crate) struct Explain {
     policy: PathBuf,
     /// What the repository is like, as YAML or JSON, or as `aws ecr describe-repositories`, `get-repository-policy`,
     /// `get-lifecycle-policy`, `list-tags-for-resource` or `aws kms describe-key` print it: what is not given is as in a new
-    /// repository. May be given several times.
+    /// repository. For an event of the registry: what `aws ecr get-registry-policy` or `describe-registry` prints. May be given
+    /// several times.
     #[arg(long, value_name = "FILE")]
     repository: Vec<PathBuf>,
 }
@@ -57,11 +59,7 @@ impl Explain {
         Ok(found)
     }
 
-    fn explain(
-        &self,
-        event: &Value,
-        policy: &ecr_warden_core::policy::Policy,
-    ) -> Result<Compliance, CommandError> {
+    fn explain(&self, event: &Value, policy: &Policy) -> Result<Compliance, CommandError> {
         let trigger = match decode(event, None) {
             Decoded::Trigger(trigger) => trigger,
             Decoded::Ignored { reason, .. } => {
@@ -76,11 +74,7 @@ impl Explain {
             }
         };
         tell_of_event(&trigger);
-        let repository = repository(&trigger, &self.repository)?;
-        tell_of_repository(&repository);
-        let resolved = policy
-            .for_repository(&repository.id, &repository.tags)
-            .map_err(CommandError::Usage)?;
+        let (repository, resolved, findings) = self.evaluated(&trigger, policy)?;
         let now = OffsetDateTime::now_utc().unix_timestamp();
         let me = Lease {
             owner: String::new(),
@@ -92,7 +86,6 @@ impl Explain {
             now,
             created_at: repository.created_at,
         };
-        let findings = evaluate(&resolved, &repository);
         let plan = plan(
             &resolved,
             &repository,
@@ -132,6 +125,28 @@ impl Explain {
             Compliance::Nothing
         })
     }
+
+    /// What is found in the repository, or in the registry, of which nothing of a repository is known.
+    fn evaluated(
+        &self,
+        trigger: &Trigger,
+        policy: &Policy,
+    ) -> Result<(Repository, Resolved, Vec<Finding>), CommandError> {
+        let id = &trigger.repository;
+        if id.is_registry() {
+            let registry = registry::registry(id, &self.repository)?;
+            let resolved = policy.for_registry(id).map_err(CommandError::Usage)?;
+            let findings = evaluate_registry(&resolved, &registry);
+            return Ok((Repository::unread(id, None, None), resolved, findings));
+        }
+        let repository = repository(trigger, &self.repository)?;
+        tell_of_repository(&repository);
+        let resolved = policy
+            .for_repository(id, &repository.tags)
+            .map_err(CommandError::Usage)?;
+        let findings = evaluate(&resolved, &repository);
+        Ok((repository, resolved, findings))
+    }
 }
 
 fn is_exempt(step: &Step) -> bool {
@@ -147,7 +162,7 @@ fn tell_of_event(trigger: &Trigger) {
     say!(
         "{} of {} in {}, {} by {by}",
         trigger.origin.cause.name(),
-        trigger.repository.name,
+        trigger.repository.label(),
         trigger.repository.account,
         trigger.repository.region
     );

@@ -1,4 +1,4 @@
-//! Who may use a repository, as IAM evaluates its policy: each statement that allows something is judged by whom it lets in, together with
+//! Who may use a repository or a registry, as IAM evaluates its policy: each statement that allows something is judged by whom it lets in, together with
 //! the conditions on it and the statements that deny.
 //!
 //! Source: IAM User Guide, "Policy evaluation logic": a call is allowed where a statement allows it and none denies it.
@@ -8,6 +8,7 @@ pub(crate) mod advice;
 mod condition;
 #[cfg(test)]
 mod properties;
+pub(crate) mod registry;
 mod statement;
 #[cfg(test)]
 mod tests;
@@ -87,12 +88,7 @@ impl JudgedStatement<'_> {
         let details: Vec<&str> = grants.iter().map(|grant| grant.detail.as_str()).collect();
         let removed = edits.iter().filter(|(_, to)| to.is_none()).count();
         let fix = if edits.is_empty() {
-            let mut ways: Vec<String> = grants
-                .iter()
-                .map(|grant| format!("statement {}: {}", grant.label, grant.instead))
-                .collect();
-            ways.dedup();
-            Fix::Manual(ways.join("; "))
+            Fix::Manual(ways(&grants))
         } else {
             Fix::Safe(Action::SetRepositoryPolicy {
                 from: Some(text.to_owned()),
@@ -106,11 +102,28 @@ impl JudgedStatement<'_> {
     }
 }
 
+/// What to write instead of these, each statement once.
+fn ways(grants: &[&Grant<'_>]) -> String {
+    let way = |grant: &&Grant<'_>| format!("statement {}: {}", grant.label, grant.instead);
+    let mut ways: Vec<String> = grants.iter().map(way).collect();
+    ways.dedup();
+    ways.join("; ")
+}
+
 /// Judges a repository policy.
 ///
 /// # Errors
 /// One line: it is no policy document that ECR would take.
 pub(crate) fn judge<'t>(text: &'t str, trust: &Trust) -> Result<JudgedStatement<'t>, String> {
+    judge_in(text, trust, None)
+}
+
+/// Judges a policy document. `all`: the ARN by which a statement names every repository, where statements name repositories.
+fn judge_in<'t>(
+    text: &'t str,
+    trust: &Trust,
+    all: Option<&str>,
+) -> Result<JudgedStatement<'t>, String> {
     let raw = statements(text)?;
     let mut read = Vec::new();
     for (n, raw) in raw.iter().copied().enumerate() {
@@ -118,6 +131,7 @@ pub(crate) fn judge<'t>(text: &'t str, trust: &Trust) -> Result<JudgedStatement<
     }
     let document = Document {
         trust,
+        all,
         variables: version(text).as_deref() == Some("2012-10-17"),
         denies: read
             .iter()
@@ -141,6 +155,7 @@ fn version(text: &str) -> Option<String> {
 
 struct Document<'d, 't> {
     trust: &'d Trust,
+    all: Option<&'d str>,
     variables: bool,
     /// The statements that deny, but for ecr-warden's own quarantine.
     denies: Vec<&'d Statement<'t>>,
@@ -219,7 +234,7 @@ impl<'t> Document<'_, 't> {
     fn denied(&self, statement: &Statement<'t>) -> Result<Denied, String> {
         let mut denied = Denied::default();
         for deny in &self.denies {
-            let spared = if deny.names_resources()
+            let spared = if deny.names_resources(self.all)
                 || !deny.principals.everyone
                 || !deny.actions.cover(&statement.actions)
             {

@@ -68,9 +68,15 @@ impl<'t> Statement<'t> {
         })
     }
 
-    /// Whether it is about some of the repository's images or settings only, by an element that ECR's policies do not have.
-    pub(super) fn names_resources(&self) -> bool {
-        self.value.get("Resource").is_some() || self.value.get("NotResource").is_some()
+    /// Whether it may be about some resources only. `all`: the ARN that names all of them; repository policies name none.
+    pub(super) fn names_resources(&self, all: Option<&str>) -> bool {
+        let named = match (self.value.get("Resource"), self.value.get("NotResource")) {
+            (None, None) => return false,
+            (Some(named), None) => strings(named).unwrap_or_default(),
+            (_, Some(_)) => return true,
+        };
+        let names_all = |resource: &&str| *resource == "*" || Some(*resource) == all;
+        all.is_none() || !named.iter().any(names_all)
     }
 }
 

@@ -58,7 +58,7 @@ impl Alert {
             summary: None,
             dead_letters: None,
             ledger: None,
-            name: id.name.clone(),
+            name: id.label(),
             standing: verdicts
                 .iter()
                 .filter(|v| {

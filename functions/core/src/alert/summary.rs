@@ -138,7 +138,7 @@ impl DigestGroup {
             repositories: findings
                 .iter()
                 .take(NAMED)
-                .map(|(id, _)| id.name.clone())
+                .map(|(id, _)| id.label())
                 .collect(),
             detail: first_of(verdicts().map(|verdict| verdict.detail.as_str())),
             to_do: first_of(verdicts().map(|verdict| verdict.to_do.as_str())),

@@ -171,12 +171,16 @@ impl fmt::Display for Standing {
 pub struct Day(Date);
 
 impl Day {
+    /// Its first second, from the epoch.
+    #[must_use]
+    pub fn start(self) -> i64 {
+        OffsetDateTime::new_utc(self.0, Time::MIDNIGHT).unix_timestamp()
+    }
+
     /// The first second after it, from the epoch.
     #[must_use]
     pub fn end(self) -> i64 {
-        OffsetDateTime::new_utc(self.0, Time::MIDNIGHT)
-            .unix_timestamp()
-            .saturating_add(DAY)
+        self.start().saturating_add(DAY)
     }
 }
 

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::costs::Costs;
-use super::exemption::{ByTag, ExemptionFile, RuleId};
+use super::exemption::{ByTag, Day, ExemptionFile, RuleId};
+use super::existing::Existing;
 use super::matching::Match;
 use crate::rules::RULES;
 
@@ -31,6 +32,12 @@ pub(super) struct PolicyFile {
     #[expect(dead_code, reason = "its one value is checked while reading")]
     pub(super) version: Version,
     pub(super) mode: Mode,
+    /// Whether repositories that were created before are repaired, too. With `monitor` they are reported and not changed.
+    #[serde(default)]
+    pub(super) existing: Existing,
+    /// The day before which a repository is an existing one. Without it, the day on which ecr-warden was deployed.
+    #[serde(default)]
+    pub(super) existing_before: Option<Day>,
     /// How long a new repository is left alone, so that its creator can finish: `90s`, `5m`, at most `15m`. Off without it.
     #[serde(default)]
     pub(super) settle: Option<Settle>,

@@ -32,10 +32,11 @@ impl Match {
         repositories.is_empty() && accounts.is_empty() && regions.is_empty() && tags.is_empty()
     }
 
-    /// Whether it matches as far as the name tells.
+    /// Whether it matches as far as the name tells. A registry has none: no glob is for it.
     pub(super) fn covers_name(&self, id: &RepositoryId) -> bool {
+        let mut globs = self.repositories.iter();
         (self.repositories.is_empty()
-            || self.repositories.iter().any(|glob| glob.matches(&id.name)))
+            || (!id.is_registry() && globs.any(|glob| glob.matches(&id.name))))
             && (self.accounts.is_empty() || self.accounts.contains(&id.account))
             && (self.regions.is_empty() || self.regions.contains(&id.region))
     }

@@ -2,6 +2,7 @@
 
 pub mod costs;
 pub mod exemption;
+mod existing;
 mod file;
 mod matching;
 mod paired;
@@ -21,7 +22,8 @@ use crate::text::{LONGEST, one_line};
 use crate::yaml::document::{Content, Node, Place, Problem, parse};
 use crate::yaml::{MOST_PROBLEMS, read, unknown};
 use costs::Costs;
-use exemption::{ByTag, Exemption};
+use exemption::{ByTag, Day, Exemption};
+pub use existing::{Existing, ExistingBefore};
 use file::{Blocks, PolicyFile};
 pub use file::{Mode, Settle, schema};
 pub use matching::Match;
@@ -34,6 +36,8 @@ pub struct Policy {
     fingerprint: u64,
     mode: Mode,
     settle: Option<Settle>,
+    existing: Existing,
+    existing_before: Option<Day>,
     repair_limit: usize,
     ecr_calls_per_second: Option<u32>,
     rules: Blocks,
@@ -130,6 +134,14 @@ impl Policy {
                 });
             }
         }
+        if let (Some(node), Some(file)) = (document.get("existing-before"), &file)
+            && file.existing == Existing::Enforce
+        {
+            problems.push(Problem {
+                place: node.place,
+                message: "`existing-before` has no effect without `existing: monitor`".to_owned(),
+            });
+        }
         problems.sort();
         problems.dedup();
         match file {
@@ -137,6 +149,8 @@ impl Policy {
                 fingerprint: fingerprint(text),
                 mode: file.mode,
                 settle: file.settle,
+                existing: file.existing,
+                existing_before: file.existing_before,
                 repair_limit: file.repair_limit.0,
                 ecr_calls_per_second: file.ecr_calls_per_second.map(|calls| calls.0),
                 rules,
@@ -254,7 +268,24 @@ impl Policy {
             by_tag: self.by_tag.clone(),
             non_negotiable: self.non_negotiable.clone(),
             untrusted_follows,
+            existing: None,
         })
+    }
+
+    /// What the policy says of a registry: the rules that judge it.
+    ///
+    /// # Errors
+    /// One line, where overrides contradict each other together.
+    pub fn for_registry(&self, id: &RepositoryId) -> Result<Resolved, String> {
+        let untagged = Read::Known(BTreeMap::new());
+        Ok(self.for_repository(id, &untagged)?.of_registry())
+    }
+
+    /// Whether its settings need to be read.
+    #[must_use]
+    pub fn judges_registry(&self, id: &RepositoryId) -> bool {
+        self.for_registry(id)
+            .is_ok_and(|policy| !policy.rules.is_empty())
     }
 
     fn active(&self, mut settings: Blocks, id: &RepositoryId) -> Result<Vec<ActiveRule>, String> {
@@ -264,7 +295,7 @@ impl Policy {
                 continue;
             };
             let wrong = |what: &str, why: &str| {
-                let (rule, name) = (entry.meta.id, &id.name);
+                let (rule, name) = (entry.meta.id, id.label());
                 let line = format!("the policy's settings of `{rule}` for {name}{what}: {why}");
                 one_line(&line, LONGEST)
             };

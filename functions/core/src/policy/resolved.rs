@@ -17,6 +17,8 @@ pub struct Resolved {
     pub rules: Vec<ActiveRule>,
     /// Whether the policy as a whole repairs.
     pub enforce: bool,
+    /// Why it does not, where the policy would but for the repository's age: see `existing`.
+    pub existing: Option<String>,
     /// See `repair-limit`.
     pub repair_limit: usize,
     /// How storage is priced, where the policy says so.
@@ -44,6 +46,7 @@ impl Resolved {
         Self {
             rules: Vec::new(),
             enforce: false,
+            existing: None,
             repair_limit: MOST_REPAIRS,
             costs: None,
             exemptions: Vec::new(),
@@ -128,6 +131,13 @@ impl Resolved {
     pub fn of_pushes(mut self) -> Self {
         self.rules
             .retain(|active| active.entry.meta.subject == Subject::Push);
+        self
+    }
+
+    /// The same, asking only the rules that judge the registry.
+    #[must_use]
+    pub fn of_registry(mut self) -> Self {
+        self.rules.retain(|active| active.entry.judges_registry);
         self
     }
 

@@ -313,3 +313,38 @@ version: 1
 ";
     assert_eq!(of(forwards), of(backwards));
 }
+
+/// Which repositories a policy changes, by when they were created.
+#[test]
+fn existing_repositories_are_monitored() {
+    let of = |more: &str| {
+        let text = format!("version: 1\nmode: enforce\nrules: {{ mutable-tags: {{}} }}\n{more}");
+        Policy::parse(&text).unwrap()
+    };
+    assert_eq!(of("").existing_before(), None);
+    assert_eq!(of("existing: enforce\n").existing_before(), None);
+    let deployed = of("existing: monitor\n");
+    assert_eq!(deployed.existing_before(), Some(ExistingBefore::Deployment));
+    let dated = of("existing: monitor\nexisting-before: 2027-01-02\n");
+    let since = 1_798_848_000;
+    assert_eq!(dated.existing_before(), Some(ExistingBefore::Time(since)));
+    let monitor = "version: 1\nmode: monitor\nexisting: monitor\n";
+    assert_eq!(Policy::parse(monitor).unwrap().existing_before(), None);
+    for (created_at, enforce) in [
+        (Some(since * 1000), true),
+        (Some(since * 1000 - 1), false),
+        (None, false),
+    ] {
+        let resolved = dated.for_repository(&id("shop/api"), &tags(&[])).unwrap();
+        let resolved = resolved.since(Ok(since), created_at);
+        let all = [
+            resolved.enforce,
+            resolved.rules[0].enforce,
+            resolved.existing.is_none(),
+        ];
+        assert_eq!(all, [enforce; 3], "{created_at:?}");
+    }
+    let wrong = problems("version: 1\nmode: enforce\nexisting-before: 2027-01-02\n");
+    assert_eq!(wrong.len(), 1, "{wrong:?}");
+    assert!(wrong[0].contains("existing: monitor"), "{wrong:?}");
+}

@@ -7,7 +7,7 @@ use crate::defer::Turn;
 use crate::evaluate::evaluate;
 use crate::finding::Finding;
 use crate::plan::{self, Plan, STALE_QUARANTINE};
-use crate::policy::Resolved;
+use crate::policy::{ExistingBefore, Resolved};
 use crate::reason::{Code, Reason};
 use crate::record::{Context, Known, Lease};
 use crate::repository::{DENIED_BY_POLICY, Read, Reads, Repository, RepositoryId};
@@ -18,7 +18,7 @@ const SHOWN_WITHIN: u64 = 2;
 /// How often to wait for another invocation's change of the registry. That invocation may be dead: then the change is made.
 const REGISTRY_WAITS: u32 = 2;
 
-const UNDECIDED: &str =
+pub(super) const UNDECIDED: &str =
     "cannot determine what the policy requires of the repository, so it was not evaluated";
 
 /// Goes on with a value, or ends with what happens next.
@@ -41,6 +41,9 @@ impl Reconciler<'_> {
         self.wait_for_turn(seen)?;
         let record = self.record(seen)?;
         self.recreation_on_record(record, now)?;
+        if let Seen::Registry(registry) = &seen.repository {
+            return self.registry(registry, record, now);
+        }
         let repository = self.repository(seen, record, now)?;
         let policy = self.policy.for_repository(self.id(), &repository.tags);
         self.read_all(seen, record, &repository, policy.as_ref().ok())?;
@@ -59,6 +62,7 @@ impl Reconciler<'_> {
             }
         };
         let findings = evaluate(&policy, &repository);
+        let policy = self.since(seen, policy, &findings, &repository)?;
         let record = self.with_registry(seen, record, &policy, &findings)?;
         let known = record.as_ref().map_err(String::as_str);
         let lease = self.lease();
@@ -130,6 +134,9 @@ impl Reconciler<'_> {
         match &seen.record {
             Read::NotAsked => ControlFlow::Break(Next::Observe(match self.trigger.pushed {
                 Some(_) => Wanted::Record,
+                None if self.id().is_registry() => Wanted::RecordAndSettings {
+                    needed: self.policy.judges_registry(self.id()),
+                },
                 None => Wanted::RecordAndRepository(self.policy.reads(self.id())),
             })),
             Read::Known(known) if self.trigger.replicated && !known.replica => {
@@ -166,6 +173,8 @@ impl Reconciler<'_> {
             Seen::Described(described) => {
                 Next::Observe(Wanted::Rest(self.policy.reads_after(described)))
             }
+            // It was decided before.
+            Seen::Registry(_) => fail("the registry is no repository"),
             Seen::Gone => match record {
                 Ok(_) => Next::Ignore(Reason::new(
                     Code::RepositoryGone,
@@ -246,6 +255,30 @@ impl Reconciler<'_> {
         let age = now.saturating_sub(created);
         // A clock that is behind ours must not make it wait for longer than that.
         Some(settle.saturating_sub(age.max(0))).filter(|left| *left > 0)
+    }
+
+    /// The policy as it is for a repository of that age. The time of the deployment is asked for only where it decides something. In doubt the
+    /// repository is an existing one.
+    fn since(
+        &self,
+        seen: &Observation,
+        policy: Resolved,
+        findings: &[Finding],
+        repository: &Repository,
+    ) -> Decided<Resolved> {
+        let since = match (self.policy.existing_before(), &seen.deployed_at) {
+            (None, _) => return ControlFlow::Continue(policy),
+            (Some(ExistingBefore::Time(time)), _) => Ok(time),
+            (Some(ExistingBefore::Deployment), _) if findings.is_empty() => {
+                return ControlFlow::Continue(policy);
+            }
+            (Some(ExistingBefore::Deployment), Read::NotAsked) => {
+                return ControlFlow::Break(Next::Observe(Wanted::Deployment));
+            }
+            (Some(ExistingBefore::Deployment), Read::Known(time)) => Ok(*time),
+            (Some(ExistingBefore::Deployment), Read::Unreadable(why)) => Err(why.as_str()),
+        };
+        ControlFlow::Continue(policy.since(since, repository.created_at))
     }
 
     /// Where the creator may still go on, only the urgent rules were evaluated.

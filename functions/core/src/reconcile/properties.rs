@@ -104,6 +104,7 @@ fn each(check: impl Fn(&Case, &Observation, &Earlier, Next)) {
                         reads: Reads::default(),
                         reads_all: again,
                         stack,
+                        deployed_at: Read::NotAsked,
                     };
                     for earlier in &earlier {
                         check(&case, &seen, earlier, case.next(&seen, earlier));
@@ -236,6 +237,11 @@ fn answer(wanted: &Wanted, seen: &mut Observation) {
             seen.repository = whole();
             seen.reads = reads.clone();
         }
+        Wanted::RecordAndSettings { .. } => {
+            seen.record = Read::Known(Known::default());
+            let registry = Registry::unread(&weak().id.registry());
+            seen.repository = Seen::Registry(Box::new(registry));
+        }
         Wanted::Description => seen.repository = Seen::Described(Box::new(weak())),
         Wanted::Rest(reads) => {
             seen.repository = whole();
@@ -248,5 +254,6 @@ fn answer(wanted: &Wanted, seen: &mut Observation) {
         }
         Wanted::Registry => seen.registry = Read::Known(Known::default()),
         Wanted::Stack => seen.stack = Read::Known(None),
+        Wanted::Deployment => seen.deployed_at = Read::Known(NOW),
     }
 }

@@ -700,3 +700,97 @@ fn what_another_invocation_repairs_is_evaluated_again_when_its_lease_ends() {
     assert_eq!(report.claims, []);
     assert_eq!(report.look_again_in, Some(30));
 }
+
+const OPEN: &str = r#"{"Version":"2012-10-17","Statement":[{"Sid":"Open","Effect":"Allow","Principal":"*",
+    "Action":"ecr:BatchGetImage","Resource":"*"}]}"#;
+
+/// A registry's event: what is read, what is reported, and that nothing is changed.
+#[test]
+fn a_registry_is_reported_and_never_changed() {
+    let registry = repository().id.registry();
+    let case = |rules: &str| {
+        let mut case = Case::new(policy(rules, ""));
+        case.trigger.repository = registry.clone();
+        case.trigger.origin.cause = Cause::PutRegistryPolicy;
+        case
+    };
+    let judged = case("public-access: {}, mutable-tags: {}");
+    let first = judged.next(&Observation::default(), &Earlier::default());
+    assert!(
+        matches!(
+            first,
+            Next::Observe(Wanted::RecordAndSettings { needed: true })
+        ),
+        "{first:?}"
+    );
+    let unjudged = case("mutable-tags: {}").next(&Observation::default(), &Earlier::default());
+    assert!(
+        matches!(
+            unjudged,
+            Next::Observe(Wanted::RecordAndSettings { needed: false })
+        ),
+        "{unjudged:?}"
+    );
+    let seen = |text: Option<&str>, record: Read<Known>| Observation {
+        record,
+        repository: Seen::Registry(Box::new(Registry {
+            policy: Read::Known(text.map(str::to_owned)),
+            destinations: Read::Known(Vec::new()),
+            ..Registry::unread(&registry)
+        })),
+        ..Observation::default()
+    };
+    let nothing = || Read::Known(Known::default());
+    let unreadable = Read::Unreadable("no".to_owned());
+    for (text, record, expected) in [
+        (None, nothing(), "report"),
+        (Some(OPEN), nothing(), "report public-access: no-repair"),
+        (Some(OPEN), unreadable, "report public-access: no-repair"),
+    ] {
+        assert_eq!(judged.says(&seen(text, record)), expected, "{text:?}");
+    }
+}
+
+/// Under `existing: monitor` the time of the deployment is asked for where something was found, and decides; in doubt nothing is changed.
+#[test]
+fn an_existing_repository_is_reported_and_not_changed() {
+    let created = mutable().created_at.unwrap() / 1000;
+    let case = |more: &str| Case::new(policy(MUTABLE_TAGS, more));
+    let seen = |repository: Repository, deployed_at: Read<i64>| Observation {
+        record: Read::Known(Known::default()),
+        repository: Seen::Read(Box::new(repository)),
+        reads_all: true,
+        deployed_at,
+        ..Observation::default()
+    };
+    let monitored = case("existing: monitor");
+    let unreadable = Read::Unreadable("no".to_owned());
+    for (repository, deployed_at, expected) in [
+        (repository(), Read::NotAsked, "report"),
+        (mutable(), Read::NotAsked, "observe Deployment"),
+        (
+            mutable(),
+            Read::Known(created),
+            "report mutable-tags: repair",
+        ),
+        (
+            mutable(),
+            Read::Known(created + 1),
+            "report mutable-tags: existing-repository",
+        ),
+        (
+            mutable(),
+            unreadable,
+            "report mutable-tags: existing-repository",
+        ),
+    ] {
+        let seen = seen(repository, deployed_at);
+        assert_eq!(monitored.says(&seen), expected);
+    }
+    let dated = case("existing: monitor\nexisting-before: 2100-01-01");
+    let seen = seen(mutable(), Read::NotAsked);
+    assert_eq!(
+        dated.says(&seen),
+        "report mutable-tags: existing-repository"
+    );
+}

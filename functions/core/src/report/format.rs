@@ -67,7 +67,7 @@ pub(super) fn letter(severity: Severity) -> char {
 
 pub(super) fn name_and_place(arn: &str) -> (String, String) {
     match RepositoryId::from_arn(arn) {
-        Some(id) => (id.name, format!("{}, {}", id.account, id.region)),
+        Some(id) => (id.label(), format!("{}, {}", id.account, id.region)),
         None => (arn.to_owned(), String::new()),
     }
 }

@@ -269,7 +269,7 @@ fn rows<'a>(
             let (name, place) = match RepositoryId::from_arn(arn) {
                 None => (arn.to_owned(), String::new()),
                 Some(id) => (
-                    id.name,
+                    id.label(),
                     match (accounts, regions) {
                         (true, true) => format!("{}, {}", id.account, id.region),
                         (true, false) => id.account,

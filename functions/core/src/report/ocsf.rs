@@ -51,6 +51,9 @@ pub fn ocsf(audit: &Audit, now: i64) -> String {
             "cloud": { "provider": "AWS" },
         });
         if let Some(id) = id {
+            if id.is_registry() {
+                line["resources"][0]["type"] = json!("AwsEcrRegistry");
+            }
             line["resources"][0]["region"] = json!(id.region);
             line["cloud"]["region"] = json!(id.region);
             line["cloud"]["account"] = json!({ "uid": id.account });

@@ -123,6 +123,7 @@ fn score(severity: Severity) -> &'static str {
 /// A relative path that stands for a repository, the same in every run: `ecr/<account>/<region>/<name>`.
 fn path(arn: &str) -> String {
     match RepositoryId::from_arn(arn) {
+        Some(id) if id.is_registry() => format!("ecr/{}/{}/_registry", id.account, id.region),
         Some(id) => format!("ecr/{}/{}/{}", id.account, id.region, segments(&id.name)),
         None => format!("ecr/{}", segments(arn)),
     }

@@ -4,15 +4,18 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Which repository: enough to name it and to choose the clients that reach it.
+/// Which repository, or which registry: enough to name it and to choose the clients that reach it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RepositoryId {
     /// Twelve digits.
     pub account: String,
     pub region: String,
-    /// With its namespace: `payments/api`.
+    /// With its namespace: `payments/api`. Empty: it is the registry as a whole, because no repository is without a name.
     pub name: String,
 }
+
+/// The end of what stands for a registry's ARN.
+const REGISTRY: &str = "registry";
 
 /// Why a name, account or region cannot be one of ECR's.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -26,7 +29,7 @@ pub enum InvalidId {
 }
 
 impl RepositoryId {
-    /// What is on record about the registry that the repository is in has this id: no repository is without a name.
+    /// The registry that the repository is in.
     #[must_use]
     pub fn registry(&self) -> Self {
         Self::of_registry(&self.account, &self.region)
@@ -39,6 +42,21 @@ impl RepositoryId {
             account: account.to_owned(),
             region: region.to_owned(),
             name: String::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn is_registry(&self) -> bool {
+        self.name.is_empty()
+    }
+
+    /// How messages name it.
+    #[must_use]
+    pub fn label(&self) -> String {
+        if self.is_registry() {
+            format!("registry {}", self.account)
+        } else {
+            self.name.clone()
         }
     }
 
@@ -77,28 +95,38 @@ impl RepositoryId {
         })
     }
 
-    /// From `arn:<partition>:ecr:<region>:<account>:repository/<name>`.
+    /// From `arn:<partition>:ecr:<region>:<account>:repository/<name>`, or what [`arn`](Self::arn) says of a registry.
     #[must_use]
     pub fn from_arn(arn: &str) -> Option<Self> {
         let mut parts = arn.splitn(6, ':');
         let (_, _, service) = (parts.next()?, parts.next()?, parts.next()?);
         let (region, account) = (parts.next()?, parts.next()?);
-        let name = parts.next()?.strip_prefix("repository/")?;
-        (service == "ecr")
-            .then(|| Self::new(account, region, name).ok())
-            .flatten()
+        let resource = parts.next()?;
+        if service != "ecr" {
+            return None;
+        }
+        if resource == REGISTRY {
+            let valid = is_account(account) && check_region(region).is_ok();
+            return valid.then(|| Self::of_registry(account, region));
+        }
+        Self::new(account, region, resource.strip_prefix("repository/")?).ok()
     }
 
-    /// The repository's ARN, in the partition that the region belongs to.
+    /// The repository's ARN, in the partition that the region belongs to. AWS has no ARN for a registry: ecr-warden writes
+    /// `arn:<partition>:ecr:<region>:<account>:registry`.
     #[must_use]
     pub fn arn(&self) -> String {
-        format!(
-            "arn:{}:ecr:{}:{}:repository/{}",
+        let registry = format!(
+            "arn:{}:ecr:{}:{}:",
             partition(&self.region),
             self.region,
-            self.account,
-            self.name
-        )
+            self.account
+        );
+        if self.is_registry() {
+            format!("{registry}{REGISTRY}")
+        } else {
+            format!("{registry}repository/{}", self.name)
+        }
     }
 
     /// The first part of the name, where it has more than one.

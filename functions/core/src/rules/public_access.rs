@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::access::{self, Services, To, Trust, advice};
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
+use crate::registry::Registry;
 use crate::repository::{Reads, Repository, RepositoryId};
 use crate::rule::{Advice, Meta, Rule, RuleMode, Settings, Subject};
 
@@ -32,11 +33,13 @@ pub struct PublicAccess {
 }
 
 impl Settings for PublicAccess {
+    const JUDGES_REGISTRY: bool = true;
+
     const META: Meta = Meta {
         id: "public-access",
         severity: Severity::High,
         subject: Subject::Repository,
-        summary: "The repository policy admits everyone",
+        summary: "The repository policy or the registry policy admits everyone",
         explanation: "\
 A statement that allows `*`, or everyone except some (`NotPrincipal`, negated conditions), lets \
 strangers pull images, or push them. The document is evaluated as IAM does: a statement passes if \
@@ -50,6 +53,12 @@ These admit strangers, although they look like a restriction: `ForAllValues` and
 hold for callers without the key; `Null`; conditions on what is not the caller \
 (`aws:ResourceAccount`, `aws:ResourceOrgID`, `aws:SecureTransport`, `aws:CalledVia`); a value of \
 `*`; the address range `0.0.0.0/0`.
+
+By default ECR evaluates the registry policy together with each repository policy, so a public one \
+opens every repository. It is judged in the same way, once per account and region; the finding is \
+the registry's and is never repaired: other teams' replication and pull-through caches depend on \
+that document. A glob of repositories is for no registry, so an override or exemption for it names \
+accounts or regions only.
 
 The repair removes exactly the statements that admit everyone and leaves the others as they are \
 written. From a statement that names others together with `*`, it removes the `*`. These are \
@@ -105,6 +114,10 @@ impl Rule for PublicAccess {
         }
     }
 
+    fn check_registry(&self, registry: &Registry) -> Option<Violation> {
+        access::registry::to_everyone(registry, &self.trust(&registry.id.account))
+    }
+
     fn contradictions(&self) -> Vec<String> {
         self.trust("").contradictions()
     }
@@ -114,7 +127,7 @@ impl Rule for PublicAccess {
     }
 
     fn advice_on(&self, id: &RepositoryId, repair: Option<&Action>) -> Advice {
-        advice::on(&self.trust(&id.account), repair)
+        advice::on(id, &self.trust(&id.account), repair)
     }
 }
 

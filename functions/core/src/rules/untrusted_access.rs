@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::access::{self, Services, To, Trust, advice};
 use crate::action::Action;
 use crate::finding::{Severity, Violation};
+use crate::registry::Registry;
 use crate::repository::{Reads, Repository, RepositoryId};
 use crate::rule::{Advice, Meta, Rule, RuleMode, Settings, Subject};
 
@@ -46,18 +47,23 @@ pub enum AccessFix {
 }
 
 impl Settings for UntrustedAccess {
+    const JUDGES_REGISTRY: bool = true;
+
     const META: Meta = Meta {
         id: "untrusted-access",
         severity: Severity::Medium,
         subject: Subject::Repository,
-        summary: "The repository policy admits accounts, organizations, networks or services that \
-                  are not trusted",
+        summary: "The repository policy, the registry policy or replication admits accounts, \
+                  organizations, networks or services that are not trusted",
         explanation: "\
 A statement names an account, an organization or one of its units, a VPC or a VPC endpoint that \
 neither this rule nor `public-access` trusts, or an AWS service that acts for such an account \
 (`aws:SourceAccount`, `aws:SourceArn`, `aws:SourceOrgID`). The message names each of them and what \
 they may do: pull, push or administer. With `services: with-source`, a service without such a \
 condition is reported, too, because it acts for any account.
+
+The registry policy is judged in the same way, and so are the accounts to which replication copies \
+images: once per account and region, and never repaired.
 
 The statement names them on purpose, so it is reported. With `fix: remove`, ecr-warden removes a \
 statement that names no trusted caller. A statement stays if it names trusted and untrusted \
@@ -90,6 +96,10 @@ impl Rule for UntrustedAccess {
         judged.violation(text, To::Named, self.fix == AccessFix::Remove)
     }
 
+    fn check_registry(&self, registry: &Registry) -> Option<Violation> {
+        access::registry::to_named(registry, &self.trust(&registry.id.account))
+    }
+
     fn contradictions(&self) -> Vec<String> {
         self.trust("").contradictions()
     }
@@ -99,7 +109,7 @@ impl Rule for UntrustedAccess {
     }
 
     fn advice_on(&self, id: &RepositoryId, repair: Option<&Action>) -> Advice {
-        advice::on(&self.trust(&id.account), repair)
+        advice::on(id, &self.trust(&id.account), repair)
     }
 }
 

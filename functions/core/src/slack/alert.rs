@@ -268,6 +268,9 @@ fn name(alert: &Value) -> Option<String> {
 }
 
 fn name_of(arn: &str) -> Option<String> {
+    if let Some(id) = RepositoryId::from_arn(arn).filter(RepositoryId::is_registry) {
+        return Some(id.label());
+    }
     let (_, resource) = arn.rsplit_once(':')?;
     let (_, name) = resource.split_once('/')?;
     Some(name.to_owned())
@@ -276,13 +279,18 @@ fn name_of(arn: &str) -> Option<String> {
 /// Only of what is a repository's ARN for sure: everything in it is of an alphabet without markup.
 pub(super) fn console(alert: &Value) -> Option<String> {
     let id = RepositoryId::from_arn(text(alert, "repository"))?;
+    let page = if id.is_registry() {
+        format!("private-registry/permissions?region={}", id.region)
+    } else {
+        format!(
+            "repositories/private/{}/{}?region={}",
+            id.account, id.name, id.region
+        )
+    };
     let host = match partition(&id.region) {
         "aws-cn" => "console.amazonaws.cn",
         "aws-us-gov" => "console.amazonaws-us-gov.com",
         _ => "console.aws.amazon.com",
     };
-    Some(format!(
-        "https://{}.{host}/ecr/repositories/private/{}/{}?region={}",
-        id.region, id.account, id.name, id.region
-    ))
+    Some(format!("https://{}.{host}/ecr/{page}", id.region))
 }

@@ -45,10 +45,22 @@ pub(super) fn repository(event: &Value) -> Result<RepositoryId, String> {
     let Some(name) = name.or(of_arn.as_ref().map(|id| id.name.as_str())) else {
         return Err("no repository is named".to_owned());
     };
-    let (Some(account), Some(region)) = (text(event, "/account"), text(event, "/region")) else {
-        return Err("no `account` or no `region`".to_owned());
-    };
+    let (account, region) = place(event)?;
     RepositoryId::new(account, region, name).map_err(|error| error.to_string())
+}
+
+/// The registry in which the event happened.
+pub(super) fn registry(event: &Value) -> Result<RepositoryId, String> {
+    let (account, region) = place(event)?;
+    // The name is there only to have the others checked.
+    let any = RepositoryId::new(account, region, "any").map_err(|error| error.to_string())?;
+    Ok(any.registry())
+}
+
+fn place(event: &Value) -> Result<(&str, &str), String> {
+    text(event, "/account")
+        .zip(text(event, "/region"))
+        .ok_or_else(|| "no `account` or no `region`".to_owned())
 }
 
 /// The first repository among the resources of a record.

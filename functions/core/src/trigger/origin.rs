@@ -7,7 +7,7 @@ use crate::defer::Deferred;
 use crate::reason::{Code, Reason};
 use crate::repository::{Push, RepositoryId};
 
-/// A reason to evaluate a repository.
+/// A reason to evaluate a repository or the registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trigger {
     pub repository: RepositoryId,
@@ -73,6 +73,9 @@ pub enum Cause {
     DeleteRepositoryPolicy,
     TagResource,
     UntagResource,
+    PutRegistryPolicy,
+    DeleteRegistryPolicy,
+    PutReplicationConfiguration,
     /// An audit of the whole registry that may repair.
     Sweep,
     /// An audit, which changes nothing.
@@ -85,7 +88,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every call that is acted on.
-    pub const CALLS: [Self; 10] = [
+    pub const CALLS: [Self; 13] = [
         Self::CreateRepository,
         Self::PutImage,
         Self::PutImageTagMutability,
@@ -96,7 +99,21 @@ impl Cause {
         Self::DeleteRepositoryPolicy,
         Self::TagResource,
         Self::UntagResource,
+        Self::PutRegistryPolicy,
+        Self::DeleteRegistryPolicy,
+        Self::PutReplicationConfiguration,
     ];
+
+    /// Whether the call changes the registry and names no repository.
+    #[must_use]
+    pub fn is_of_registry(self) -> bool {
+        matches!(
+            self,
+            Self::PutRegistryPolicy
+                | Self::DeleteRegistryPolicy
+                | Self::PutReplicationConfiguration
+        )
+    }
 
     /// A call as CloudTrail names it, otherwise the word that outcomes, alerts and records have.
     #[must_use]
@@ -112,6 +129,9 @@ impl Cause {
             Self::DeleteRepositoryPolicy => "DeleteRepositoryPolicy",
             Self::TagResource => "TagResource",
             Self::UntagResource => "UntagResource",
+            Self::PutRegistryPolicy => "PutRegistryPolicy",
+            Self::DeleteRegistryPolicy => "DeleteRegistryPolicy",
+            Self::PutReplicationConfiguration => "PutReplicationConfiguration",
             Self::Sweep => "sweep",
             Self::Audit => "audit",
             Self::AuditFix => "audit --fix",

@@ -284,6 +284,18 @@ const EXPECTATIONS: &[(&str, Expected)] = &[
         Triggers(Cause::SetRepositoryPolicy, "payments/api", Some(CI), AT),
     ),
     (
+        "put-registry-policy",
+        Triggers(Cause::PutRegistryPolicy, "", Some(CI), AT),
+    ),
+    (
+        "delete-registry-policy",
+        Triggers(Cause::DeleteRegistryPolicy, "", Some(CI), AT),
+    ),
+    (
+        "put-replication-configuration",
+        Triggers(Cause::PutReplicationConfiguration, "", Some(CI), AT),
+    ),
+    (
         "tag-resource",
         Triggers(Cause::TagResource, "payments/api", Some(CI), AT),
     ),
@@ -291,6 +303,9 @@ const EXPECTATIONS: &[(&str, Expected)] = &[
 
 fn id(name: &str) -> RepositoryId {
     let (region, name) = name.split_once(':').unwrap_or(("eu-central-1", name));
+    if name.is_empty() {
+        return RepositoryId::of_registry("123456789012", region);
+    }
     RepositoryId::new("123456789012", region, name).unwrap()
 }
 
@@ -596,11 +611,9 @@ fn check(what: &str, event: &Value) {
         );
     };
     let known = |id: &RepositoryId| {
-        assert_eq!(
-            RepositoryId::new(&id.account, &id.region, &id.name).as_ref(),
-            Ok(id),
-            "{what}"
-        );
+        let name = if id.is_registry() { "any" } else { &id.name };
+        let checked = RepositoryId::new(&id.account, &id.region, name).unwrap();
+        assert_eq!(checked.subject(id.is_registry()), *id, "{what}");
         // Never another account's or region's clients than those of the event's own.
         assert_eq!(event["account"], id.account.as_str(), "{what}");
         assert_eq!(event["region"], id.region.as_str(), "{what}");

@@ -9,6 +9,7 @@ mod message_attributes;
 mod pages;
 mod pull_through_caches;
 mod recursion;
+mod registry_policy;
 mod registry_scanning;
 mod subscriptions;
 mod visibility;
@@ -24,6 +25,7 @@ pub(super) use pages::Page;
 pub use pages::Pages;
 pub use pull_through_caches::PullThroughCaches;
 pub use recursion::Recursion;
+pub use registry_policy::RegistryPolicy;
 pub use registry_scanning::RegistryScanning;
 pub use subscriptions::Subscriptions;
 pub use visibility::Visibility;
@@ -99,6 +101,7 @@ pub struct RealAws {
     pub visibility: Visibility,
     pub cloudformation: CloudFormation,
     pub pull_through_caches: PullThroughCaches,
+    pub registry_policy: RegistryPolicy,
     pub registry_scanning: RegistryScanning,
     pub exclusion_filters: ExclusionFilters,
     pub pages: Pages,
@@ -113,6 +116,7 @@ impl RealAws {
             &mut self.visibility,
             &mut self.cloudformation,
             &mut self.pull_through_caches,
+            &mut self.registry_policy,
             &mut self.registry_scanning,
             &mut self.exclusion_filters,
             &mut self.pages,
