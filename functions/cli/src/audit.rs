@@ -20,6 +20,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::Compliance;
+use crate::compliance::compliance;
 use crate::failure::CommandError;
 use crate::fix::{Fixed, fix};
 use crate::output::{Stream, Target, count, lines, remark, table};
@@ -45,6 +46,9 @@ pub(crate) struct AuditCommand {
     /// Also estimate what the images cost a month, by the policy's `costs`. It reads all images of each repository.
     #[arg(long)]
     cost: bool,
+    /// Also list the requirements of NIST 800-53 and PCI DSS that AWS relates to the rules, and which are met.
+    #[arg(long)]
+    compliance: bool,
     /// Then make the repairs that the policy would have the enforcer make. They are shown first, and you are asked.
     #[arg(long, requires_all = ["policy", "state_table"])]
     fix: bool,
@@ -104,6 +108,12 @@ impl AuditCommand {
         if self.cost && matches!(self.format, Format::Csv | Format::Sarif | Format::Ocsf) {
             return Err(CommandError::Usage(
                 "--cost: `csv`, `sarif` and `ocsf` have no place for costs: take `table`, `json` or `html`".to_owned(),
+            ));
+        }
+        if self.compliance && self.format != Format::Table {
+            return Err(CommandError::Usage(
+                "--compliance is a table: leave --format out; `sarif` and `ocsf` have the requirements of each finding"
+                    .to_owned(),
             ));
         }
         for region in &self.region {
@@ -167,6 +177,9 @@ impl AuditCommand {
             began.format(&Rfc3339).unwrap_or_default()
         );
         let text = match self.format {
+            Format::Table if self.compliance => {
+                format!("{}\n\n{}", as_table(&found), compliance(&found, &policy))
+            }
             Format::Table => as_table(&found),
             Format::Json => json(&found),
             Format::Csv => csv(&found),
@@ -342,12 +355,13 @@ fn found(audit: &Audit) -> String {
     ]);
     let mut table: Table = table(&header, Stream::Output);
     for (finding, id) in findings.iter().zip(&ids).take(LISTED) {
+        let name = name(&finding.repository);
         let mut row: Vec<&str> = Vec::new();
         let of_id = |part: fn(&RepositoryId) -> &String| id.as_ref().map_or("", |id| part(id));
         row.extend(accounts.then(|| of_id(|id| &id.account)));
         row.extend(regions.then(|| of_id(|id| &id.region)));
         row.extend([
-            id.as_ref().map_or(&*finding.repository, |id| &id.name),
+            &name,
             &finding.rule,
             finding.severity.name(),
             finding.status.name(),

@@ -1,6 +1,7 @@
 //! The command `ecr-warden`. Its exit status: 0 compliant, 1 findings, 2 usage or policy error, 3 AWS error, 130 stopped.
 
 mod audit;
+mod compliance;
 mod connected;
 mod explain;
 mod failure;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::audit::{AuditFinding, UNJUDGED};
 use crate::finding::{Severity, Status};
 use crate::repository::{RepositoryId, partition};
+use crate::rule::Entry;
 use crate::rules::entry;
 use crate::text::{one_line, rfc3339};
 
@@ -77,7 +78,7 @@ pub fn imported(finding: &AuditFinding, now: &str) -> Option<Value> {
         "Resources": [resource(&finding.repository, &repository)],
         "Compliance": {
             "Status": "FAILED",
-            "RelatedRequirements": entry.map_or(&[][..], |entry| entry.meta.controls),
+            "RelatedRequirements": entry.map_or_else(Vec::new, Entry::related),
         },
         "RecordState": state,
     }))

@@ -87,5 +87,6 @@ pub mod yaml;
 
 mod document;
 mod repository_policy;
+mod requirements;
 pub mod text;
 pub mod units;

@@ -46,6 +46,13 @@ pub fn page(entry: &Entry) -> String {
     if !meta.controls.is_empty() {
         let _ = write!(out, "\nThe same elsewhere: {}.\n", meta.controls.join(", "));
     }
+    if !entry.requirements().is_empty() {
+        let requirements = entry.requirements().join(", ");
+        let _ = write!(
+            out,
+            "\nAWS relates the Security Hub control to: {requirements}.\n"
+        );
+    }
     let _ = write!(
         out,
         "\n## Settings\n\n{}\n[All rules](index.md) · [each verdict and repair](../verdicts.md)\n",

@@ -10,12 +10,12 @@ pub struct Registry {
     /// registry permissions").
     pub policy: Read<Option<String>>,
     /// Where replication copies images to.
-    pub destinations: Read<Vec<Destination>>,
+    pub destinations: Read<Vec<ReplicationDestination>>,
 }
 
 /// A registry that receives copies of images (API reference, ReplicationDestination).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Destination {
+pub struct ReplicationDestination {
     pub account: String,
     pub region: String,
 }

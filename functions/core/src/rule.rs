@@ -9,6 +9,7 @@ use crate::action::Action;
 use crate::finding::{Severity, Violation};
 use crate::registry::Registry;
 use crate::repository::{Reads, Repository, RepositoryId};
+use crate::requirements::requirements;
 use crate::yaml::document::{Node, Problem};
 use crate::yaml::read;
 
@@ -164,6 +165,22 @@ impl Entry {
             },
             schema: SchemaGenerator::subschema_for::<S>,
         }
+    }
+
+    /// The requirements that AWS relates to the rule's Security Hub control.
+    #[must_use]
+    pub fn requirements(&self) -> &'static [&'static str] {
+        let mut controls = self.meta.controls.iter();
+        controls
+            .find_map(|control| requirements(control))
+            .unwrap_or_default()
+    }
+
+    /// The requirements, and the same control elsewhere.
+    #[must_use]
+    pub fn related(&self) -> Vec<&'static str> {
+        let requirements = self.requirements().iter();
+        requirements.chain(self.meta.controls).copied().collect()
     }
 
     /// All that is wrong with a block of settings in the policy file, with places.

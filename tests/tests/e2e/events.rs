@@ -35,6 +35,13 @@ async fn each_kind_of_event_leads_to_what_it_should() {
         }
         let before = world.local.proxy.count();
         match decode(&event, Some(&own_role)) {
+            // Nothing of it is asked for: no rule of the shipped policy judges the registry.
+            Decoded::Trigger(trigger) if trigger.repository.is_registry() => {
+                let outcome = world.deliver(&event).await.unwrap();
+                let registry = trigger.repository.arn();
+                assert_eq!(outcome["repository"], registry, "{label}: {outcome}");
+                assert_eq!(outcome["findings"], json!([]), "{label}: {outcome}");
+            }
             Decoded::Trigger(trigger) => {
                 let name = &trigger.repository.name;
                 let _ = world

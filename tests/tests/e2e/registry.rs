@@ -33,7 +33,7 @@ fn found(audit: &Value) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// It is reported when it is put, not again by audits and sweeps, and as resolved when it is gone; nobody changes it.
+/// It is reported when it is put, not again by audits and sweeps, and as resolved when it is gone; nothing changes it.
 #[tokio::test]
 async fn a_public_registry_policy_is_one_finding_until_it_is_gone() {
     let world = World::own();
@@ -47,9 +47,9 @@ async fn a_public_registry_policy_is_one_finding_until_it_is_gone() {
     let relay = Relay::start(&world.clients).await.unwrap();
     let record = call("PutRegistryPolicy", "")["detail"].clone();
     relay.recorded(&record).await.unwrap();
-    let told = tokio::sync::Mutex::new(&mut inbox);
+    let shared = tokio::sync::Mutex::new(&mut inbox);
     let alert = eventually("the alert", Duration::from_secs(60), || async {
-        let mut inbox = told.lock().await;
+        let mut inbox = shared.lock().await;
         Ok(inbox.alerts_of_arn(&registry()).await?.pop())
     })
     .await

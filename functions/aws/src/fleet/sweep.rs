@@ -1,5 +1,6 @@
 //! An audit that acts: it repairs what the policy lets it, and says everything in one message.
 
+mod existing;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +11,6 @@ use ecr_warden_core::claim::claims;
 use ecr_warden_core::defer::Deferred;
 use ecr_warden_core::ledger::Ledger;
 use ecr_warden_core::outcome::{Outcome, Verdict};
-use ecr_warden_core::policy::{ExistingBefore, Policy};
 use ecr_warden_core::reason::Code;
 use ecr_warden_core::record::{Context, Known, Lease};
 use ecr_warden_core::repository::RepositoryId;
@@ -26,7 +26,7 @@ use crate::connect::clock::rfc3339_now;
 use crate::connect::error::Failure;
 use crate::deliver::reports::Reports;
 use crate::deliver::security_hub::SecurityHub;
-use crate::fleet::audit::{AuditError, Home, Judged, Scanned, Since, audit};
+use crate::fleet::audit::{AuditError, Home, Judged, Scanned, audit};
 use crate::fleet::survey::survey;
 use crate::pipeline::Pipeline;
 use crate::pipeline::commit::News;
@@ -233,19 +233,6 @@ impl Pipeline {
             .report_sweep(sweep, &origin, news.into_inner(), complete)
             .await?;
         Ok((stopped, ledger))
-    }
-
-    /// The time before which a repository is an existing one, which is not changed; in doubt each is.
-    async fn existing_before(&self, policy: &Policy) -> Result<Option<Since>, AuditError> {
-        match policy.existing_before() {
-            None => Ok(None),
-            Some(ExistingBefore::Time(time)) => Ok(Some(Ok(time))),
-            Some(ExistingBefore::Deployment) => match self.state.deployed_at().await {
-                Ok(time) => Ok(Some(Ok(time))),
-                Err(Failure::Unavailable(why)) => Err(AuditError::Aws(why)),
-                Err(other) => Ok(Some(Err(other.to_string()))),
-            },
-        }
     }
 
     /// What is on record about each registry that is swept.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ecr_warden_core::registry::{Destination, Registry};
+use ecr_warden_core::registry::{Registry, ReplicationDestination};
 use ecr_warden_core::repository::{Read, RepositoryId};
 use ecr_warden_core::yaml::document::{Content, Node, parse};
 use serde_json::Value;
@@ -66,9 +66,9 @@ fn document(node: &Node) -> String {
     }
 }
 
-fn destination(node: &Node) -> Option<Destination> {
+fn destination(node: &Node) -> Option<ReplicationDestination> {
     let text = |key: &str| node.get(key)?.value().as_str().map(str::to_owned);
-    Some(Destination {
+    Some(ReplicationDestination {
         account: text("registryId")?,
         region: text("region")?,
     })

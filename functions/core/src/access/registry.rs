@@ -5,7 +5,7 @@
 use super::trust::Trust;
 use super::{Grant, JudgedStatement, To, judge_in, ways};
 use crate::finding::{Fix, Violation};
-use crate::registry::{Destination, Registry};
+use crate::registry::{Registry, ReplicationDestination};
 use crate::repository::RepositoryId;
 
 const SHOW_POLICY: &str = "check the registry policy: aws ecr get-registry-policy";
@@ -82,7 +82,7 @@ fn replicated(registry: &Registry, trust: &Trust) -> Option<Complaint> {
         return Some((detail, SHOW_REPLICATION.to_owned()));
     }
     let trusted = |account: &String| *account == trust.own || trust.accounts.contains(account);
-    let mut foreign: Vec<&Destination> = registry
+    let mut foreign: Vec<&ReplicationDestination> = registry
         .destinations
         .known()?
         .iter()
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn replication_to_an_account_that_is_not_trusted_is_access() {
-        let to = |account: &str| Destination {
+        let to = |account: &str| ReplicationDestination {
             account: account.to_owned(),
             region: "us-east-1".to_owned(),
         };

@@ -7,6 +7,7 @@ mod file;
 mod matching;
 mod paired;
 mod resolved;
+mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -181,12 +182,6 @@ impl Policy {
         self.settle
     }
 
-    /// The share of ECR's calls that is granted, in each account and region; `None`: there is no limit.
-    #[must_use]
-    pub fn ecr_calls_per_second(&self) -> Option<u32> {
-        self.ecr_calls_per_second
-    }
-
     /// How storage is priced.
     #[must_use]
     pub fn costs(&self) -> Option<&Costs> {
@@ -270,22 +265,6 @@ impl Policy {
             untrusted_follows,
             existing: None,
         })
-    }
-
-    /// What the policy says of a registry: the rules that judge it.
-    ///
-    /// # Errors
-    /// One line, where overrides contradict each other together.
-    pub fn for_registry(&self, id: &RepositoryId) -> Result<Resolved, String> {
-        let untagged = Read::Known(BTreeMap::new());
-        Ok(self.for_repository(id, &untagged)?.of_registry())
-    }
-
-    /// Whether its settings need to be read.
-    #[must_use]
-    pub fn judges_registry(&self, id: &RepositoryId) -> bool {
-        self.for_registry(id)
-            .is_ok_and(|policy| !policy.rules.is_empty())
     }
 
     fn active(&self, mut settings: Blocks, id: &RepositoryId) -> Result<Vec<ActiveRule>, String> {

@@ -11,6 +11,8 @@ use crate::finding::Severity;
 use crate::repository::{Read, Reads, Repository};
 use crate::rule::{Entry, Rule, Subject};
 
+const SPARED: &str = "the policy does not change existing repositories (`existing: monitor`)";
+
 /// The policy as it is for a single repository.
 #[derive(Clone, Debug)]
 pub struct Resolved {
@@ -149,6 +151,25 @@ impl Resolved {
             active.enforce = false;
         }
         self
+    }
+
+    /// The same for a repository created at a time (milliseconds since the epoch): one that existed before `since` (seconds) is not
+    /// repaired, nor is one of which that is not known. `since` may be why it cannot be read.
+    #[must_use]
+    pub fn since(self, since: Result<i64, &str>, created_at: Option<i64>) -> Self {
+        let existed = |since: i64| created_at.is_none_or(|at| at.div_euclid(1000) < since);
+        let existing = match since {
+            Ok(since) if existed(since) => SPARED.to_owned(),
+            Ok(_) => return self,
+            Err(why) => format!("{SPARED}, and when ecr-warden was deployed cannot be read: {why}"),
+        };
+        if !self.enforce {
+            return self;
+        }
+        Self {
+            existing: Some(existing),
+            ..self.monitored()
+        }
     }
 
     /// The rules whose repair changes the registry.

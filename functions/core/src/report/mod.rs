@@ -1,5 +1,6 @@
 //! An audit as people and programs read it.
 
+mod compliance;
 mod fixes;
 mod format;
 mod html;
@@ -9,6 +10,7 @@ mod table;
 
 use crate::audit::Audit;
 
+pub use compliance::{Requirement, requirements};
 pub use html::html;
 pub use ocsf::ocsf;
 pub use sarif::sarif;

@@ -43,6 +43,7 @@ pub fn ocsf(audit: &Audit, now: i64) -> String {
             },
             "compliance": {
                 "control": finding.rule,
+                "requirements": entry.map_or(&[][..], |entry| entry.requirements()),
                 "standards": if controls.is_empty() { &["ecr-warden policy"] } else { controls },
                 "status": if passes { "Pass" } else { "Fail" },
                 "status_id": if passes { 1 } else { 3 },

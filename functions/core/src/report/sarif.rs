@@ -88,9 +88,7 @@ fn descriptor(id: &str, gravest: impl Fn() -> Severity) -> Value {
     };
     let meta = &entry.meta;
     // The score counts for rules with this tag.
-    let tags: Vec<&str> = std::iter::once("security")
-        .chain(meta.controls.iter().copied())
-        .collect();
+    let tags: Vec<&str> = std::iter::once("security").chain(entry.related()).collect();
     json!({
         "id": meta.id,
         "shortDescription": { "text": meta.summary },

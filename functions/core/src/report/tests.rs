@@ -25,7 +25,7 @@ fn finding(name: &str, rule: &str, detail: &str, status: Status) -> AuditFinding
     }
 }
 
-fn audit() -> Audit {
+pub(super) fn audit() -> Audit {
     let mut audit = Audit::default();
     audit.summary.repositories = 3;
     audit.summary.compliant = 1;

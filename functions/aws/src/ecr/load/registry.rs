@@ -1,6 +1,6 @@
 //! What holds for all repositories of a registry.
 
-use ecr_warden_core::registry::{Destination, Registry};
+use ecr_warden_core::registry::{Registry, ReplicationDestination};
 use ecr_warden_core::repository::RepositoryId;
 
 use super::asked::{LoadError, asked, read};
@@ -42,7 +42,7 @@ async fn policy(aws: &Regional) -> Result<Option<String>, Failure> {
     }
 }
 
-async fn destinations(aws: &Regional) -> Result<Vec<Destination>, Failure> {
+async fn destinations(aws: &Regional) -> Result<Vec<ReplicationDestination>, Failure> {
     let answer = aws
         .ecr
         .describe_registry()
@@ -54,7 +54,7 @@ async fn destinations(aws: &Regional) -> Result<Vec<Destination>, Failure> {
         .into_iter()
         .flatten()
         .flat_map(|rule| rule.destinations)
-        .map(|destination| Destination {
+        .map(|destination| ReplicationDestination {
             account: destination.registry_id,
             region: destination.region,
         })

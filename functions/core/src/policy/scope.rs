@@ -1,0 +1,51 @@
+//! What a policy is for beyond a single repository: the registry, existing repositories, the rules that it uses, and its share of calls.
+
+use std::collections::BTreeMap;
+
+use super::file::Blocks;
+use super::{Existing, ExistingBefore, Mode, Policy, Resolved};
+use crate::repository::{Read, RepositoryId};
+
+impl Policy {
+    /// The share of ECR's calls that is granted, in each account and region; `None`: there is no limit.
+    #[must_use]
+    pub fn ecr_calls_per_second(&self) -> Option<u32> {
+        self.ecr_calls_per_second
+    }
+
+    /// The time before which repositories are reported and not changed; `None`: all are repaired.
+    #[must_use]
+    pub fn existing_before(&self) -> Option<ExistingBefore> {
+        let monitors = self.existing == Existing::Monitor && self.mode == Mode::Enforce;
+        monitors.then(|| match self.existing_before {
+            Some(day) => ExistingBefore::Time(day.start()),
+            None => ExistingBefore::Deployment,
+        })
+    }
+
+    /// Whether the rule of this id is on for any repository.
+    #[must_use]
+    pub fn uses(&self, rule: &str) -> bool {
+        let is_on = |blocks: &Blocks| {
+            let mode = blocks.get(rule).map(|block| block.get("mode"));
+            mode.is_some_and(|mode| mode.is_none_or(|mode| mode != "off"))
+        };
+        is_on(&self.rules) || self.overrides.iter().any(|(_, blocks)| is_on(blocks))
+    }
+
+    /// What the policy says of a registry: the rules that judge it.
+    ///
+    /// # Errors
+    /// One line, where overrides contradict each other together.
+    pub fn for_registry(&self, id: &RepositoryId) -> Result<Resolved, String> {
+        let untagged = Read::Known(BTreeMap::new());
+        Ok(self.for_repository(id, &untagged)?.of_registry())
+    }
+
+    /// Whether its settings need to be read.
+    #[must_use]
+    pub fn judges_registry(&self, id: &RepositoryId) -> bool {
+        self.for_registry(id)
+            .is_ok_and(|policy| !policy.rules.is_empty())
+    }
+}
