@@ -213,7 +213,8 @@ fn answer(
         "DescribeImages" => json!({ "imageDetails": [] }),
         "DescribePullThroughCacheRules" => json!({ "pullThroughCacheRules": [] }),
         "Query" => json!({ "Items": [], "Count": 0 }),
-        "GetRepositoryPolicy" | "GetLifecyclePolicy" => {
+        "DescribeRegistry" => json!({ "replicationConfiguration": { "rules": [] } }),
+        "GetRepositoryPolicy" | "GetLifecyclePolicy" | "GetRegistryPolicy" => {
             let error = operation.trim_start_matches("Get").to_owned() + "NotFoundException";
             return (400, json!({ "__type": error, "message": "" }).to_string());
         }
