@@ -313,3 +313,21 @@ fn what_was_told_before_is_no_alert() {
     }
     assert_eq!(Alert::of(&id(), ID, &origin(), &told), None);
 }
+
+/// What is found in the registry is not said of a repository.
+#[test]
+fn the_registry_is_named_as_one() {
+    let registry = id().registry();
+    let alert = Alert::of(&registry, ID, &origin(), &verdicts()).unwrap();
+    assert_eq!(
+        alert.repository,
+        "arn:aws:ecr:eu-central-1:123456789012:registry"
+    );
+    let body: serde_json::Value = serde_json::from_str(&alert.message().body).unwrap();
+    let email = body["email"].as_str().unwrap();
+    assert!(
+        email.contains("\nRegistry    registry 123456789012\n"),
+        "{email}"
+    );
+    assert!(!email.contains("Repository  "), "{email}");
+}

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::model::Alert;
 use super::summary::DigestSummary;
 use crate::finding::Status;
+use crate::repository::RepositoryId;
 
 /// SNS: under 100 characters of printable ASCII.
 const LONGEST_SUBJECT: usize = 99;
@@ -38,8 +39,10 @@ pub(super) fn write(alert: &Alert) -> String {
     if let Some(summary) = &alert.summary {
         return many(alert, summary);
     }
+    let id = RepositoryId::from_arn(&alert.repository);
     let place = match alert.parameter {
         Some(_) => "Parameter ",
+        None if id.is_some_and(|id| id.is_registry()) => "Registry  ",
         None => "Repository",
     };
     let mut out = format!(
