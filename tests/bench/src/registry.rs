@@ -269,6 +269,10 @@ fn json_answer(
             "KeyManager": "CUSTOMER", "KeyUsage": "ENCRYPT_DECRYPT",
         } })
         .to_string()),
+        // It is older than every repository.
+        "DescribeTable" => {
+            Ok(json!({ "Table": { "TableName": "state", "CreationDateTime": 1.0 } }).to_string())
+        }
         // An empty table that takes everything.
         _ if target.starts_with("DynamoDB_") => {
             Ok(json!({ "Items": [], "Count": 0, "ScannedCount": 0 }).to_string())
