@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ecr_warden_core::defer::Turn;
+use ecr_warden_core::policy::ExistingBefore;
 use ecr_warden_core::reconcile::{Observation, Seen, Wanted};
 use ecr_warden_core::record::Known;
 use ecr_warden_core::repository::{Read, Reads, Repository, RepositoryId};
@@ -34,7 +35,8 @@ impl Driver<'_> {
             Wanted::Turn => seen.turn = Some(self.turn().await),
             Wanted::Record => {
                 seen.record_reread = seen.record != Read::NotAsked;
-                seen.record = self.record(id).await?;
+                let (record, ()) = tokio::join!(self.record(id), self.foresee_deployment());
+                seen.record = record?;
             }
             Wanted::Registry => seen.registry = self.record(&id.registry()).await?,
             Wanted::Stack => seen.stack = self.stack().await?,
@@ -61,7 +63,8 @@ impl Driver<'_> {
                 let just_created = self.reconciler.trigger.just_created();
                 let all_tags = self.all_tags();
                 let load = load(&self.aws, id, &reads, just_created, &all_tags);
-                let (read, record) = tokio::join!(load, self.record(id));
+                let (read, record, ()) =
+                    tokio::join!(load, self.record(id), self.foresee_deployment());
                 seen.record = record?;
                 keep(read, reads, seen);
             }
@@ -118,6 +121,14 @@ impl Driver<'_> {
             Ok(owner) => Ok(Read::Known(owner)),
             Err(Failure::Unavailable(why)) => Err(why),
             Err(other) => Ok(Read::Unreadable(other.to_string())),
+        }
+    }
+
+    /// Reads the time of the deployment beside the first reads, where it may be wanted later, so that it is no round trip of its own.
+    async fn foresee_deployment(&self) {
+        if self.reconciler.policy.existing_before() == Some(ExistingBefore::Deployment) {
+            // What fails now is read again when it is wanted.
+            let _ = self.state.deployed_at().await;
         }
     }
 

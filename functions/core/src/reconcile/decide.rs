@@ -62,7 +62,11 @@ impl Reconciler<'_> {
             }
         };
         let findings = evaluate(&policy, &repository);
-        let policy = self.since(seen, policy, &findings, &repository)?;
+        let policy = match record {
+            Ok(_) => self.since(seen, policy, &findings, &repository)?,
+            // Nothing is changed anyway, for that reason.
+            Err(_) => policy,
+        };
         let record = self.with_registry(seen, record, &policy, &findings)?;
         let known = record.as_ref().map_err(String::as_str);
         let lease = self.lease();

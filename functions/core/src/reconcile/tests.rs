@@ -787,6 +787,14 @@ fn an_existing_repository_is_reported_and_not_changed() {
         let seen = seen(repository, deployed_at);
         assert_eq!(monitored.says(&seen), expected);
     }
+    let unrecorded = Observation {
+        record: Read::Unreadable("no".to_owned()),
+        ..seen(mutable(), Read::NotAsked)
+    };
+    assert_eq!(
+        monitored.says(&unrecorded),
+        "report mutable-tags: record-unreadable"
+    );
     let dated = case("existing: monitor\nexisting-before: 2100-01-01");
     let seen = seen(mutable(), Read::NotAsked);
     assert_eq!(
