@@ -62,10 +62,10 @@ pub(crate) async fn run() -> Result<(), Problem> {
     });
     println!("{table}");
     println!(
-        "Medians of {RUNS} starts each, in turn. The repository complies: four calls to AWS at once; of a push three,"
+        "Medians of {RUNS} starts each, in turn. The repository complies: five calls to AWS at once; of a push four"
     );
     println!(
-        "one after the other, of which the last writes it down. The empty function makes one HTTP call."
+        "in three turns, of which the last writes it down. The empty function makes one HTTP call."
     );
     let size = usize::try_from(std::fs::metadata(&zip)?.len())?;
     println!("The enforcer's zip: {:.2} MB.", number(size) / 1e6);

@@ -35,8 +35,7 @@ impl Driver<'_> {
             Wanted::Turn => seen.turn = Some(self.turn().await),
             Wanted::Record => {
                 seen.record_reread = seen.record != Read::NotAsked;
-                let (record, ()) = tokio::join!(self.record(id), self.foresee_deployment());
-                seen.record = record?;
+                seen.record = self.record(id).await?;
             }
             Wanted::Registry => seen.registry = self.record(&id.registry()).await?,
             Wanted::Stack => seen.stack = self.stack().await?,
@@ -48,7 +47,8 @@ impl Driver<'_> {
                 };
             }
             Wanted::Description => {
-                seen.repository = match described(&self.aws, id).await {
+                let (read, ()) = tokio::join!(described(&self.aws, id), self.foresee_deployment());
+                seen.repository = match read {
                     Ok(described) => Seen::Described(Box::new(described)),
                     Err(error) => unread(error),
                 };
@@ -124,7 +124,7 @@ impl Driver<'_> {
         }
     }
 
-    /// Reads the time of the deployment beside the first reads, where it may be wanted later, so that it is no round trip of its own.
+    /// Reads the time of the deployment beside the first reads of ECR, where it may be wanted later, so that it is no round trip of its own.
     async fn foresee_deployment(&self) {
         if self.reconciler.policy.existing_before() == Some(ExistingBefore::Deployment) {
             // What fails now is read again when it is wanted.
