@@ -53,6 +53,8 @@ CARGO_DENY := 0.20.2
 CARGO_FUZZ := 0.13.2
 CARGO_MUTANTS := 25.3.1
 MDBOOK := 0.5.4
+# The end-to-end tests wait for a local AWS more than they compute.
+TEST_THREADS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN) + 1)))
 FUZZ ?= event policy repository-policy alert report
 MINUTES ?= 5
 
@@ -65,7 +67,7 @@ demo: package ## Show it at work on a local AWS (KEEP=1 leaves it running)
 	@cargo run --quiet --package ecr-warden-tests --example demo
 
 test: package $(BROWSER)/node_modules/ready ## Run all tests: end to end on a local AWS, and the report in a browser, too
-	cargo test --workspace
+	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npm --prefix $(BROWSER) test
 
 check: $(VENV)/ready ## Formatting, lints, API documentation, dependencies of the core, structure, words of texts, the template
