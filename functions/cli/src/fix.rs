@@ -1,13 +1,13 @@
 //! `ecr-warden audit --fix`: the repairs are shown, agreed to, and made one by one. It speaks on standard error: standard
 //! output has the report.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ecr_warden_aws::{Caller, Clients, Judged, State, changes, repair};
 use ecr_warden_core::action::Action;
 use ecr_warden_core::finding::Fix;
-use ecr_warden_core::plan::plan;
+use ecr_warden_core::plan::{Decision, plan};
 use ecr_warden_core::record::{Context, Lease};
 use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::trigger::{Cause, Origin};
@@ -33,6 +33,8 @@ struct PlannedRepairs {
     recreations: usize,
     /// Findings that could be repaired and are not, because the policy only monitors.
     monitored: usize,
+    /// Findings that could be repaired and are not, by what stops all changes of their repositories.
+    held: BTreeMap<String, usize>,
 }
 
 /// What became of it.
@@ -87,6 +89,12 @@ fn beside(to_do: &PlannedRepairs) -> Vec<String> {
         said.push(format!(
             "{} left alone: the policy only monitors there; `mode: enforce` has it repaired",
             count(to_do.monitored, "finding is", "findings are")
+        ));
+    }
+    for (why, findings) in &to_do.held {
+        said.push(format!(
+            "{} left alone: {why}",
+            count(*findings, "finding is", "findings are")
         ));
     }
     if to_do.steps.is_empty() && said.is_empty() {
@@ -159,6 +167,18 @@ async fn steps(state: &State, judged: Vec<Judged>) -> Result<PlannedRepairs, Com
             .map(|finding| finding.rule)
             .collect();
         let plan = plan(&policy, &repository, findings, Ok(&known), &context);
+        let held = plan.steps.iter().filter_map(|step| match &step.decision {
+            Decision::Withhold(why)
+                if policy.hold.as_ref().is_some_and(|it| it.code == why.code) =>
+            {
+                policy.hold.as_ref()
+            }
+            _ => None,
+        });
+        for hold in held {
+            let count = to_do.held.entry(hold.text.clone()).or_default();
+            *count = count.saturating_add(1);
+        }
         if plan.recreation().is_some() {
             to_do.recreations = to_do.recreations.saturating_add(1);
             continue;

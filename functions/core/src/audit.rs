@@ -42,13 +42,16 @@ pub struct Request {
     /// Seconds after which to answer with what was audited by then, and `next`: for callers behind a network that drops silent
     /// connections. At least [`FEWEST_SECONDS`]; absent: as long as the function may run.
     pub seconds: Option<u32>,
+    /// With `enforce`, how many repositories to change at most, in place of the policy's `changes-per-sweep`: for who has read what a sweep
+    /// would change.
+    pub changes: Option<usize>,
     /// Publish all open findings again in one message, for a new subscriber, although they were reported before.
     pub repeat: bool,
 }
 
 /// The request as messages show it.
 pub const REQUEST: &str = "{\"repositories\": [glob], \"accounts\": [], \"regions\": [], \"cost\": false, \
-    \"mode\": \"monitor\" | \"enforce\", \"repeat\": false, \"seconds\": 240}";
+    \"mode\": \"monitor\" | \"enforce\", \"changes\": 20, \"repeat\": false, \"seconds\": 240}";
 
 /// Enough to list and judge some repositories, so that following `next` comes to an end.
 pub const FEWEST_SECONDS: u32 = 10;
@@ -103,7 +106,13 @@ pub struct Position {
     /// ARNs of what was looked at and is still to be acted on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<String>,
-    /// Everything was listed: only `left` remains.
+    /// ARNs of what a sweep would change: see [`SweepLimit`](crate::sweep_limit::SweepLimit).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub to_change: Vec<String>,
+    /// They were more than the sweep may change.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exceeded: bool,
+    /// Everything was listed: only `left` and `to_change` remain.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub listed: bool,
     /// ARNs of what could not be judged, so that Security Hub keeps what it knows of them.

@@ -82,6 +82,7 @@ pub mod rules;
 pub mod single_flight;
 pub mod slack;
 pub mod storage;
+pub mod sweep_limit;
 pub mod trigger;
 pub mod yaml;
 

@@ -153,6 +153,11 @@ fn lift(repository: &Repository) -> Option<Violation> {
     })
 }
 
+fn would_change(code: Code, why: &str, action: &Action) -> Decision {
+    let text = format!("{why}; would change {} to {}", action.from(), action.to());
+    withhold(code, text)
+}
+
 fn decide(
     policy: &Resolved,
     finding: &Finding,
@@ -170,14 +175,10 @@ fn decide(
         rule => policy.rule(rule).is_some_and(|active| active.enforce),
     };
     if !enforced {
-        let (code, why) = match &policy.existing {
-            Some(why) => (Code::ExistingRepository, why.as_str()),
-            None => (Code::MonitorMode, "monitor mode"),
-        };
-        return withhold(
-            code,
-            format!("{why}; would change {} to {}", action.from(), action.to()),
-        );
+        return would_change(Code::MonitorMode, "monitor mode", &action);
+    }
+    if let Some(hold) = &policy.hold {
+        return would_change(hold.code, &hold.text, &action);
     }
     let known = match state {
         Ok(known) => known,

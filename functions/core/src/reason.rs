@@ -42,6 +42,14 @@ pub enum Code {
     MonitorMode,
     /// The repository existed before, and the policy monitors those.
     ExistingRepository,
+    /// The policy never changes the repository.
+    NeverChange,
+    /// The policy changes nothing on these days.
+    Frozen,
+    /// The sweep would change more repositories than `changes-per-sweep` allows.
+    SweepLimit,
+    /// The sweep found it after it had counted what it changes.
+    NotCounted,
     /// The state table, or the rule's item in it, cannot be read.
     RecordUnreadable,
     /// Another repair changes the same setting first.

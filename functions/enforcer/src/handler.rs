@@ -73,6 +73,7 @@ impl Enforcer {
             deadline: i64::try_from(context.deadline / 1000).unwrap_or(i64::MAX),
             event: Some(event),
             deferred,
+            hold: None,
         };
         let left = context
             .deadline()

@@ -21,6 +21,7 @@ use crate::support::{World, arn, deferred, status};
 const POLICY: &str = "\
 version: 1
 mode: enforce
+changes-per-sweep: 1000
 rules: { mutable-tags: {}, nonconforming-name: {} }
 overrides: [{ match: { repositories: [\"payments/**\"] }, rules: { weak-encryption: { require: KMS, when-empty: recreate } } }]
 exemptions: [{ repositories: [\"legacy/**\"], rules: [mutable-tags], until: 2100-01-01, reason: OPS-1 }]
@@ -205,7 +206,9 @@ async fn a_sweep_of_many_parts_loses_nothing() {
     const FAULTY: usize = 700;
     let world = World::own();
     world
-        .set_policy("version: 1\nmode: enforce\nrules: { mutable-tags: {} }\n")
+        .set_policy(
+            "version: 1\nmode: enforce\nchanges-per-sweep: 1000\nrules: { mutable-tags: {} }\n",
+        )
         .await;
     let name = |n| format!("shop/part{n:03}");
     stream::iter(0..FAULTY)
@@ -247,7 +250,9 @@ async fn a_sweep_stops_in_time_and_goes_on() {
     const FAULTY: usize = 200;
     let world = World::own();
     world
-        .set_policy("version: 1\nmode: enforce\nrules: { mutable-tags: {} }\n")
+        .set_policy(
+            "version: 1\nmode: enforce\nchanges-per-sweep: 1000\nrules: { mutable-tags: {} }\n",
+        )
         .await;
     let mut inbox = world.inbox("long-sweep").await;
     let name = |n| format!("shop/late{n:03}");
@@ -355,7 +360,9 @@ async fn a_sweep_repairs_and_tells_once() {
 async fn a_change_of_the_registrys_scanning_is_seen() {
     let world = World::own();
     world
-        .set_policy("version: 1\nmode: enforce\nrules: { no-scan-on-push: {} }\n")
+        .set_policy(
+            "version: 1\nmode: enforce\nchanges-per-sweep: 1000\nrules: { no-scan-on-push: {} }\n",
+        )
         .await;
     let mut inbox = world.inbox("registry").await;
     for n in 0..3 {
@@ -383,7 +390,9 @@ async fn a_change_of_the_registrys_scanning_is_seen() {
 async fn two_sweeps_are_one() {
     let world = World::own();
     world
-        .set_policy("version: 1\nmode: enforce\nrules: { mutable-tags: {} }\n")
+        .set_policy(
+            "version: 1\nmode: enforce\nchanges-per-sweep: 1000\nrules: { mutable-tags: {} }\n",
+        )
         .await;
     for n in 0..30 {
         world.create(&format!("many/r{n:02}-x")).await;

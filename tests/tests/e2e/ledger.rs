@@ -14,7 +14,9 @@ const MANY: usize = 60;
 async fn all_changes_of_a_sweep_are_listed_and_rolled_back() {
     let world = World::own();
     world
-        .set_policy("version: 1\nmode: enforce\nrules: { mutable-tags: {} }\n")
+        .set_policy(
+            "version: 1\nmode: enforce\nchanges-per-sweep: 1000\nrules: { mutable-tags: {} }\n",
+        )
         .await;
     let mut inbox = world.inbox("ledger").await;
     let names: Vec<String> = (0..MANY).map(|n| format!("many/r{n:02}-x")).collect();

@@ -11,8 +11,10 @@ use ecr_warden_core::evaluate::{evaluate, evaluate_registry};
 use ecr_warden_core::finding::Finding;
 use ecr_warden_core::plan;
 use ecr_warden_core::policy::{Policy, Resolved};
+use ecr_warden_core::reason::Reason;
 use ecr_warden_core::repository::{Reads, Repository, RepositoryId};
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use crate::connect::clients::{Clients, Regional};
@@ -77,6 +79,14 @@ impl Judged {
                 ..self
             },
             None => self,
+        }
+    }
+
+    /// The same where nothing is changed for this reason, if there is one.
+    pub(crate) fn held(self, hold: Option<Reason>) -> Self {
+        Self {
+            policy: self.policy.held(hold),
+            ..self
         }
     }
 }
@@ -344,9 +354,9 @@ async fn judge(aws: &Regional, policy: &Policy, one: &Waiting) -> Result<Scanned
     }
     Ok(match resolved {
         Err(why) => Scanned::Unjudged { id, why },
-        Ok(policy) => Scanned::Judged(Box::new(Judged {
-            findings: evaluate(&policy, &repository),
-            policy,
+        Ok(resolved) => Scanned::Judged(Box::new(Judged {
+            findings: evaluate(&resolved, &repository),
+            policy: resolved.held(policy.hold(&id, OffsetDateTime::now_utc().unix_timestamp())),
             repository,
         })),
     })

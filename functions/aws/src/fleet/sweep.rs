@@ -1,71 +1,39 @@
 //! An audit that acts: it repairs what the policy lets it, and says everything in one message.
 
+mod act;
+mod compare;
 mod existing;
 mod report;
+mod run;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ecr_warden_core::audit::{Audit, Position, Request};
-use ecr_warden_core::claim::claims;
 use ecr_warden_core::defer::Deferred;
 use ecr_warden_core::ledger::Ledger;
-use ecr_warden_core::outcome::{Outcome, Verdict};
-use ecr_warden_core::reason::Code;
-use ecr_warden_core::record::{Context, Known, Lease};
+use ecr_warden_core::record::Known;
 use ecr_warden_core::repository::RepositoryId;
-use ecr_warden_core::trigger::{Cause, Invocation, Origin, Trigger};
-use ecr_warden_core::{outcome, plan};
-use futures_util::stream::{self, StreamExt};
+use ecr_warden_core::sweep_limit::SweepLimit;
+use ecr_warden_core::trigger::{Cause, Origin};
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use self::compare::{ToDo, to_do};
+use self::run::Registries;
+pub use self::run::{Sweep, Swept};
 use crate::connect::clients::ConfigError;
 use crate::connect::clock::rfc3339_now;
 use crate::connect::error::Failure;
 use crate::deliver::reports::Reports;
 use crate::deliver::security_hub::SecurityHub;
-use crate::fleet::audit::{AuditError, Home, Judged, Scanned, audit};
+use crate::fleet::audit::{AuditError, Home, Scanned, audit};
 use crate::fleet::survey::survey;
 use crate::pipeline::Pipeline;
-use crate::pipeline::commit::News;
 
-/// Repositories that are repaired side by side.
-const AT_ONCE: usize = 4;
-/// Records that are read or written side by side.
-const READ_AT_ONCE: usize = 16;
 /// Repositories that are looked at before what there is to do about them is done.
 const AT_A_TURN: usize = 500;
-
-type Registries = BTreeMap<RepositoryId, Known>;
-
-/// What became of a repository in a sweep.
-#[derive(Clone, Copy, Debug)]
-pub enum Swept<'v> {
-    Judged(&'v [Verdict]),
-    /// It was deleted since it was listed.
-    Gone,
-    /// This time it could not be, for this reason.
-    Unjudged(&'v str),
-}
-
-/// When and for whom a sweep runs.
-#[derive(Clone, Debug)]
-pub struct Sweep<'s> {
-    pub request: &'s Request,
-    pub home: &'s Home,
-    /// Where its changes are listed.
-    pub reports: &'s Reports,
-    /// The invocation's; a retry has the same.
-    pub request_id: &'s str,
-    /// When to stop reading, so that there is time to repair and to report.
-    pub stop_looking: Instant,
-    /// When to begin no more repairs, so that there is time to report.
-    pub stop_acting: Instant,
-    /// Seconds since the epoch at which the invocation is ended.
-    pub ends_at: i64,
-}
 
 impl Pipeline {
     /// Looks at everything that is asked for and changes nothing: see [`survey`].
@@ -152,7 +120,12 @@ impl Pipeline {
         let registries = self.registries(sweep).await?;
         let since = self.existing_before(&policy).await?;
         let mut request = sweep.request.clone();
-        let mut to_do = match &request.next {
+        let earlier = match &request.next {
+            Some(next) => Position::read(next).map_err(AuditError::Request)?,
+            None => Position::default(),
+        };
+        let mut limit = SweepLimit::new(sweep.limit(&policy)?, &earlier);
+        let mut others = match &request.next {
             // What is being recreated may be on no list: it is finished first, and once.
             None => of_arns(
                 &mut on_record
@@ -160,16 +133,13 @@ impl Pipeline {
                     .filter(|(_, open)| **open)
                     .map(|(arn, _)| arn),
             ),
-            Some(next) => {
-                let position = Position::read(next).map_err(AuditError::Request)?;
-                of_arns(&mut position.left.iter())
-            }
+            Some(_) => of_arns(&mut earlier.left.iter()),
         };
-        let mut taken_up: BTreeSet<String> = to_do.iter().map(RepositoryId::arn).collect();
+        let mut taken_up: BTreeSet<String> = others.iter().map(RepositoryId::arn).collect();
         let news = Mutex::new(Vec::new());
         let stopped = loop {
             let mut looked_at = Vec::new();
-            let waiting = AtomicUsize::new(to_do.len());
+            let waiting = AtomicUsize::new(others.len());
             let enough = || waiting.load(Ordering::Relaxed) >= AT_A_TURN;
             let stopped = audit(
                 &self.clients,
@@ -180,51 +150,79 @@ impl Pipeline {
                 &enough,
                 &mut |seen| {
                     let judged = match seen {
-                        Scanned::Judged(judged) => judged.since(since.as_ref()),
+                        Scanned::Judged(judged) => {
+                            let hold = limit.exceeded().then(|| limit.hold());
+                            judged.since(since.as_ref()).held(hold)
+                        }
                         // The pipeline reports it as it would for its own event.
                         Scanned::Unjudged { id, .. } => {
                             waiting.fetch_add(1, Ordering::Relaxed);
-                            to_do.push(id);
+                            others.push(id);
                             return;
                         }
                     };
                     let arn = judged.repository.id.arn();
                     match on_record.get(&arn) {
                         Some(true) if taken_up.contains(&arn) => {}
-                        Some(true) => to_do.push(judged.repository.id),
+                        Some(true) => others.push(judged.repository.id),
                         Some(false) => looked_at.push(judged),
-                        None => {
-                            match settled_verdicts(&judged, Known::default(), &registries, sweep) {
-                                Some(verdicts) => {
-                                    each(&judged.repository.id, Swept::Judged(&verdicts));
+                        None => match to_do(&judged, Known::default(), &registries, sweep) {
+                            ToDo::Nothing(verdicts) => {
+                                each(&judged.repository.id, Swept::Judged(&verdicts));
+                                return;
+                            }
+                            ToDo::Report => others.push(judged.repository.id),
+                            ToDo::Change => {
+                                limit.add(judged.repository.id);
+                                if !limit.exceeded() {
                                     return;
                                 }
-                                None => to_do.push(judged.repository.id),
                             }
-                        }
+                        },
                     }
                     waiting.fetch_add(1, Ordering::Relaxed);
                 },
             )
             .await?;
             let compared = self.compare_with_records(sweep, &registries, looked_at, each);
-            to_do.extend(compared.await);
-            taken_up.extend(to_do.iter().map(RepositoryId::arn));
-            let left = self
-                .act(sweep, std::mem::take(&mut to_do), &origin, &news, each)
-                .await;
+            for (id, is_change) in compared.await {
+                if is_change {
+                    limit.add(id);
+                } else {
+                    others.push(id);
+                }
+            }
+            if limit.exceeded() {
+                others.extend(limit.take());
+            }
+            taken_up.extend(others.iter().map(RepositoryId::arn));
+            // A recreation that was begun is finished.
+            let held = |id: RepositoryId| {
+                let begun = on_record.get(&id.arn()) == Some(&true);
+                let hold = (!begun).then(|| limit.hold());
+                (id, hold)
+            };
+            let held: Vec<_> = std::mem::take(&mut others).into_iter().map(held).collect();
+            let left = self.act(sweep, held, &origin, &news, each).await;
+            if stopped.is_none() && left.is_empty() {
+                // Everything was looked at, and it is few enough.
+                let changed = limit.take().into_iter().map(|id| (id, None));
+                for id in self.act(sweep, changed, &origin, &news, each).await {
+                    limit.add(id);
+                }
+            }
             match stopped {
                 Some(position) if left.is_empty() && Instant::now() < sweep.stop_looking => {
                     request.next = Some(position.write());
                 }
-                None if left.is_empty() => break None,
+                None if left.is_empty() && limit.is_done() => break None,
                 stopped => {
                     let position = stopped.unwrap_or_else(|| Position {
                         listed: true,
                         ..Position::default()
                     });
                     let left = left.iter().map(RepositoryId::arn).collect();
-                    break Some(Position { left, ..position });
+                    break Some(limit.write_to(Position { left, ..position }));
                 }
             }
         };
@@ -251,142 +249,9 @@ impl Pipeline {
         }
         Ok(registries)
     }
-
-    /// Hands over the repositories of which everything was reported; returns the others.
-    async fn compare_with_records(
-        &self,
-        sweep: &Sweep<'_>,
-        registries: &Registries,
-        looked_at: Vec<Judged>,
-        each: &mut (dyn FnMut(&RepositoryId, Swept<'_>) + Send),
-    ) -> Vec<RepositoryId> {
-        let mut to_do = Vec::new();
-        let mut running = stream::iter(looked_at)
-            .map(|judged| async move {
-                // What can't be read now is read again on the way.
-                let known = self.state.load(&judged.repository.id).await.ok();
-                let verdicts =
-                    known.and_then(|known| settled_verdicts(&judged, known, registries, sweep));
-                (judged.repository.id, verdicts)
-            })
-            .buffer_unordered(READ_AT_ONCE);
-        while let Some((id, verdicts)) = running.next().await {
-            match verdicts {
-                Some(verdicts) => each(&id, Swept::Judged(&verdicts)),
-                None => to_do.push(id),
-            }
-        }
-        to_do
-    }
-
-    /// Sends each through the pipeline; answers those that there was no time for.
-    async fn act(
-        &self,
-        sweep: &Sweep<'_>,
-        to_do: Vec<RepositoryId>,
-        origin: &Origin,
-        news: &Mutex<Vec<News>>,
-        each: &mut (dyn FnMut(&RepositoryId, Swept<'_>) + Send),
-    ) -> Vec<RepositoryId> {
-        let invocation = &Invocation {
-            id: sweep.request_id.to_owned(),
-            deadline: sweep.ends_at,
-            event: None,
-            deferred: None,
-        };
-        let mut left = Vec::new();
-        let mut running = stream::iter(to_do)
-            .map(|id| async move {
-                if Instant::now() >= sweep.stop_acting {
-                    return (id, None);
-                }
-                let trigger = Trigger {
-                    repository: id.clone(),
-                    origin: origin.clone(),
-                    pushed: None,
-                    replicated: false,
-                };
-                let result = self.run_quietly(&trigger, invocation, news).await;
-                (id, Some(result))
-            })
-            .buffer_unordered(AT_ONCE);
-        while let Some((id, result)) = running.next().await {
-            match result {
-                None => left.push(id),
-                Some(Ok((
-                    Outcome {
-                        ignored: Some(why),
-                        reason,
-                        ..
-                    },
-                    _,
-                ))) => {
-                    if reason == Some(Code::RepositoryGone) {
-                        each(&id, Swept::Gone);
-                    } else {
-                        each(&id, Swept::Unjudged(&why));
-                    }
-                }
-                Some(Ok((_, verdicts))) => each(&id, Swept::Judged(&verdicts)),
-                // Its next event or the next sweep tries again.
-                Some(Err(error)) => {
-                    tracing::warn!(%error, "left for the next sweep");
-                    each(&id, Swept::Unjudged(&error.to_string()));
-                }
-            }
-        }
-        left
-    }
 }
 
 /// Without what is on record nothing is swept.
 fn unread(failure: &Failure) -> AuditError {
     AuditError::Aws(format!("the state table can't be read: {failure}"))
-}
-
-/// What there is to say of a repository about which there is nothing to do: `None`, there is.
-fn settled_verdicts(
-    judged: &Judged,
-    known: Known,
-    registries: &Registries,
-    sweep: &Sweep<'_>,
-) -> Option<Vec<Verdict>> {
-    let Judged {
-        repository,
-        policy,
-        findings,
-    } = judged;
-    let known = match registries.get(&repository.id.registry()) {
-        Some(registry) if repository.id.is_registry() => registry.clone(),
-        Some(registry) => known.with_registry(policy.registry_rules(), registry),
-        None => known,
-    };
-    let known = &known;
-    let me = Lease {
-        owner: sweep.request_id.to_owned(),
-        until: sweep.ends_at,
-    };
-    let now = OffsetDateTime::now_utc().unix_timestamp();
-    let origin = Origin::of(Cause::Sweep);
-    let context = Context {
-        origin: &origin,
-        me: &me,
-        now,
-        created_at: repository.created_at,
-    };
-    let plan = plan::plan(policy, repository, findings.clone(), Ok(known), &context);
-    let to_say = claims(known, &plan, &context);
-    if known.quarantined() || !to_say.is_empty() || plan.recreation().is_some() {
-        return None;
-    }
-    let nothing = BTreeMap::new();
-    Some(outcome::verdicts(
-        policy,
-        &repository.id,
-        &plan,
-        known,
-        &[],
-        &nothing,
-        now,
-    ))
 }

@@ -82,6 +82,7 @@ async fn attempt(others: &'static [&'static str]) -> (bool, Vec<String>) {
         deadline: i64::MAX,
         event: None,
         deferred: None,
+        hold: None,
     };
     let driver = Driver {
         reconciler: Reconciler {

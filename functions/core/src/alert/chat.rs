@@ -42,6 +42,9 @@ pub(super) fn write(alert: &Alert) -> Value {
     }
     let mut steps: Vec<&str> = Vec::new();
     if let Some(summary) = &alert.summary {
+        if let Some(line) = summary.over_limit() {
+            description.push_str(&format!("{line}\n"));
+        }
         for group in &summary.groups {
             description.push_str(&group_paragraph(group));
         }

@@ -8,8 +8,8 @@ mod text;
 
 pub use self::model::{ALIVE, Alert, AlertAction, AlertFinding, INVALID_POLICY};
 use self::model::{alert_id, essence, finding, worst};
-pub(crate) use self::summary::REST;
 use self::summary::SHORTER;
+pub(crate) use self::summary::{REST, over_limit};
 use crate::finding::{Severity, Status};
 use crate::outcome::Verdict;
 use crate::repository::{RepositoryId, partition};

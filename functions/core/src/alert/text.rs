@@ -128,6 +128,9 @@ fn many(alert: &Alert, summary: &DigestSummary) -> String {
         let _ = write!(out, "\n            at {}", alert.occurred_at);
     }
     out.push('\n');
+    if let Some(line) = summary.over_limit() {
+        let _ = write!(out, "\n{line}\n");
+    }
     for group in &summary.groups {
         let _ = write!(
             out,

@@ -221,7 +221,13 @@ impl JsonSchema for Day {
 /// Something that says why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-struct ExemptionReason(String);
+pub(super) struct ExemptionReason(String);
+
+impl fmt::Display for ExemptionReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 impl From<ExemptionReason> for String {
     fn from(reason: ExemptionReason) -> Self {

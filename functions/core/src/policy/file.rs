@@ -6,10 +6,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::brake::{ChangesPerSweep, Freeze};
 use super::costs::Costs;
 use super::exemption::{ByTag, Day, ExemptionFile, RuleId};
 use super::existing::Existing;
 use super::matching::Match;
+use crate::glob::Glob;
 use crate::rules::RULES;
 
 /// Whether what can be repaired is repaired.
@@ -38,6 +40,15 @@ pub(super) struct PolicyFile {
     /// The day before which a repository is an existing one. Without it, the day on which ecr-warden was deployed.
     #[serde(default)]
     pub(super) existing_before: Option<Day>,
+    /// Repositories that are never changed, only reported.
+    #[serde(default)]
+    pub(super) never_change: Vec<Glob>,
+    /// Days on which nothing is changed.
+    #[serde(default)]
+    pub(super) freezes: Vec<Freeze>,
+    /// How many repositories one sweep changes at most. Where it would change more, it changes none and reports them.
+    #[serde(default)]
+    pub(super) changes_per_sweep: ChangesPerSweep,
     /// How long a new repository is left alone, so that its creator can finish: `90s`, `5m`, at most `15m`. Off without it.
     #[serde(default)]
     pub(super) settle: Option<Settle>,

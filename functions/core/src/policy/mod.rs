@@ -1,5 +1,6 @@
 //! The policy: what is asked of repositories, and what may be done about those that do not comply.
 
+mod brake;
 pub mod costs;
 pub mod exemption;
 mod existing;
@@ -16,12 +17,15 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::glob::Glob;
 use crate::repository::{Read, Reads, Repository, RepositoryId};
 use crate::rule::{Rule, RuleMode};
 use crate::rules::{RULES, entry};
 use crate::text::{LONGEST, one_line};
 use crate::yaml::document::{Content, Node, Place, Problem, parse};
 use crate::yaml::{MOST_PROBLEMS, read, unknown};
+use brake::Freeze;
+pub use brake::MOST_CHANGES;
 use costs::Costs;
 use exemption::{ByTag, Day, Exemption};
 pub use existing::{Existing, ExistingBefore};
@@ -39,6 +43,9 @@ pub struct Policy {
     settle: Option<Settle>,
     existing: Existing,
     existing_before: Option<Day>,
+    never_change: Vec<Glob>,
+    freezes: Vec<Freeze>,
+    changes_per_sweep: usize,
     repair_limit: usize,
     ecr_calls_per_second: Option<u32>,
     rules: Blocks,
@@ -152,6 +159,9 @@ impl Policy {
                 settle: file.settle,
                 existing: file.existing,
                 existing_before: file.existing_before,
+                never_change: file.never_change,
+                freezes: file.freezes,
+                changes_per_sweep: file.changes_per_sweep.0,
                 repair_limit: file.repair_limit.0,
                 ecr_calls_per_second: file.ecr_calls_per_second.map(|calls| calls.0),
                 rules,
@@ -174,18 +184,6 @@ impl Policy {
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint
-    }
-
-    /// How long a new repository is left alone.
-    #[must_use]
-    pub fn settle(&self) -> Option<Settle> {
-        self.settle
-    }
-
-    /// How storage is priced.
-    #[must_use]
-    pub fn costs(&self) -> Option<&Costs> {
-        self.costs.as_ref()
     }
 
     /// What must be read of a repository to judge it, as far as its name tells. Settings that depend on its tags can need
@@ -263,7 +261,7 @@ impl Policy {
             by_tag: self.by_tag.clone(),
             non_negotiable: self.non_negotiable.clone(),
             untrusted_follows,
-            existing: None,
+            hold: None,
         })
     }
 

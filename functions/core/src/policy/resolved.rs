@@ -8,6 +8,7 @@ use super::exemption::{ByTag, Exemption, Standing};
 use super::file::MOST_REPAIRS;
 use super::paired;
 use crate::finding::Severity;
+use crate::reason::{Code, Reason};
 use crate::repository::{Read, Reads, Repository};
 use crate::rule::{Entry, Rule, Subject};
 
@@ -19,8 +20,8 @@ pub struct Resolved {
     pub rules: Vec<ActiveRule>,
     /// Whether the policy as a whole repairs.
     pub enforce: bool,
-    /// Why it does not, where the policy would but for the repository's age: see `existing`.
-    pub existing: Option<String>,
+    /// Why nothing is changed although the policy repairs.
+    pub hold: Option<Reason>,
     /// See `repair-limit`.
     pub repair_limit: usize,
     /// How storage is priced, where the policy says so.
@@ -48,7 +49,7 @@ impl Resolved {
         Self {
             rules: Vec::new(),
             enforce: false,
-            existing: None,
+            hold: None,
             repair_limit: MOST_REPAIRS,
             costs: None,
             exemptions: Vec::new(),
@@ -163,12 +164,15 @@ impl Resolved {
             Ok(_) => return self,
             Err(why) => format!("{SPARED}, and when ecr-warden was deployed cannot be read: {why}"),
         };
-        if !self.enforce {
-            return self;
-        }
+        self.held(Some(Reason::new(Code::ExistingRepository, existing)))
+    }
+
+    /// The same, repairing nothing for this reason, if there is one. An earlier reason stays.
+    #[must_use]
+    pub fn held(self, hold: Option<Reason>) -> Self {
         Self {
-            existing: Some(existing),
-            ..self.monitored()
+            hold: self.hold.or(hold),
+            ..self
         }
     }
 

@@ -2,11 +2,25 @@
 
 use std::collections::BTreeMap;
 
+use super::costs::Costs;
 use super::file::Blocks;
-use super::{Existing, ExistingBefore, Mode, Policy, Resolved};
+use super::{Existing, ExistingBefore, Mode, Policy, Resolved, Settle};
+use crate::reason::{Code, Reason};
 use crate::repository::{Read, RepositoryId};
 
 impl Policy {
+    /// How long a new repository is left alone.
+    #[must_use]
+    pub fn settle(&self) -> Option<Settle> {
+        self.settle
+    }
+
+    /// How storage is priced.
+    #[must_use]
+    pub fn costs(&self) -> Option<&Costs> {
+        self.costs.as_ref()
+    }
+
     /// The share of ECR's calls that is granted, in each account and region; `None`: there is no limit.
     #[must_use]
     pub fn ecr_calls_per_second(&self) -> Option<u32> {
@@ -21,6 +35,22 @@ impl Policy {
             Some(day) => ExistingBefore::Time(day.start()),
             None => ExistingBefore::Deployment,
         })
+    }
+
+    /// Why nothing is changed in a repository now; `None`: the rules decide. `now`: seconds since the epoch.
+    #[must_use]
+    pub fn hold(&self, id: &RepositoryId, now: i64) -> Option<Reason> {
+        if let Some(glob) = self.never_change.iter().find(|glob| glob.matches(&id.name)) {
+            let why = format!("the policy never changes it (`never-change: {glob}`)");
+            return Some(Reason::new(Code::NeverChange, why));
+        }
+        self.freezes.iter().find_map(|freeze| freeze.hold(now))
+    }
+
+    /// How many repositories one sweep changes at most.
+    #[must_use]
+    pub fn changes_per_sweep(&self) -> usize {
+        self.changes_per_sweep
     }
 
     /// Whether the rule of this id is on for any repository.

@@ -63,7 +63,7 @@ impl Reconciler<'_> {
         };
         let findings = evaluate(&policy, &repository);
         let policy = match record {
-            Ok(_) => self.since(seen, policy, &findings, &repository)?,
+            Ok(_) => self.held(seen, policy, &findings, &repository, now)?,
             // Nothing is changed anyway, for that reason.
             Err(_) => policy,
         };
@@ -261,6 +261,20 @@ impl Reconciler<'_> {
         Some(settle.saturating_sub(age.max(0))).filter(|left| *left > 0)
     }
 
+    /// The policy as it is where something stops changes.
+    fn held(
+        &self,
+        seen: &Observation,
+        policy: Resolved,
+        findings: &[Finding],
+        repository: &Repository,
+        now: i64,
+    ) -> Decided<Resolved> {
+        let policy = policy.held(self.policy.hold(self.id(), now));
+        let policy = self.since(seen, policy, findings, repository)?;
+        ControlFlow::Continue(policy.held(self.invocation.hold.clone()))
+    }
+
     /// The policy as it is for a repository of that age. The time of the deployment is asked for only where it decides something. In doubt the
     /// repository is an existing one.
     fn since(
@@ -272,6 +286,7 @@ impl Reconciler<'_> {
     ) -> Decided<Resolved> {
         let since = match (self.policy.existing_before(), &seen.deployed_at) {
             (None, _) => return ControlFlow::Continue(policy),
+            (Some(_), _) if policy.hold.is_some() => return ControlFlow::Continue(policy),
             (Some(ExistingBefore::Time(time)), _) => Ok(time),
             (Some(ExistingBefore::Deployment), _) if findings.is_empty() => {
                 return ControlFlow::Continue(policy);

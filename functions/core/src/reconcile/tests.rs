@@ -46,6 +46,7 @@ impl Case {
                 deadline: NOW + 60,
                 event: None,
                 deferred: None,
+                hold: None,
             },
             requeue: Requeue::Event,
         }
@@ -749,6 +750,52 @@ fn a_registry_is_reported_and_never_changed() {
     ] {
         assert_eq!(judged.says(&seen(text, record)), expected, "{text:?}");
     }
+}
+
+/// What stops changes comes before the rules, and the reason is said.
+#[test]
+fn what_is_held_is_reported_and_not_changed() {
+    let seen = |record: Known| Observation {
+        record: Read::Known(record),
+        repository: Seen::Read(Box::new(mutable())),
+        reads_all: true,
+        ..Observation::default()
+    };
+    let name = repository().id.name;
+    let protected = format!("never-change: [\"{name}\"]");
+    let frozen = "freezes: [{ from: 2027-01-15, until: 2027-01-15, reason: launch }]";
+    let thawed = "freezes: [{ from: 2027-01-14, until: 2027-01-14, reason: launch }]";
+    let limit = Reason::new(Code::SweepLimit, "too many");
+    for (more, hold, expected) in [
+        ("", None, "report mutable-tags: repair"),
+        (thawed, None, "report mutable-tags: repair"),
+        (frozen, None, "report mutable-tags: frozen"),
+        (&protected, None, "report mutable-tags: never-change"),
+        ("", Some(limit.clone()), "report mutable-tags: sweep-limit"),
+        (
+            &protected,
+            Some(limit.clone()),
+            "report mutable-tags: never-change",
+        ),
+    ] {
+        let mut case = Case::new(policy(MUTABLE_TAGS, more));
+        case.invocation.hold = hold;
+        assert_eq!(case.says(&seen(Known::default())), expected, "{more}");
+    }
+    let monitored = "mutable-tags: { mode: monitor }";
+    let case = Case::new(policy(monitored, frozen));
+    assert_eq!(
+        case.says(&seen(Known::default())),
+        "report mutable-tags: monitor-mode"
+    );
+    let mut begun = Case::new(policy(RECREATES, frozen));
+    begun.invocation.hold = Some(limit);
+    let expected = "take over";
+    assert_eq!(
+        begun.says(&seen(recreating("another", NOW - 20))),
+        expected,
+        "a recreation that was begun is finished"
+    );
 }
 
 /// Under `existing: monitor` the time of the deployment is asked for where something was found, and decides; in doubt nothing is changed.

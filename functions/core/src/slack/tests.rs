@@ -280,6 +280,17 @@ a: team=none → team=unknown
 and 99 more
 `ecr-warden rollback REPOSITORY` lists what was changed in one; an audit lists what is open.
 ";
+    let over = |sweep: &Value| {
+        let mut sweep = sweep.clone();
+        sweep["summary"]["over_limit"] = json!(340);
+        shown(&message(&[sweep]))
+    };
+    let line = over(&sweep);
+    let line = line.lines().nth(2).unwrap();
+    assert!(
+        line.starts_with("NOT CHANGED: changes of 340 repositories"),
+        "{line}"
+    );
     let message = message(&[sweep]);
     check(&message);
     assert_eq!(shown(&message), expected);

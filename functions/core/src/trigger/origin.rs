@@ -58,6 +58,8 @@ pub struct Invocation {
     pub event: Option<Value>,
     /// Since when and how often it was deferred.
     pub deferred: Option<Deferred>,
+    /// Why nothing is changed, although the policy may enforce.
+    pub hold: Option<Reason>,
 }
 
 /// What happened: a call of ECR's API, or a reason of ecr-warden's own.

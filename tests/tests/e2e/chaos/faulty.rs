@@ -11,6 +11,7 @@ use crate::support::{World, arn};
 pub(crate) const POLICY: &str = r"
 version: 1
 mode: enforce
+changes-per-sweep: 1000
 rules:
   mutable-tags: {}
   weak-encryption: { require: KMS, when-empty: recreate }

@@ -16,6 +16,7 @@ use crate::support::{World, call};
 pub(crate) const POLICY: &str = r#"
 version: 1
 mode: enforce
+changes-per-sweep: 1000
 overrides:
   - match: { repositories: ["recreated/**"] }
     rules: { weak-encryption: { require: KMS, when-empty: recreate } }

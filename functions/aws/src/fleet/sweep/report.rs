@@ -10,7 +10,7 @@ use ecr_warden_core::trigger::{Cause, Origin};
 use futures_util::stream::{self, StreamExt};
 use time::OffsetDateTime;
 
-use super::{READ_AT_ONCE, Sweep};
+use super::run::{READ_AT_ONCE, Sweep};
 use crate::connect::clock::rfc3339_now;
 use crate::fleet::audit::{AuditError, Home};
 use crate::pipeline::Pipeline;
