@@ -471,7 +471,10 @@ fn a_missing_permission_is_unknown_and_the_other_checks_go_on() {
             "{found:?}"
         );
         assert!(said.contains(permission), "{found:?}");
-        assert!(to_do.contains(&format!("allow {permission}")), "{found:?}");
+        assert!(
+            to_do.contains(&format!("allow {permission} for")),
+            "{found:?}"
+        );
     }
     let found = changed("DescribeStacks", denied("DescribeStacks"));
     let checks: Vec<&str> = found.iter().map(|(check, ..)| check.as_str()).collect();
@@ -519,7 +522,64 @@ fn a_stack_in_the_middle_of_an_update_says_so() {
         (200, text.replace("CREATE_COMPLETE", "UPDATE_IN_PROGRESS")),
     );
     assert_eq!(found.len(), 1);
-    assert!(found[0].2.contains("is UPDATE_IN_PROGRESS"), "{found:?}");
+    assert!(
+        found[0]
+            .2
+            .contains("is UPDATE_IN_PROGRESS: an operation is not finished"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_stack_that_failed_says_why_and_one_without_a_parameter_has_its_own_policy() {
+    let (_, text) = well().remove("DescribeStacks").unwrap();
+    let reason = "ROLLBACK_COMPLETE</StackStatus><StackStatusReason>no quota</StackStatusReason>";
+    let failed = text.replace("CREATE_COMPLETE</StackStatus>", reason);
+    let found = changed("DescribeStacks", (200, failed));
+    assert!(found[0].2.ends_with(": no quota"), "{found:?}");
+    let mut answers = well();
+    let built_in = text.replace("/ecr-warden/policy", "");
+    answers.insert("DescribeStacks", (200, built_in));
+    answers.insert("GetParameter", json_error("ParameterNotFound"));
+    let (status, out, _) = doctor(answers, &[]);
+    assert_eq!(status, 0, "{out}");
+    assert!(out.contains("were built with is in use"), "{out}");
+}
+
+#[test]
+fn advanced_selectors_and_trails_of_the_organization_are_read() {
+    let field = |field: &str, value: &str| json!({ "Field": field, "Equals": [value] });
+    let selectors = |reads: &str| {
+        let fields = [
+            field("eventCategory", "Management"),
+            field("readOnly", reads),
+        ];
+        json!({ "AdvancedEventSelectors": [{ "FieldSelectors": fields }] }).to_string()
+    };
+    let found = changed("GetEventSelectors", (200, selectors("true")));
+    assert!(
+        found[0].2.contains("does not record management writes"),
+        "{found:?}"
+    );
+    let mut answers = well();
+    answers.insert("GetEventSelectors", (200, selectors("false")));
+    assert_eq!(doctor(answers, &[]).0, 0);
+
+    let mut answers = well();
+    let (_, trails) = &answers["DescribeTrails"];
+    let mut trails: Value = serde_json::from_str(trails).unwrap();
+    trails["trailList"][0]["IsOrganizationTrail"] = true.into();
+    trails["trailList"][0]["IsMultiRegionTrail"] = true.into();
+    trails["trailList"][0]["HomeRegion"] = "eu-west-1".into();
+    answers.insert("DescribeTrails", (200, trails.to_string()));
+    assert_eq!(doctor(answers.clone(), &[]).0, 0);
+    answers.insert("GetEventSelectors", json_error("TrailNotFoundException"));
+    let (status, out, _) = doctor(answers, &[]);
+    assert_eq!(status, 1, "{out}");
+    assert!(
+        out.contains("unknown  the organization's trail `main` logs, but"),
+        "{out}"
+    );
 }
 
 #[test]
