@@ -3,6 +3,8 @@
 
 mod connect;
 mod deliver;
+#[cfg(feature = "doctor")]
+mod doctor;
 mod ecr;
 mod fleet;
 pub mod log;
@@ -17,6 +19,8 @@ pub use connect::profiles::{Caller, NotConnected};
 pub use deliver::reports::{Reports, read_changes};
 pub use deliver::security_hub::{Extent, SecurityHub};
 pub use deliver::webhook::{Posted, Webhook};
+#[cfg(feature = "doctor")]
+pub use doctor::diagnose;
 pub use ecr::apply::{NotApplied, apply};
 pub use ecr::load::{LoadError, load_once};
 pub use fleet::audit::{AuditError, Home, Judged, Scanned};

@@ -3,6 +3,7 @@
 mod audit;
 mod compliance;
 mod connected;
+mod doctor;
 mod explain;
 mod failure;
 mod fix;
@@ -38,6 +39,7 @@ enum What {
     Explain(explain::Explain),
     Rollback(rollback::Rollback),
     Resume(rollback::Resume),
+    Doctor(doctor::Doctor),
 }
 
 /// What there is to say beside success.
@@ -56,6 +58,7 @@ async fn main() -> ExitCode {
         What::Explain(command) => command.run(),
         What::Rollback(command) => command.run().await,
         What::Resume(command) => command.run().await,
+        What::Doctor(command) => command.run().await,
     };
     let written = output::written();
     match result.and_then(|found| written.map(|()| found)) {

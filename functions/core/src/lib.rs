@@ -57,6 +57,7 @@ pub mod audit;
 pub mod claim;
 pub mod defer;
 pub mod denial;
+pub mod doctor;
 pub mod evaluate;
 pub mod finding;
 pub mod glob;

@@ -1,0 +1,41 @@
+//! Errors of the SDK as the core's checks distinguish them.
+
+use aws_sdk_ecr::config::http::HttpResponse;
+use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
+use ecr_warden_core::doctor::NoAnswer;
+use std::error::Error;
+
+use crate::connect::error::Failure;
+
+/// The services' codes for what does not exist.
+const GONE: [&str; 7] = [
+    "AWS.SimpleQueueService.NonExistentQueue",
+    "NoSuchEntity",
+    "NotFound",
+    "NotFoundException",
+    "ParameterNotFound",
+    "ResourceNotFoundException",
+    "TrailNotFoundException",
+];
+
+/// Sorts an error. `permission`: what the call requires, for where AWS does not say.
+pub(crate) fn no_answer<E>(permission: &str, error: &SdkError<E, HttpResponse>) -> NoAnswer
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let failure = Failure::of(permission, error);
+    let why = failure.to_string();
+    match failure {
+        Failure::Denied { permission, .. } => NoAnswer::Denied { permission, why },
+        Failure::Refused { code, .. } if GONE.contains(&code.as_str()) => NoAnswer::Gone,
+        // SQS by its JSON protocol.
+        Failure::Refused { code, .. } if code == "QueueDoesNotExist" => NoAnswer::Gone,
+        // CloudFormation has no code of its own for it.
+        Failure::Refused { code, message, .. }
+            if code == "ValidationError" && message.contains("does not exist") =>
+        {
+            NoAnswer::Gone
+        }
+        _ => NoAnswer::Other(why),
+    }
+}
