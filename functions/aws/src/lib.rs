@@ -3,6 +3,8 @@
 
 mod connect;
 mod deliver;
+#[cfg(feature = "profiles")]
+mod deployed;
 mod ecr;
 mod fleet;
 pub mod log;
@@ -17,9 +19,13 @@ pub use connect::profiles::{Caller, NotConnected};
 pub use deliver::reports::{Reports, read_changes};
 pub use deliver::security_hub::{Extent, SecurityHub};
 pub use deliver::webhook::{Posted, Webhook};
+#[cfg(feature = "profiles")]
+pub use deployed::{DeployedAuditor, NotAnswered, read_report};
 pub use ecr::apply::{NotApplied, apply};
 pub use ecr::load::{LoadError, load_once};
 pub use fleet::audit::{AuditError, Home, Judged, Scanned};
+#[cfg(feature = "profiles")]
+pub use fleet::regions::{RegionStep, UnreadRegion, enabled_regions, survey_regions};
 pub use fleet::single_flight::Entered;
 pub use fleet::survey::survey;
 pub use fleet::sweep::{Sweep, Swept};
