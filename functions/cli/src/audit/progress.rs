@@ -52,6 +52,7 @@ impl OfRegions {
         let repositories = count(self.repositories, "repository", "repositories");
         let named: Vec<&str> = self.under_way.iter().map(String::as_str).collect();
         let named = named.get(..NAMED).unwrap_or(&named).join(", ");
+        let named = if named.is_empty() { "regions" } else { &named };
         match self.all {
             0 | 1 => format!("auditing {named}: {repositories}"),
             all => format!(

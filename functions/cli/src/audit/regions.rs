@@ -125,11 +125,12 @@ pub(super) async fn survey(
                 far.done = far.done.saturating_add(1);
             }
             RegionStep::Scanned(seen) => {
-                far.repositories = far.repositories.saturating_add(1);
                 let id = match seen {
                     Scanned::Judged(judged) => &judged.repository.id,
                     Scanned::Unjudged { id, .. } => id,
                 };
+                let one = usize::from(!id.is_registry());
+                far.repositories = far.repositories.saturating_add(one);
                 unmatched.retain(|glob| !glob.matches(&id.name));
                 if let (true, Scanned::Judged(judged)) = (fix, seen)
                     && !judged.findings.is_empty()
