@@ -21,7 +21,8 @@ ARCH ?= $(if $(filter deploy,$(MAKECMDGOALS)),$(if $(LOCAL_AWS),,arm64))
 PROFILE ?= release
 STACK_NAME ?= ecr-warden
 PARAMETERS ?=
-REQUEST ?= {}
+REQUEST ?=
+ARGS ?=
 
 RUST_ARCH = $(patsubst arm64,aarch64,$(ARCH))
 # Lambda's provided.al2023 has glibc 2.34. Zig links against just that, whatever this machine has; for this machine
@@ -141,8 +142,8 @@ deploy: package ## Deploy to AWS, or to AWS_ENDPOINT_URL (STACK_NAME=… PARAMET
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" LOCAL_AWS="$(LOCAL_AWS)" STACK_NAME="$(STACK_NAME)" \
 	    scripts/deploy Architecture=$(or $(ARCH),$(HOST_ARCH)) $(PARAMETERS)
 
-audit: $(VENV)/ready ## Audit everything with the deployed auditor (STACK_NAME=… REQUEST='{"repositories": ["shop/**"]}')
-	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" LOCAL_AWS="$(LOCAL_AWS)" STACK_NAME="$(STACK_NAME)" scripts/audit '$(REQUEST)'
+audit: ## Audit everything with the deployed auditor (STACK_NAME=… ARGS="--format json" REQUEST='{"repositories": ["shop/**"]}')
+	@LOCAL_AWS="$(LOCAL_AWS)" STACK_NAME="$(STACK_NAME)" scripts/audit $(if $(REQUEST),--request '$(REQUEST)') $(ARGS)
 
 clean: ## Remove what was built and installed here
 	rm -rf target $(VENV) .venv-peers $(BROWSER)/node_modules

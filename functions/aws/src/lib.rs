@@ -3,6 +3,8 @@
 
 mod connect;
 mod deliver;
+#[cfg(feature = "profiles")]
+mod deployed;
 #[cfg(feature = "doctor")]
 mod doctor;
 mod ecr;
@@ -19,11 +21,15 @@ pub use connect::profiles::{Caller, NotConnected};
 pub use deliver::reports::{Reports, read_changes};
 pub use deliver::security_hub::{Extent, SecurityHub};
 pub use deliver::webhook::{Posted, Webhook};
+#[cfg(feature = "profiles")]
+pub use deployed::{DeployedAuditor, NotAnswered, read_report};
 #[cfg(feature = "doctor")]
 pub use doctor::diagnose;
 pub use ecr::apply::{NotApplied, apply};
 pub use ecr::load::{LoadError, load_once};
 pub use fleet::audit::{AuditError, Home, Judged, Scanned};
+#[cfg(feature = "profiles")]
+pub use fleet::regions::{RegionStep, UnreadRegion, enabled_regions, survey_regions};
 pub use fleet::single_flight::Entered;
 pub use fleet::survey::survey;
 pub use fleet::sweep::{Sweep, Swept};

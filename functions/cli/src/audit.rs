@@ -1,29 +1,36 @@
 //! `ecr-warden audit`: what is the state of the registry, now?
 
-use std::cmp::Reverse;
+mod costs;
+mod findings;
+mod next_step;
+mod progress;
+mod regions;
+mod stack;
+
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use comfy_table::Table;
-use ecr_warden_aws::{AuditError, Clients, Home, Judged, Scanned, State, survey};
-use ecr_warden_core::audit::{Audit, AuditFinding, Request};
+use ecr_warden_aws::{Caller, Clients, Judged, State};
+use ecr_warden_core::audit::{Audit, Request};
 use ecr_warden_core::finding::{Severity, Status};
 use ecr_warden_core::glob::Glob;
+use ecr_warden_core::policy::Policy;
 use ecr_warden_core::report::{csv, html, json, ocsf, sarif};
-use ecr_warden_core::repository::{RepositoryId, check_region};
-use ecr_warden_core::storage::StorageCost;
-use ecr_warden_core::units::gigabytes;
-use indicatif::{ProgressBar, ProgressStyle};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use self::costs::storage;
+use self::findings::findings;
+use self::next_step::next;
+use self::regions::{Regions, nothing_matches, survey};
 use crate::Compliance;
 use crate::compliance::compliance;
 use crate::failure::CommandError;
 use crate::fix::{Fixed, fix};
-use crate::output::{Stream, Target, count, lines, remark, table};
+use crate::output::{Stream, Target, remark};
+use crate::page::Page;
 use crate::policy;
 
 /// Audit all repositories of the account and region; without --fix, nothing is changed.
@@ -61,16 +68,17 @@ pub(crate) struct AuditCommand {
     /// A profile of the AWS CLI's configuration.
     #[arg(long)]
     profile: Option<String>,
-    /// The region to audit; repeat it for several. Default: the region that the AWS CLI would use.
+    /// The region to audit; repeat it for several, or `all` for all that are enabled. With --stack: the stack's. Default: the
+    /// region that the AWS CLI would use.
     #[arg(long)]
     region: Vec<String>,
+    /// Ask the deployed auditor of this stack, with its own policy and permissions.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["policy", "fix", "compliance"])]
+    stack: Option<String>,
+    /// With --stack: the auditor's request, as JSON (docs/audits.md).
+    #[arg(long, value_name = "JSON", requires = "stack", conflicts_with_all = ["repository", "cost"])]
+    request: Option<String>,
 }
-
-/// Findings that a table lists at most.
-const LISTED: usize = 200;
-
-/// Repositories that are listed with their costs, at most.
-const DEAREST: usize = 20;
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -116,271 +124,164 @@ impl AuditCommand {
                     .to_owned(),
             ));
         }
-        for region in &self.region {
-            check_region(region).map_err(|error| CommandError::Usage(error.to_string()))?;
-        }
-        let policy = policy::load_or_built_in(self.policy.as_deref())?;
+        let regions = Regions::read(&self.region).map_err(CommandError::Usage)?;
         let globs: Result<Vec<Glob>, String> = self
             .repository
             .iter()
             .cloned()
             .map(Glob::try_from)
             .collect();
-        let first_region = self.region.first().map(String::as_str);
+        let globs = globs.map_err(|why| CommandError::Usage(format!("--repository: {why}")))?;
+        match &self.stack {
+            Some(stack) => self.of_stack(stack, &regions).await,
+            None => self.of_regions(&regions, globs).await,
+        }
+    }
+
+    /// By the deployed auditor.
+    async fn of_stack(&self, stack: &str, regions: &Regions) -> Result<Compliance, CommandError> {
+        let several = match regions {
+            Regions::Configured => false,
+            Regions::Named(named) => named.len() > 1,
+            Regions::All => true,
+        };
+        if several {
+            return Err(CommandError::Usage(
+                "--stack: --region is the region of the stack: name one".to_owned(),
+            ));
+        }
+        let request = stack::request(&self.repository, self.cost, self.request.as_deref())
+            .map_err(CommandError::Usage)?;
+        let target = Target::open(self.output.as_deref())?;
+        let (clients, caller) = regions.connect(self.profile.as_deref()).await?;
+        let began = OffsetDateTime::now_utc();
+        let audit = stack::ask(&clients, &caller, stack, request).await?;
+        if !self.repository.is_empty() && audit.summary.repositories == 0 {
+            let place = format!("account {}, {}", caller.account, caller.region);
+            return Err(CommandError::Usage(nothing_matches(
+                &self.repository,
+                &place,
+            )));
+        }
+        target.write(&self.text(&audit, None, &caller, began)?)?;
+        self.say_next(&audit, false);
+        Ok(self.outcome(&audit, &BTreeSet::new()))
+    }
+
+    /// With the caller's own credentials.
+    async fn of_regions(
+        &self,
+        regions: &Regions,
+        repositories: Vec<Glob>,
+    ) -> Result<Compliance, CommandError> {
+        let policy = policy::load_or_built_in(self.policy.as_deref())?;
         let request = Request {
-            repositories: globs
-                .map_err(|why| CommandError::Usage(format!("--repository: {why}")))?,
-            regions: self.region.clone(),
+            repositories,
             cost: self.cost,
             ..Request::default()
         };
         let target = Target::open(self.output.as_deref())?;
-        let (clients, caller) = Clients::of_profile(self.profile.as_deref(), first_region)
-            .await
-            .map_err(CommandError::from)?;
+        let (clients, caller) = regions.connect(self.profile.as_deref()).await?;
         if let (true, Some(table)) = (self.fix, &self.state_table) {
             clients.share_turns(table.clone());
         }
-        let home = Home {
-            account: caller.account.clone(),
-            region: caller.region.clone(),
-        };
-        let mut to_fix: Vec<Judged> = Vec::new();
-        let mut unmatched: Vec<&Glob> = request.repositories.iter().collect();
         let began = OffsetDateTime::now_utc();
-        let progress = progress();
-        let found = survey(&clients, &policy, &request, &home, None, &mut |seen| {
-            let id = match seen {
-                Scanned::Judged(judged) => &judged.repository.id,
-                Scanned::Unjudged { id, .. } => id,
-            };
-            unmatched.retain(|glob| !glob.matches(&id.name));
-            if let (true, Scanned::Judged(judged)) = (self.fix, seen)
-                && !judged.findings.is_empty()
-            {
-                to_fix.push((**judged).clone());
-            }
-            progress.inc(1);
+        let mut surveyed = survey(&clients, &caller, &policy, &request, regions, self.fix).await?;
+        let found = &surveyed.audit;
+        target.write(&self.text(found, Some(&policy), &caller, began)?)?;
+        self.say_next(found, self.policy.is_none());
+        let to_fix = std::mem::take(&mut surveyed.to_fix);
+        let repaired = self.repair(&clients, &caller, to_fix).await?;
+        surveyed.complete(&caller)?;
+        Ok(match repaired {
+            Fixed::Declined => Compliance::Findings,
+            Fixed::Made(made) => self.outcome(&surveyed.audit, &made),
         })
-        .await
-        .map_err(|error| match error {
-            AuditError::Request(why) => CommandError::Usage(why),
-            AuditError::Aws(why) => CommandError::Aws(why),
-        })?;
-        progress.finish_and_clear();
-        if !unmatched.is_empty() {
-            return Err(CommandError::Usage(self.nothing_there(&unmatched, &home)));
-        }
-        let at = format!(
-            "account {}, {}",
-            home.account,
-            began.format(&Rfc3339).unwrap_or_default()
-        );
-        let text = match self.format {
-            Format::Table if self.compliance => {
-                format!("{}\n\n{}", as_table(&found), compliance(&found, &policy))
+    }
+
+    async fn repair(
+        &self,
+        clients: &Clients,
+        caller: &Caller,
+        to_fix: Vec<Judged>,
+    ) -> Result<Fixed, CommandError> {
+        match (self.fix, &self.state_table) {
+            (true, Some(table)) => {
+                let state = State::new(clients, table.clone());
+                fix(clients, caller, &state, to_fix, self.yes).await
             }
-            Format::Table => as_table(&found),
-            Format::Json => json(&found),
-            Format::Csv => csv(&found),
-            Format::Html => html(&found, &at).map_err(CommandError::Usage)?,
-            Format::Sarif => sarif(&found),
-            Format::Ocsf => ocsf(&found, began.unix_timestamp().saturating_mul(1000)),
-        };
-        target.write(&text)?;
-        let built_in = self.policy.is_none();
+            _ => Ok(Fixed::Made(BTreeSet::new())),
+        }
+    }
+
+    /// The report. `policy`: the one by which it was found, where that is known.
+    fn text(
+        &self,
+        audit: &Audit,
+        policy: Option<&Policy>,
+        caller: &Caller,
+        began: OffsetDateTime,
+    ) -> Result<String, CommandError> {
+        Ok(match self.format {
+            Format::Table => {
+                let mut parts = vec![match &audit.ignored {
+                    Some(why) => format!("nothing was audited: {why}"),
+                    None => findings(audit, self.page()),
+                }];
+                parts.extend(audit.costs.as_ref().map(|costs| storage(audit, costs)));
+                if let (true, Some(policy)) = (self.compliance, policy) {
+                    parts.push(compliance(audit, policy));
+                }
+                parts.join("\n\n")
+            }
+            Format::Json => json(audit),
+            Format::Csv => csv(audit),
+            Format::Html => {
+                let at = began.format(&Rfc3339).unwrap_or_default();
+                let at = format!("account {}, {at}", caller.account);
+                html(audit, &at).map_err(CommandError::Usage)?
+            }
+            Format::Sarif => sarif(audit),
+            Format::Ocsf => ocsf(audit, began.unix_timestamp().saturating_mul(1000)),
+        })
+    }
+
+    /// A file is no terminal.
+    fn page(&self) -> Page {
+        match self.output {
+            None => Page::of(Stream::Output),
+            Some(_) => Page::PLAIN,
+        }
+    }
+
+    fn say_next(&self, audit: &Audit, built_in: bool) {
         if self.format == Format::Table
             && (built_in || std::io::stderr().is_terminal())
-            && let Some(next) = next(&found, built_in)
+            && let Some(next) = next(audit, built_in)
         {
-            remark!("{next}");
-        }
-        let mut repaired = BTreeSet::new();
-        if let (true, Some(table)) = (self.fix, &self.state_table) {
-            let state = State::new(&clients, table.clone());
-            match fix(&clients, &caller, &state, to_fix, self.yes).await? {
-                Fixed::Declined => return Ok(Compliance::Findings),
-                Fixed::Made(made) => repaired = made,
+            let page = Page::of(Stream::Error);
+            for line in next.lines() {
+                remark!("{}", page.paragraph("", line, usize::MAX));
             }
         }
-        let left = found.findings.iter().flatten().any(|finding| {
+    }
+
+    /// Whether a finding is open that counts. `repaired`: what was repaired since, by the ARN of the repository and the rule.
+    fn outcome(&self, audit: &Audit, repaired: &BTreeSet<(String, &'static str)>) -> Compliance {
+        let open = audit.findings.iter().flatten().any(|finding| {
             let is_repaired = repaired
                 .iter()
                 .any(|(arn, rule)| *arn == finding.repository && *rule == finding.rule);
-            finding.status != Status::Exempt
-                && finding.severity >= self.fail_on.severity()
-                && !is_repaired
+            let is_closed = matches!(
+                finding.status,
+                Status::Exempt | Status::Fixed | Status::Resolved
+            );
+            !is_closed && finding.severity >= self.fail_on.severity() && !is_repaired
         });
-        Ok(if left {
+        if open {
             Compliance::Findings
         } else {
             Compliance::Nothing
-        })
-    }
-
-    /// A glob that matches nothing is a typo, or looks in the wrong place.
-    fn nothing_there(&self, unmatched: &[&Glob], home: &Home) -> String {
-        let globs: Vec<String> = unmatched.iter().map(|glob| format!("`{glob}`")).collect();
-        let regions = if self.region.is_empty() {
-            home.region.clone()
-        } else {
-            self.region.join(", ")
-        };
-        format!(
-            "--repository: no repository matches {} in account {}, {regions}",
-            globs.join(", "),
-            home.account
-        )
-    }
-}
-
-/// A bar of unknown length: ECR does not say how many there are. On standard error, and only at a terminal.
-fn progress() -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} repositories: {pos}, {elapsed}") {
-        bar.set_style(style);
-    }
-    bar
-}
-
-fn as_table(audit: &Audit) -> String {
-    match &audit.costs {
-        Some(costs) => format!("{}\n\n{}", found(audit), storage(audit, costs)),
-        None => found(audit),
-    }
-}
-
-/// What to do next, as commands, for a reader at a terminal; `None`: nothing was found.
-fn next(audit: &Audit, built_in: bool) -> Option<String> {
-    let findings = audit.findings.iter().flatten();
-    let worst = findings.min_by_key(|finding| rank(finding))?;
-    let mut next = format!(
-        "Next: `ecr-warden rules {}` explains the first finding; add `--format html --output report.html` for a report",
-        worst.rule
-    );
-    if built_in {
-        next.push_str(
-            ".\nThis was the built-in policy: `ecr-warden policy built-in >policy.yaml` begins your own, `--policy policy.yaml` uses it",
-        );
-    }
-    Some(format!("{next}."))
-}
-
-/// The place of a finding in a table: the worst first, by rule, and what is exempt last.
-fn rank(finding: &AuditFinding) -> (bool, Reverse<Severity>, &str) {
-    let exempt = finding.status == Status::Exempt;
-    (exempt, Reverse(finding.severity), &finding.rule)
-}
-
-fn storage(audit: &Audit, costs: &[StorageCost]) -> String {
-    let mut table: Table = table(
-        &[
-            "repository",
-            "images",
-            "GB",
-            "USD a month",
-            "untagged",
-            "old",
-            "default lifecycle saves",
-        ],
-        Stream::Output,
-    );
-    for cost in costs.iter().take(DEAREST) {
-        let name = name(&cost.repository);
-        if let Some(why) = &cost.unreadable {
-            table.add_row([name.as_str(), why]);
-            continue;
         }
-        let usd = |usd: f64| format!("{usd:.2}");
-        table.add_row([
-            name,
-            cost.images.to_string(),
-            format!("{:.1}", gigabytes(cost.bytes)),
-            usd(cost.monthly_usd),
-            usd(cost.untagged_usd),
-            usd(cost.old_usd),
-            cost.default_lifecycle_saves_usd
-                .map_or_else(String::new, usd),
-        ]);
     }
-    let more = match costs.len().saturating_sub(DEAREST) {
-        0 => String::new(),
-        more => format!(" The dearest {DEAREST} are listed, {more} more are not."),
-    };
-    let monthly = audit.summary.estimated_monthly_cost_usd.unwrap_or(0.0);
-    format!(
-        "{}\nStorage costs about {monthly:.2} USD a month; less, where images share layers.{more}",
-        lines(&table)
-    )
-}
-
-fn name(arn: &str) -> String {
-    RepositoryId::from_arn(arn).map_or_else(|| arn.to_owned(), |id| id.label())
-}
-
-fn found(audit: &Audit) -> String {
-    let summary = &audit.summary;
-    let headline = format!(
-        "{}, {} compliant",
-        count(summary.repositories, "repository", "repositories"),
-        summary.compliant
-    );
-    let mut findings: Vec<&AuditFinding> = audit.findings.iter().flatten().collect();
-    findings.sort_by(|a, b| rank(a).cmp(&rank(b)));
-    if findings.is_empty() {
-        return headline;
-    }
-    let ids: Vec<Option<RepositoryId>> = findings
-        .iter()
-        .map(|finding| RepositoryId::from_arn(&finding.repository))
-        .collect();
-    let several = |part: fn(&RepositoryId) -> &String| {
-        let parts: BTreeSet<&String> = ids.iter().flatten().map(part).collect();
-        parts.len() > 1
-    };
-    let (accounts, regions) = (several(|id| &id.account), several(|id| &id.region));
-    let mut header = Vec::new();
-    header.extend(accounts.then_some("account"));
-    header.extend(regions.then_some("region"));
-    header.extend([
-        "repository",
-        "rule",
-        "severity",
-        "status",
-        "what was found",
-        "to do",
-    ]);
-    let mut table: Table = table(&header, Stream::Output);
-    for (finding, id) in findings.iter().zip(&ids).take(LISTED) {
-        let name = name(&finding.repository);
-        let mut row: Vec<&str> = Vec::new();
-        let of_id = |part: fn(&RepositoryId) -> &String| id.as_ref().map_or("", |id| part(id));
-        row.extend(accounts.then(|| of_id(|id| &id.account)));
-        row.extend(regions.then(|| of_id(|id| &id.region)));
-        row.extend([
-            &name,
-            &finding.rule,
-            finding.severity.name(),
-            finding.status.name(),
-            &finding.detail,
-            &finding.to_do,
-        ]);
-        table.add_row(row);
-    }
-    let more = match findings.len().saturating_sub(LISTED) {
-        0 => String::new(),
-        more => format!(
-            "{} not shown: `--format json`, `csv` or `html` has all\n",
-            count(more, "more finding is", "more findings are")
-        ),
-    };
-    let counts: Vec<String> = summary
-        .findings
-        .iter()
-        .map(|(rule, count)| format!("{rule} {count}"))
-        .collect();
-    format!("{}\n{more}{headline}; {}", lines(&table), counts.join(", "))
 }

@@ -8,6 +8,7 @@ mod explain;
 mod failure;
 mod fix;
 mod output;
+mod page;
 mod policy;
 mod rollback;
 mod rollback_sweep;

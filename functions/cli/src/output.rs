@@ -153,11 +153,11 @@ pub(crate) fn table(header: &[&str], to: Stream) -> Table {
         table.use_stderr();
     }
     if terminal {
-        let width = width(table.width());
+        let columns = width(table.width());
         table
             .load_style(presets::UTF8_HORIZONTAL_ONLY)
             .set_content_arrangement(ContentArrangement::Dynamic)
-            .set_width(width);
+            .set_width(columns);
     } else {
         table
             .force_no_tty()
@@ -168,6 +168,15 @@ pub(crate) fn table(header: &[&str], to: Stream) -> Table {
         }
     }
     table
+}
+
+/// The columns of the terminal that a stream leads to.
+pub(crate) fn columns(of: Stream) -> usize {
+    let mut table = Table::new();
+    if let Stream::Error = of {
+        table.use_stderr();
+    }
+    usize::from(width(table.width()))
 }
 
 /// A terminal that says 0 does not know.

@@ -1,10 +1,14 @@
 //! An audit of many repositories: what is asked for, and what is answered (`ecr-warden.audit/1`).
 
+mod parts;
+mod schema;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use self::schema::{Schema, known};
 use crate::finding::{Severity, Status};
 use crate::glob::Glob;
 use crate::ledger::Ledger;
@@ -138,9 +142,9 @@ impl Position {
 }
 
 /// The answer: a part, where `next` is there.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Audit {
-    schema: &'static str,
+    schema: Schema,
     pub summary: Summary,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub findings: Option<Vec<AuditFinding>>,
@@ -159,12 +163,16 @@ pub struct Audit {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ignored: Option<String>,
     /// The code of `ignored`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "known"
+    )]
     pub reason: Option<Code>,
 }
 
 /// Of the repositories that this answer is about.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     pub repositories: usize,
     /// Without a finding that stands; what is exempt may.
@@ -180,7 +188,7 @@ pub struct Summary {
 }
 
 /// One finding of one repository.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditFinding {
     /// ARN.
     pub repository: String,
@@ -188,7 +196,11 @@ pub struct AuditFinding {
     pub severity: Severity,
     pub status: Status,
     /// Why it is open, or its repair withheld or failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "known"
+    )]
     pub reason: Option<Code>,
     pub detail: String,
     /// What the operator must still do, or why nothing was done.
@@ -205,7 +217,7 @@ pub struct AuditFinding {
 }
 
 /// Where the whole report is: S3 URIs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Locations {
     pub json: String,
     pub csv: String,
@@ -215,7 +227,7 @@ pub struct Locations {
 impl Default for Audit {
     fn default() -> Self {
         Self {
-            schema: "ecr-warden.audit/1",
+            schema: Schema,
             summary: Summary::default(),
             findings: Some(Vec::new()),
             costs: None,

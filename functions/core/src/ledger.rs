@@ -43,7 +43,7 @@ impl Change {
 }
 
 /// Where the changes of a sweep are listed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     /// `s3://BUCKET/KEY`.
     pub location: String,

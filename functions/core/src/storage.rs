@@ -1,6 +1,6 @@
 //! What a repository's images weigh, and what that costs a month.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::image::Image;
@@ -12,7 +12,7 @@ use crate::units::{cents, gigabytes};
 const DAY: i64 = 24 * 60 * 60;
 
 /// What one repository's images weigh and cost: estimates, because layers that images share are billed once.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StorageCost {
     /// ARN.
     pub repository: String,

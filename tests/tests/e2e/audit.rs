@@ -535,7 +535,7 @@ async fn costs_are_estimated_where_they_are_asked_for() {
     assert!(why.contains("usd-per-gb-month"), "{why}");
 }
 
-/// As people ask for it, by the AWS CLI.
+/// By the command, `ecr-warden audit --stack`.
 #[tokio::test]
 async fn make_audit_asks_the_deployed_auditor() {
     let world = World::own();
@@ -547,13 +547,18 @@ async fn make_audit_asks_the_deployed_auditor() {
             .current_dir(root())
             .args(["--no-print-directory", "audit"])
             .arg(format!("REQUEST={request}"))
+            .arg("ARGS=--format json")
             .env("AWS_ENDPOINT_URL", world.local.proxy.endpoint())
             .env_remove("MAKEFLAGS")
             .env_remove("MAKELEVEL")
             .output()
             .unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        (output.status.success(), text)
+        let error = String::from_utf8_lossy(&output.stderr);
+        match output.status.success() {
+            true => (true, text),
+            false => (false, text + &error),
+        }
     };
     let (succeeded, text) = audit(r#"{"repositories": ["shop/**"]}"#);
     assert!(succeeded, "{text}");
@@ -561,7 +566,7 @@ async fn make_audit_asks_the_deployed_auditor() {
     assert_eq!(answer["summary"]["repositories"], 2);
     // No connection is silent for longer than NAT gateways keep one.
     let asked = world.local.proxy.calls("shop/**");
-    let asks_for_parts = |call: &Call| call.body.contains("\"seconds\": 240");
+    let asks_for_parts = |call: &Call| call.body.contains("\"seconds\":240");
     assert!(asked.iter().any(asks_for_parts), "{asked:?}");
     let (succeeded, text) = audit(r#"{"seconds": 3}"#);
     assert!(!succeeded && text.contains("ask for at least 10"), "{text}");
@@ -570,4 +575,15 @@ async fn make_audit_asks_the_deployed_auditor() {
         !succeeded && text.contains("unknown field `repositorys`"),
         "{text}"
     );
+    let stack = |more: &[&str]| {
+        let all = [&["audit", "--stack", "ecr-warden"], more].concat();
+        ecr_warden(&world, &all)
+    };
+    let table = said(&stack(&["--repository", "shop/**"]), 1);
+    assert!(
+        table.contains("shop/two") && table.contains("2 repositories, 0 compliant"),
+        "{table}"
+    );
+    let missing = said(&stack(&["--repository", "nothing/**"]), 2);
+    assert!(missing.contains("`nothing/**`"), "{missing}");
 }

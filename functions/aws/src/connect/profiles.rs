@@ -45,6 +45,18 @@ impl Clients {
         profile: Option<&str>,
         region: Option<&str>,
     ) -> Result<(Self, Caller), NotConnected> {
+        Self::of_profile_or(profile, region, None).await
+    }
+
+    /// The same with a region for where none is configured.
+    ///
+    /// # Errors
+    /// As of [`Self::of_profile`].
+    pub async fn of_profile_or(
+        profile: Option<&str>,
+        region: Option<&str>,
+        fallback: Option<&str>,
+    ) -> Result<(Self, Caller), NotConnected> {
         let http = aws_smithy_http_client::Builder::new()
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
             .build_https();
@@ -75,7 +87,11 @@ impl Clients {
         if let Some(region) = region {
             loader = loader.region(region);
         }
-        let config = loader.load().await;
+        let mut config = loader.load().await;
+        if let (None, Some(fallback)) = (config.region(), fallback) {
+            let fallback = Region::new(fallback.to_owned());
+            config = config.into_builder().region(fallback).build();
+        }
         let region = config.region().map(ToString::to_string).ok_or_else(|| {
             NotConnected::Usage(
                 "no region is configured; pass --region, or set AWS_REGION".to_owned(),
@@ -141,13 +157,19 @@ where
     }
     match error {
         SdkError::DispatchFailure(failure) if failure.is_io() || failure.is_timeout() => format!(
-            "AWS can't be reached in {region}: is there such a region, and a network? ({})",
+            "AWS can't be reached in {region}: is there such a region (`aws account list-regions` lists them), and a network? ({})",
             innermost(error)
         ),
-        _ => format!(
-            "cannot determine the caller identity: {}",
-            Failure::of("sts:GetCallerIdentity", error)
-        ),
+        _ => {
+            let failure = Failure::of("sts:GetCallerIdentity", error);
+            // STS's answer to keys that it does not know, and in a region that the account has not enabled.
+            let hint = if failure.is("InvalidClientTokenId") {
+                format!("; check the keys{of}, and whether {region} is enabled for the account")
+            } else {
+                String::new()
+            };
+            format!("cannot determine the caller identity: {failure}{hint}")
+        }
     }
 }
 

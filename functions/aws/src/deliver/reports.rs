@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use crate::connect::clients::Clients;
 use crate::connect::error::Failure;
 
-/// A ledger is smaller, in bytes.
+/// A ledger and a report are smaller, in bytes.
 const LARGEST: i64 = 256 * 1024 * 1024;
 
 /// The bucket that reports are kept in.
@@ -104,12 +104,26 @@ impl Reports {
 /// # Errors
 /// One line: the location is none, S3 does not give it out, or it is no ledger.
 pub async fn read_changes(clients: &Clients, location: &str) -> Result<Vec<Change>, String> {
-    let (bucket, key) = location
-        .strip_prefix("s3://")
-        .and_then(|path| path.split_once('/'))
-        .ok_or_else(|| {
-            format!("`{location}` is not where changes are listed: a sweep's message names it, as `s3://BUCKET/changes/…`")
-        })?;
+    if bucket_and_key(location).is_none() {
+        return Err(format!(
+            "`{location}` is not where changes are listed: a sweep's message names it, as `s3://BUCKET/changes/…`"
+        ));
+    }
+    let text = read_text(clients, location).await?;
+    ledger::read(&text).map_err(|why| format!("{location}: {why}"))
+}
+
+fn bucket_and_key(location: &str) -> Option<(&str, &str)> {
+    location.strip_prefix("s3://")?.split_once('/')
+}
+
+/// Reads an object by its S3 URI.
+///
+/// # Errors
+/// One line: the location is none, S3 does not give it out, or it is too large or no text.
+pub(crate) async fn read_text(clients: &Clients, location: &str) -> Result<String, String> {
+    let (bucket, key) = bucket_and_key(location)
+        .ok_or_else(|| format!("`{location}` is not an S3 URI (`s3://BUCKET/KEY`)"))?;
     let get = clients.s3().get_object().bucket(bucket).key(key);
     let object = get
         .send()
@@ -126,6 +140,5 @@ pub async fn read_changes(clients: &Clients, location: &str) -> Result<Vec<Chang
         .collect()
         .await
         .map_err(|error| error.to_string())?;
-    let text = String::from_utf8(bytes.to_vec()).map_err(|error| error.to_string())?;
-    ledger::read(&text).map_err(|why| format!("{location}: {why}"))
+    String::from_utf8(bytes.to_vec()).map_err(|error| error.to_string())
 }

@@ -2,6 +2,8 @@
 
 pub(crate) mod audit;
 mod page_cursor;
+#[cfg(feature = "profiles")]
+pub(crate) mod regions;
 pub(crate) mod single_flight;
 pub(crate) mod survey;
 pub(crate) mod sweep;

@@ -29,6 +29,32 @@ pub async fn survey(
     deadline: Option<Instant>,
     each: &mut (dyn FnMut(&Scanned) + Send),
 ) -> Result<Audit, AuditError> {
+    let mut answer =
+        survey_without_deduction(clients, policy, request, home, deadline, each).await?;
+    deduct_free(&mut answer, policy, request, home);
+    Ok(answer)
+}
+
+/// What is free is free once: other repositories than these may use it up.
+pub(crate) fn deduct_free(answer: &mut Audit, policy: &Policy, request: &Request, home: &Home) {
+    if request.next.is_none() && request.repositories.is_empty() {
+        answer.deduct(
+            policy
+                .costs()
+                .map_or(0.0, |costs| costs.free_usd(&home.region)),
+        );
+    }
+}
+
+/// The same with what is free in the costs.
+pub(crate) async fn survey_without_deduction(
+    clients: &Clients,
+    policy: &Policy,
+    request: &Request,
+    home: &Home,
+    deadline: Option<Instant>,
+    each: &mut (dyn FnMut(&Scanned) + Send),
+) -> Result<Audit, AuditError> {
     let now = OffsetDateTime::now_utc().unix_timestamp();
     let mut answer = Audit::default();
     let all = || false;
@@ -51,14 +77,6 @@ pub async fn survey(
         },
     )
     .await?;
-    // What is free is free once: other repositories than these may use it up.
-    if request.next.is_none() && request.repositories.is_empty() {
-        answer.deduct(
-            policy
-                .costs()
-                .map_or(0.0, |costs| costs.free_usd(&home.region)),
-        );
-    }
     answer.next = stopped.as_ref().map(Position::write);
     answer.sort();
     Ok(answer)

@@ -29,8 +29,14 @@ impl RegionAudit<'_> {
         around: Arc<Surroundings>,
     ) -> Result<Listed, AuditError> {
         let answer = self.page(token, after).await.map_err(|failure| {
+            // ECR's answer in a region that the account has not enabled.
+            let hint = if failure.is("UnrecognizedClientException") {
+                "; is the region enabled for the account?"
+            } else {
+                ""
+            };
             AuditError::Aws(format!(
-                "the repositories in {} can't be listed: {failure}",
+                "the repositories in {} can't be listed: {failure}{hint}",
                 self.region
             ))
         })?;

@@ -1,0 +1,214 @@
+//! An AWS that answers each call as a test wants it to.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+/// A call, by the name of its operation.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) operation: String,
+    pub(crate) region: String,
+    pub(crate) path: String,
+    pub(crate) body: String,
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// One more header, with its line break.
+    pub(crate) header: &'static str,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn ok(body: impl ToString) -> Self {
+        Self {
+            status: 200,
+            header: "",
+            body: body.to_string(),
+        }
+    }
+
+    /// An error in the form of ECR's.
+    pub(crate) fn refused(code: &str, message: &str) -> Self {
+        Self {
+            status: 400,
+            header: "",
+            body: json!({ "__type": code, "message": message }).to_string(),
+        }
+    }
+
+    /// An error in the form of CloudFormation's and STS's.
+    pub(crate) fn refused_in_xml(status: u16, code: &str, message: &str) -> Self {
+        Self {
+            status,
+            header: "",
+            body: format!(
+                "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
+            ),
+        }
+    }
+}
+
+pub(crate) struct Answering {
+    port: u16,
+    calls: Arc<Mutex<Vec<Call>>>,
+}
+
+impl Answering {
+    /// `answer` is asked first; what it does not answer is answered as by an account that may do everything and has nothing.
+    pub(crate) fn with(answer: impl Fn(&Call) -> Option<Answer> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let calls: Arc<Mutex<Vec<Call>>> = Arc::default();
+        let (answer, recorded) = (Arc::new(answer), Arc::clone(&calls));
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (answer, recorded) = (Arc::clone(&answer), Arc::clone(&recorded));
+                std::thread::spawn(move || serve(stream.unwrap(), &*answer, &recorded));
+            }
+        });
+        Self { port, calls }
+    }
+
+    /// The bodies of the calls of an operation.
+    pub(crate) fn asked(&self, operation: &str) -> Vec<String> {
+        let calls = self.calls.lock().unwrap();
+        let of = calls.iter().filter(|call| call.operation == operation);
+        of.map(|call| call.body.clone()).collect()
+    }
+
+    /// Its exit status, and what it says on standard output and on standard error.
+    pub(crate) fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        self.run_with(arguments, |_| {})
+    }
+
+    pub(crate) fn run_with(
+        &self,
+        arguments: &[&str],
+        change: impl Fn(&mut Command),
+    ) -> (i32, String, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ecr-warden"));
+        for (name, _) in std::env::vars() {
+            if name.starts_with("AWS_") || name.starts_with("ECR_WARDEN_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .env(
+                "AWS_ENDPOINT_URL",
+                format!("http://127.0.0.1:{}", self.port),
+            )
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("AWS_CONFIG_FILE", "/dev/null")
+            .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+            .env("AWS_ACCESS_KEY_ID", "key")
+            .env("AWS_SECRET_ACCESS_KEY", "secret")
+            .env("AWS_REGION", "eu-central-1");
+        change(&mut command);
+        let output = command.output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        let status = output.status.code().unwrap();
+        (status, text(output.stdout), text(output.stderr))
+    }
+}
+
+fn serve(stream: TcpStream, answer: &dyn Fn(&Call) -> Option<Answer>, recorded: &Mutex<Vec<Call>>) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut writer = stream;
+    loop {
+        let mut lines = Vec::new();
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                return;
+            }
+            match line.trim_end() {
+                "" => break,
+                line => lines.push(line.to_owned()),
+            }
+        }
+        let headers: BTreeMap<String, &str> = lines
+            .iter()
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, value)| (name.to_lowercase(), value))
+            .collect();
+        let length = headers
+            .get("content-length")
+            .map_or(0, |n| n.parse().unwrap());
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        let body = String::from_utf8_lossy(&body).into_owned();
+        let path = lines[0].split(' ').nth(1).unwrap().to_owned();
+        let scope = headers["authorization"]
+            .split_once("Credential=")
+            .unwrap()
+            .1;
+        let scope: Vec<&str> = scope.split('/').collect();
+        let call = Call {
+            operation: operation(&headers, &path, &body, scope[3]),
+            region: scope[2].to_owned(),
+            path,
+            body,
+        };
+        recorded.lock().unwrap().push(call.clone());
+        let answer = answer(&call).unwrap_or_else(|| nothing(&call));
+        let head = format!(
+            "HTTP/1.1 {} x\r\n{}content-length: {}\r\n\r\n",
+            answer.status,
+            answer.header,
+            answer.body.len()
+        );
+        if writer.write_all((head + &answer.body).as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+/// By the header of the JSON protocols, the form of the query protocol, or the path.
+fn operation(headers: &BTreeMap<String, &str>, path: &str, body: &str, service: &str) -> String {
+    if let Some(target) = headers.get("x-amz-target") {
+        return target.rsplit('.').next().unwrap().to_owned();
+    }
+    let action = body
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("Action="));
+    match (service, action) {
+        (_, Some(action)) => action.to_owned(),
+        ("account", _) => path.trim_start_matches('/').to_owned(),
+        ("lambda", _) => "Invoke".to_owned(),
+        ("s3", _) => "GetObject".to_owned(),
+        _ => format!("{service} {path}"),
+    }
+}
+
+fn nothing(call: &Call) -> Answer {
+    match call.operation.as_str() {
+        "GetCallerIdentity" => Answer::ok(
+            "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:iam::111111111111:user/mary</Arn>\
+             <Account>111111111111</Account></GetCallerIdentityResult></GetCallerIdentityResponse>",
+        ),
+        "DescribeRepositories" => Answer::ok(json!({ "repositories": [] })),
+        "DescribePullThroughCacheRules" => Answer::ok(json!({ "pullThroughCacheRules": [] })),
+        "DescribeImages" => Answer::ok(json!({ "imageDetails": [] })),
+        "DescribeRegistry" => Answer::ok(json!({ "replicationConfiguration": { "rules": [] } })),
+        "GetRegistryPolicy" => Answer::refused("RegistryPolicyNotFoundException", ""),
+        other => Answer::refused("ValidationException", &format!("no {other} here")),
+    }
+}
+
+/// A repository that only `mutable-tags` objects to.
+pub(crate) fn repository(region: &str, name: &str) -> Value {
+    json!({
+        "repositoryName": name, "registryId": "111111111111", "imageTagMutability": "MUTABLE", "createdAt": 1.0,
+        "repositoryArn": format!("arn:aws:ecr:{region}:111111111111:repository/{name}"),
+        "encryptionConfiguration": { "encryptionType": "AES256" },
+        "imageScanningConfiguration": { "scanOnPush": false },
+    })
+}

@@ -1,0 +1,37 @@
+//! How an audit that another version wrote is read.
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::reason::Code;
+
+/// The format of the answer.
+const SCHEMA: &str = "ecr-warden.audit/1";
+
+/// The name of the format, which is written and required.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Schema;
+
+impl Serialize for Schema {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(SCHEMA)
+    }
+}
+
+impl<'de> Deserialize<'de> for Schema {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let schema = String::deserialize(from)?;
+        if schema == SCHEMA {
+            return Ok(Self);
+        }
+        Err(D::Error::custom(format!(
+            "the format is `{schema}`, not `{SCHEMA}`"
+        )))
+    }
+}
+
+/// A code that a newer version answers is left out: the sentence beside it is there.
+pub(super) fn known<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Code>, D::Error> {
+    let code = serde_json::Value::deserialize(from)?;
+    Ok(serde_json::from_value(code).ok())
+}
