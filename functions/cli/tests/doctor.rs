@@ -88,6 +88,26 @@ fn well() -> Answers {
             ),
         ),
         (
+            "ListAttachedRolePolicies",
+            xml(
+                "ListAttachedRolePolicies",
+                "<AttachedPolicies><member><PolicyName>AwsOwn</PolicyName><PolicyArn>arn:aws:iam::aws:policy/AwsOwn</PolicyArn></member>\
+                 <member><PolicyName>both</PolicyName><PolicyArn>arn:aws:iam::111111111111:policy/both</PolicyArn></member>\
+                 </AttachedPolicies><IsTruncated>false</IsTruncated>",
+            ),
+        ),
+        (
+            "GetPolicy",
+            xml("GetPolicy", "<Policy><PolicyName>both</PolicyName><DefaultVersionId>v2</DefaultVersionId></Policy>"),
+        ),
+        (
+            "GetPolicyVersion",
+            xml(
+                "GetPolicyVersion",
+                &format!("<PolicyVersion><VersionId>v2</VersionId><Document>{}</Document></PolicyVersion>", document.replace("DescribeImages", "PutImageTagMutability")),
+            ),
+        ),
+        (
             "GetRole",
             xml(
                 "GetRole",
@@ -454,6 +474,13 @@ fn a_missing_permission_is_unknown_and_the_other_checks_go_on() {
         ),
         ("ListRolePolicies", "permissions", "iam:ListRolePolicies"),
         ("GetRolePolicy", "permissions", "iam:GetRolePolicy"),
+        (
+            "ListAttachedRolePolicies",
+            "permissions",
+            "iam:ListAttachedRolePolicies",
+        ),
+        ("GetPolicy", "permissions", "iam:GetPolicy"),
+        ("GetPolicyVersion", "permissions", "iam:GetPolicyVersion"),
         ("GetRole", "permissions", "iam:GetRole"),
         (
             "SimulatePrincipalPolicy",

@@ -1,4 +1,4 @@
-//! What IAM's policy simulator decides on the roles of the stack: on what their inline policies allow.
+//! What IAM's policy simulator decides on the roles of the stack: on what their own policies allow, inline and managed.
 
 use aws_sdk_iam::Client;
 use aws_sdk_iam::types::{ContextEntry, ContextKeyTypeEnum, EvaluationResult};
@@ -31,7 +31,8 @@ async fn simulate(
     role: &str,
     region: &str,
 ) -> Result<Vec<SimulatedAction>, NoAnswer> {
-    let documents = documents(iam, role).await?;
+    let mut documents = documents(iam, role).await?;
+    documents.extend(managed(iam, role).await?);
     let requests = simulations(&documents, region).map_err(NoAnswer::Other)?;
     if requests.is_empty() {
         return Ok(Vec::new());
@@ -63,6 +64,31 @@ async fn documents(iam: &Client, role: &str) -> Result<Vec<String>, NoAnswer> {
         let answer = asked.send().await;
         let answer = answer.map_err(|error| no_answer("iam:GetRolePolicy", &error))?;
         documents.push(answer.policy_document);
+    }
+    Ok(documents)
+}
+
+/// The managed policies of the account, URL-encoded. What AWS's own allow is AWS's to change.
+async fn managed(iam: &Client, role: &str) -> Result<Vec<String>, NoAnswer> {
+    let attached = iam
+        .list_attached_role_policies()
+        .role_name(role)
+        .into_paginator()
+        .items()
+        .send()
+        .try_collect()
+        .await
+        .map_err(|error| no_answer("iam:ListAttachedRolePolicies", &error))?;
+    let arns = attached.into_iter().filter_map(|policy| policy.policy_arn);
+    let mut documents = Vec::new();
+    for arn in arns.filter(|arn| !arn.contains(":iam::aws:")) {
+        let answer = iam.get_policy().policy_arn(&arn).send().await;
+        let answer = answer.map_err(|error| no_answer("iam:GetPolicy", &error))?;
+        let version = answer.policy.and_then(|policy| policy.default_version_id);
+        let asked = iam.get_policy_version().policy_arn(arn);
+        let answer = asked.set_version_id(version).send().await;
+        let answer = answer.map_err(|error| no_answer("iam:GetPolicyVersion", &error))?;
+        documents.extend(answer.policy_version.and_then(|version| version.document));
     }
     Ok(documents)
 }
