@@ -41,3 +41,4 @@ mod security_hub;
 mod slack;
 mod strangers;
 mod support;
+mod template;

@@ -299,7 +299,7 @@ fn functions_log_how_near_they_are_to_their_limits() {
     let functions: Vec<&str> = resources()
         .into_iter()
         .map(|(_, text)| text)
-        .filter(|text| text.contains("Type: AWS::Serverless::Function\n"))
+        .filter(|text| text.contains("Type: AWS::Lambda::Function\n"))
         .collect();
     assert_eq!(functions.len(), 3);
     for text in functions {
