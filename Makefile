@@ -79,7 +79,7 @@ check: $(VENV)/ready ## Formatting, lints, API documentation, dependencies of th
 	@scripts/check-structure
 	@scripts/check-links
 	@scripts/check-prose
-	$(VENV)/bin/cfn-lint infra/template.yaml
+	$(VENV)/bin/cfn-lint infra/template.yaml --regions us-east-1 cn-north-1 us-gov-west-1
 
 docs: target/tools/bin/mdbook ## The documentation as a site: target/book/index.html
 	@target/tools/bin/mdbook build docs

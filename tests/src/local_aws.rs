@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::Problem;
+use crate::caller::{Ask, Caller};
 use crate::clients::Clients;
 use crate::proxy::Proxy;
 use crate::server::{Server, free_port};
@@ -185,6 +188,8 @@ impl LocalAws {
         };
         let template = std::fs::read_to_string(root().join("infra/template.yaml"))?;
         let dead_letters = output("DeadLetterQueueUrl")?;
+        self.set_boundaries(stack, parameters, &template)?;
+        self.set_concurrencies()?;
         let endpoint = &self.endpoint;
         self.proxy.real_aws(|aws| {
             aws.recursion.deployed(&template, endpoint, &dead_letters);
@@ -196,6 +201,72 @@ impl LocalAws {
             topic_arn: output("AlertTopicArn")?,
             state_table: output("StateTableName")?,
             dead_letters,
+        })
+    }
+
+    /// Gives each role the permissions boundary of the template. CloudFormation does that when it creates the role
+    /// (CloudFormation reference, `AWS::IAM::Role`, `PermissionsBoundary`); the local one ignores the property.
+    fn set_boundaries(&self, stack: &str, parameters: &str, template: &str) -> Result<(), Problem> {
+        let mut words = parameters.split_whitespace();
+        let Some(boundary) = words.find_map(|word| word.strip_prefix("PermissionsBoundary="))
+        else {
+            return Ok(());
+        };
+        let query = "StackResourceSummaries[?ResourceType=='AWS::IAM::Role'].[LogicalResourceId,PhysicalResourceId]";
+        let list = ["cloudformation", "list-stack-resources", "--stack-name"];
+        let more = [stack, "--query", query, "--output", "text"];
+        let roles = self.cli(&[&list[..], &more].concat())?;
+        for (id, name) in roles.lines().filter_map(|line| line.split_once('\t')) {
+            let resource = template.split(&format!("\n  {id}:\n")).nth(1);
+            let has_boundary = resource
+                .unwrap_or_default()
+                .lines()
+                .take_while(|line| line.is_empty() || line.starts_with("   "))
+                .any(|line| line.starts_with("      PermissionsBoundary: "));
+            if has_boundary {
+                let put = ["iam", "put-role-permissions-boundary", "--role-name", name];
+                let boundary = ["--permissions-boundary", boundary];
+                self.cli(&[&put[..], &boundary].concat())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes numbers of the maximum concurrencies of queues. A reference to a parameter is a text, and CloudFormation converts it to the
+    /// type of the property; the local one keeps the text, and its poller then delivers nothing.
+    fn set_concurrencies(&self) -> Result<(), Problem> {
+        let convert = async {
+            let root = Caller::root();
+            let path = "/2015-03-31/event-source-mappings";
+            let list = Ask::Rest("GET", path, "");
+            let list = root.ask(&self.endpoint, "lambda", &list).await?;
+            let list: Value = serde_json::from_str(&list.body)?;
+            let all = list["EventSourceMappings"].as_array();
+            for mapping in all.into_iter().flatten() {
+                let most = mapping["ScalingConfig"]["MaximumConcurrency"].as_str();
+                let (Some(id), Some(most)) = (mapping["UUID"].as_str(), most) else {
+                    continue;
+                };
+                let most: u32 = most.parse()?;
+                let body = json!({ "ScalingConfig": { "MaximumConcurrency": most } }).to_string();
+                let path = format!("{path}/{id}");
+                let put = Ask::Rest("PUT", &path, &body);
+                let answer = root.ask(&self.endpoint, "lambda", &put).await?;
+                if !(200..300).contains(&answer.status) {
+                    return Err(Problem::from(answer.body));
+                }
+            }
+            Ok(())
+        };
+        // A test that deploys may run in a runtime, which cannot be waited for in it.
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()?;
+                runtime.block_on(convert)
+            });
+            thread.join().map_err(|_| Problem::from("a panic"))?
         })
     }
 

@@ -82,15 +82,21 @@ fn queues_that_a_function_sends_to_itself_are_set_up_for_it() {
         assert!(has(function, "RecursiveLoop: Allow"));
         assert!(has(function, &format!("REVISIT_QUEUE_URL: !Ref {queue}")));
         assert!(has(queue, "maxReceiveCount: 20"));
-        assert!(has(mapping, "ScalingConfig: { MaximumConcurrency: 10 }"));
+        assert!(has(
+            mapping,
+            "ScalingConfig: { MaximumConcurrency: !Ref QueueConcurrency }"
+        ));
         assert!(has(
             mapping,
             &format!("EventSourceArn: !GetAtt {queue}.Arn")
         ));
         // An account with a concurrency of 10 refuses to reserve any.
-        let reserved = |line: &&str| line.starts_with("ReservedConcurrentExecutions");
-        assert!(!resource(function).iter().any(reserved));
+        let reserved = "ReservedConcurrentExecutions: !If [WithReservedConcurrency, !Ref ReservedConcurrency, !Ref AWS::NoValue]";
+        assert!(has(function, reserved));
     }
+    let has_default = |name: &str, default: &str| resource(name).contains(&default);
+    assert!(has_default("ReservedConcurrency", "Default: \"\""));
+    assert!(has_default("QueueConcurrency", "Default: 10"));
     for (alarm, function) in [
         ("RecursionAlarm", "Enforcer"),
         ("SweepRecursionAlarm", "Auditor"),

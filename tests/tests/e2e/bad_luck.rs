@@ -172,11 +172,20 @@ async fn a_state_table_that_is_gone_changes_nothing_and_is_loud() {
     let mut inbox = world.inbox("bad-luck-state").await;
     let name = "shop/forgotten";
     world.create(name).await;
-    let table = &world.stack.state_table;
-    world
-        .local
-        .cli(&["dynamodb", "delete-table", "--table-name", table])
-        .unwrap();
+    let table = ["--table-name", &world.stack.state_table];
+    let delete = || {
+        let call = ["dynamodb", "delete-table"];
+        world.local.cli(&[&call[..], &table].concat())
+    };
+    let why = delete().unwrap_err().to_string();
+    assert!(why.contains("deletion protection"), "{why}");
+    let unprotect = [
+        "dynamodb",
+        "update-table",
+        "--no-deletion-protection-enabled",
+    ];
+    world.cli(&[&unprotect[..], &table].concat());
+    delete().unwrap();
     let outcome = world
         .deliver(&call("CreateRepository", name))
         .await

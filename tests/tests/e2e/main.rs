@@ -43,3 +43,4 @@ mod slack;
 mod strangers;
 mod support;
 mod sweep_limit;
+mod template;

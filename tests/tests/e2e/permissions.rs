@@ -64,7 +64,7 @@ const ASKED_FOR: [(&str, &str, Case); 39] = [
     ("KeepState", "dynamodb:DeleteItem", Case::Recreated),
     ("KeepState", "dynamodb:PutItem", Case::Recreated),
     ("KeepState", "dynamodb:Query", Case::Recreated),
-    ("KeepState", "dynamodb:Scan", Case::Recreated),
+    ("ReadState", "dynamodb:Scan", Case::Recreated),
     ("KeepState", "dynamodb:UpdateItem", Case::TakenOver),
     ("TellKeysApart", "kms:DescribeKey", Case::CustomerKey),
     (

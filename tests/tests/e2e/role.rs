@@ -62,15 +62,11 @@ const AUDITORS: [&str; 2] = ["dynamodb:Scan", "s3:PutObject"];
 /// A policy of its own lets both functions do these, where there is a parameter.
 const FOR_BOTH: [&str; 2] = ["ssm:GetParameter", "ssm:GetParameterHistory"];
 
-/// The actions in a part of the template.
-fn granted(from: &str, to: &str) -> BTreeSet<&'static str> {
-    let template = include_str!("../../../infra/template.yaml");
-    let part = template
-        .split(from)
-        .nth(1)
-        .and_then(|rest| rest.split(to).next())
-        .expect("the template has the part");
-    part.lines()
+/// The actions that a resource of the template allows.
+fn granted(name: &str) -> BTreeSet<&'static str> {
+    let all = resources();
+    let (_, text) = all.iter().find(|(other, _)| *other == name).expect(name);
+    text.lines()
         .filter(|line| !line.trim_start().starts_with('#'))
         .filter_map(|line| {
             line.trim()
@@ -83,6 +79,7 @@ fn granted(from: &str, to: &str) -> BTreeSet<&'static str> {
             let service = word.split(':').next().unwrap_or_default();
             [
                 "cloudformation",
+                "ec2",
                 "ecr",
                 "kms",
                 "dynamodb",
@@ -101,6 +98,12 @@ fn granted(from: &str, to: &str) -> BTreeSet<&'static str> {
         .collect()
 }
 
+/// What a role may with the managed policies that both roles have.
+fn held(role: &str) -> BTreeSet<&'static str> {
+    let parts = [role, "BothMayReadAndReport", "BothMayChange"];
+    parts.iter().flat_map(|name| granted(name)).collect()
+}
+
 #[test]
 fn the_roles_hold_exactly_what_the_code_can_do() {
     let samples = Action::samples();
@@ -114,17 +117,62 @@ fn the_roles_hold_exactly_what_the_code_can_do() {
         .filter(|permission| !NOTIFIERS.contains(permission))
         .filter(|permission| !FOR_BOTH.contains(permission))
         .collect();
-    let enforcer = granted("\n  EnforcerRole:\n", "\n  PolicyParameterMayBeRead:\n");
-    let auditor = granted("\n  AuditorRole:\n", "\n  # Events are best effort");
-    assert_eq!(auditor, needed);
+    assert_eq!(held("AuditorRole"), needed);
     let less: BTreeSet<&str> = needed
         .iter()
         .copied()
         .filter(|permission| !AUDITORS.contains(permission))
         .collect();
-    assert_eq!(enforcer, less);
-    let both = granted("\n  PolicyParameterMayBeRead:\n", "\n  # ------");
-    assert_eq!(both, FOR_BOTH.into());
+    assert_eq!(held("EnforcerRole"), less);
+    assert_eq!(granted("PolicyParameterMayBeRead"), FOR_BOTH.into());
+}
+
+/// All permissions that change something in ECR are in the policy that `MayChange` leaves out.
+#[test]
+fn only_one_policy_changes_anything_in_ecr() {
+    let changes = |permission: &&str| {
+        let (service, operation) = permission.split_once(':').unwrap();
+        let reads = ["BatchGet", "Describe", "Get", "List"];
+        service == "ecr" && !reads.iter().any(|read| operation.starts_with(read))
+    };
+    let changing: BTreeSet<&str> = granted("BothMayChange")
+        .into_iter()
+        .filter(changes)
+        .collect();
+    assert!(changing.len() > 5, "{changing:?}");
+    for (name, _) in resources() {
+        let other = granted(name)
+            .into_iter()
+            .find(|permission| changes(permission));
+        assert!(
+            name == "BothMayChange" || other.is_none(),
+            "{name}: {other:?}"
+        );
+    }
+}
+
+/// Each statement is written once.
+#[test]
+fn no_two_policies_of_a_function_have_the_same_statement() {
+    let mut seen = BTreeSet::new();
+    for name in [
+        "EnforcerRole",
+        "AuditorRole",
+        "BothMayReadAndReport",
+        "BothMayChange",
+    ] {
+        let all = resources();
+        let (_, text) = all.iter().find(|(other, _)| *other == name).unwrap();
+        let named = text.lines().filter_map(|line| {
+            let sid = line.trim().trim_start_matches("- ").strip_prefix("Sid: ")?;
+            // The log of each function is another one.
+            (sid != "WriteLog").then_some(sid)
+        });
+        for sid in named {
+            assert!(seen.insert(sid), "{sid}");
+        }
+    }
+    assert!(seen.len() > 15, "{seen:?}");
 }
 
 #[test]
@@ -287,6 +335,9 @@ fn what_holds_something_outlives_its_stack() {
             .any(|kind| text.contains(&format!("Type: AWS::{kind}\n")));
         if holds {
             assert!(text.contains("\n    DeletionPolicy: Retain\n"), "{name}");
+            let protected =
+                "\n      DeletionProtectionEnabled: !If [WithProtectedTable, true, false]\n";
+            assert_eq!(text.contains(protected), name == "StateTable");
             kept.insert(name);
         }
     }
@@ -299,7 +350,7 @@ fn functions_log_how_near_they_are_to_their_limits() {
     let functions: Vec<&str> = resources()
         .into_iter()
         .map(|(_, text)| text)
-        .filter(|text| text.contains("Type: AWS::Serverless::Function\n"))
+        .filter(|text| text.contains("Type: AWS::Lambda::Function\n"))
         .collect();
     assert_eq!(functions.len(), 3);
     for text in functions {

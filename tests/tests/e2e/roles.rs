@@ -33,6 +33,13 @@ pub(crate) struct Policy {
     pub(crate) document: Value,
 }
 
+impl Policy {
+    /// Without white space, as IAM counts.
+    fn size(&self) -> usize {
+        self.document.to_string().len()
+    }
+}
+
 impl World {
     /// The AWS CLI's answer.
     pub(crate) fn cli(&self, arguments: &[&str]) -> Value {
@@ -136,6 +143,20 @@ impl Role {
         grants
     }
 
+    /// The characters of each managed policy of the stack.
+    pub(crate) fn attached_sizes(&self) -> Vec<usize> {
+        let attached = self.policies.iter();
+        let attached = attached.filter(|policy| policy.attached.is_some());
+        attached.map(Policy::size).collect()
+    }
+
+    /// The characters of all inline policies together.
+    pub(crate) fn inline_size(&self) -> usize {
+        let inline = self.policies.iter();
+        let inline = inline.filter(|policy| policy.attached.is_none());
+        inline.map(Policy::size).sum()
+    }
+
     /// Whether its policies without some actions allow it.
     pub(crate) fn may(&self, request: &Request<'_>, lost: &[Grant]) -> bool {
         self.policies.iter().any(|policy| {
@@ -154,8 +175,12 @@ impl Role {
                 continue;
             }
             if let Some(arn) = &policy.attached {
+                // It may have lost something before.
                 let of = [("RoleName", self.name.as_str()), ("PolicyArn", arn)];
-                world.iam("DetachRolePolicy", &of).await;
+                let ask = Ask::Query("DetachRolePolicy", "2010-05-08", &of);
+                let endpoint = &world.local.endpoint;
+                let answer = Caller::root().ask(endpoint, "iam", &ask).await.unwrap();
+                assert!([200, 404].contains(&answer.status), "{}", answer.body);
             }
             self.put(world, &policy.name, &document).await;
         }

@@ -738,8 +738,11 @@ fn an_asterisk_is_only_for_what_has_no_resource() {
                         "{}: {action} has resources",
                         role.id
                     );
-                    let only = json!({ "StringEquals": { "aws:ResourceAccount": ACCOUNT } });
-                    assert_eq!(statement["Condition"], only, "{action}");
+                    let mut only = json!({ "aws:ResourceAccount": ACCOUNT });
+                    if ["ecr:TagResource", "ecr:UntagResource"].contains(&action) {
+                        only["aws:RequestedRegion"] = json!(REGION);
+                    }
+                    assert_eq!(statement["Condition"]["StringEquals"], only, "{action}");
                     assert!(decision.contains(&action["ecr:".len()..]), "{action}");
                 }
                 if is_for_all {

@@ -1,0 +1,347 @@
+//! The template is plain CloudFormation, deploys through a bucket, and takes what a locked-down account demands.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_ecr::types::{EncryptionType, ImageTagMutability};
+use ecr_warden_tests::caller::Ask;
+use ecr_warden_tests::inbox::Inbox;
+use ecr_warden_tests::local_aws::{ACCOUNT, REGION};
+use serde_json::{Value, json};
+
+use crate::judge::{Principal, Request};
+use crate::support::{World, call, status};
+
+const TEMPLATE: &str = include_str!("../../../infra/template.yaml");
+
+/// The default execution role of service-managed StackSets cannot expand macros (CloudFormation API, CreateStackSet), and a stack
+/// policy or a change set shows the resources only after the transform.
+#[test]
+fn template_needs_no_transform() {
+    assert!(!TEMPLATE.contains("\nTransform:"));
+    assert!(!TEMPLATE.contains("Fn::Transform"));
+    assert!(!TEMPLATE.contains("AWS::Serverless"));
+    let deploy = include_str!("../../../scripts/deploy");
+    assert!(deploy.contains(" --capabilities CAPABILITY_IAM "));
+    assert!(!deploy.contains("CAPABILITY_AUTO_EXPAND"));
+}
+
+/// CloudFormation takes at most 51,200 bytes of a template inline, and a function's zip from a bucket only.
+#[test]
+fn template_and_zips_go_through_the_bucket() {
+    let world = World::shared();
+    let bucket = format!("ecr-warden-artifacts-{ACCOUNT}-{REGION}");
+    let stack = ["--stack-name", "ecr-warden"];
+    let get = ["cloudformation", "get-template"];
+    let body = world.cli(&[&get[..], &stack].concat())["TemplateBody"].to_string();
+    assert!(body.contains(&bucket) && !body.contains("bootstrap.zip"));
+    let listed = world.cli(&["s3api", "list-objects-v2", "--bucket", &bucket]);
+    let objects = listed["Contents"].as_array().unwrap();
+    let keys: Vec<&str> = objects
+        .iter()
+        .filter_map(|object| object["Key"].as_str())
+        .collect();
+    let is_template = |key: &&str| key.starts_with("ecr-warden/") && key.ends_with(".template");
+    assert!(keys.iter().any(is_template), "{keys:?}");
+    for function in [&world.stack.enforcer, &world.stack.auditor] {
+        let of = ["lambda", "get-function", "--function-name", function];
+        let deployed: Value = world.cli(&of);
+        assert!(deployed["Configuration"]["CodeSize"].as_u64() > Some(1_000_000));
+    }
+}
+
+/// The lines of a parameter or resource of the template.
+fn part(name: &str) -> &'static str {
+    let rest = TEMPLATE
+        .split_once(&format!("\n  {name}:\n"))
+        .expect(name)
+        .1;
+    let end = rest
+        .match_indices("\n  ")
+        .find(|(at, _)| !rest[at + 3..].starts_with([' ', '\n']))
+        .map_or(rest.len(), |(at, _)| at);
+    &rest[..end]
+}
+
+/// The types of all resources by their names.
+fn kinds() -> Vec<(&'static str, &'static str)> {
+    let resources = TEMPLATE.split_once("\nResources:\n").unwrap().1;
+    let resources = resources.split("\nOutputs:\n").next().unwrap();
+    let lines: Vec<&str> = resources.lines().collect();
+    lines
+        .windows(2)
+        .filter_map(|pair| {
+            let name = pair[0].strip_prefix("  ")?.strip_suffix(':')?;
+            Some((name, pair[1].strip_prefix("    Type: ")?))
+        })
+        .collect()
+}
+
+/// Who upgrades a stack and says nothing gets what there was before.
+#[test]
+fn parameters_for_locked_down_accounts_change_nothing_by_default() {
+    for (name, default) in [
+        ("MayChange", "yes"),
+        ("MayRecreate", "yes"),
+        ("RepositoryPrefix", ""),
+        ("PermissionsBoundary", ""),
+        ("RolePath", ""),
+        ("VpcSubnetIds", ""),
+        ("VpcSecurityGroupIds", ""),
+        ("ReservedConcurrency", ""),
+        ("ProtectStateTable", "yes"),
+        ("QueueConcurrency", "10"),
+    ] {
+        let text = part(name).replace('"', "");
+        assert!(
+            text.contains(&format!("    Default: {default}\n")),
+            "{name}"
+        );
+        let described = include_str!("../../../docs/deploy.md");
+        assert!(
+            described.contains(&format!("`{name}=")),
+            "docs/deploy.md: {name}"
+        );
+    }
+}
+
+/// A guard-rail that demands a boundary or a path demands it of every role. CloudFormation replaces a role whose template gets a path,
+/// even the default one, so the property is left out where the parameter is empty.
+#[test]
+fn every_role_and_function_takes_the_parameters_of_the_account() {
+    let path = "      Path: !If [WithRolePath, !Ref RolePath, !Ref AWS::NoValue]\n";
+    let boundary = "      PermissionsBoundary: !If [WithBoundary, !Ref PermissionsBoundary, !Ref AWS::NoValue]\n";
+    let vpc = "      VpcConfig: !If\n        - InVpc\n";
+    let join = "!If [InVpc, ";
+    let mut counts = [0; 3];
+    for (name, kind) in kinds() {
+        let text = part(name);
+        match kind {
+            "AWS::IAM::Role" => {
+                counts[0] += 1;
+                assert!(text.contains(path) && text.contains(boundary), "{name}");
+            }
+            "AWS::IAM::ManagedPolicy" => {
+                counts[1] += 1;
+                assert!(text.contains(path), "{name}");
+            }
+            "AWS::Lambda::Function" => {
+                counts[2] += 1;
+                assert!(text.contains(vpc), "{name}");
+                let role = text.split_once("Role: !GetAtt ").unwrap().1;
+                let role = part(role.split('.').next().unwrap());
+                let arns = role.split_once("ManagedPolicyArns:").unwrap().1;
+                assert!(arns.contains(join), "{name}");
+            }
+            other => assert!(
+                !["AWS::IAM::User", "AWS::IAM::Policy", "AWS::IAM::RolePolicy"].contains(&other),
+                "{name}"
+            ),
+        }
+    }
+    assert_eq!(counts, [5, 5, 3], "roles, managed policies, functions");
+}
+
+/// Without a VPC no role may touch network interfaces; in one, Lambda may, and the function's own code may not.
+#[test]
+fn network_interfaces_are_for_lambda_alone() {
+    let policy = part("FunctionsMayJoinVpc");
+    assert!(policy.contains("    Condition: InVpc\n"));
+    assert!(policy.contains("\"Null\": { \"lambda:SourceFunctionArn\": \"true\" }"));
+    assert_eq!(
+        TEMPLATE.matches("ec2:").count(),
+        policy.matches("ec2:").count()
+    );
+}
+
+/// IAM counts characters without white space (IAM and STS quotas).
+#[test]
+fn policies_of_the_deployed_roles_are_within_the_limits_of_iam() {
+    for role in World::shared().roles().values() {
+        for size in role.attached_sizes() {
+            assert!(size <= 6_144, "{}: {size}", role.id);
+        }
+        let inline = role.inline_size();
+        assert!(inline <= 10_240, "{}: {inline}", role.id);
+    }
+}
+
+const RECREATES: &str = "version: 1\nmode: enforce\nrules: { mutable-tags: {}, weak-encryption: { require: KMS, when-empty: recreate } }\n";
+
+/// What an event of a new repository comes to, and the alert of it.
+async fn enforced(world: &World, inbox: &mut Inbox, name: &str) -> (Value, String) {
+    world.create(name).await;
+    let outcome = world.deliver(&call("CreateRepository", name)).await;
+    let alert = inbox.wait_for(name).await.unwrap().to_string();
+    (outcome.unwrap(), alert)
+}
+
+#[tokio::test]
+async fn without_may_recreate_nothing_is_deleted_and_the_alert_says_why() {
+    let world = World::own_with("MayRecreate=no", |_| {});
+    world.set_policy(RECREATES).await;
+    let mut inbox = world.inbox("no-recreation").await;
+    let name = "shop/stays";
+    let (outcome, alert) = enforced(&world, &mut inbox, name).await;
+    assert_eq!(status(&outcome, "mutable-tags"), Some("fixed"), "{outcome}");
+    assert_ne!(
+        status(&outcome, "weak-encryption"),
+        Some("fixed"),
+        "{outcome}"
+    );
+    // The rehearsal finds it out before anything is deleted.
+    assert!(alert.contains("rehearsal-refused"), "{alert}");
+    assert!(
+        alert.contains("permission ecr:CreateRepository is missing"),
+        "{alert}"
+    );
+    assert_eq!(world.count("DeleteRepository", name), 0);
+    assert_eq!(world.encryption(name).await, EncryptionType::Aes256);
+    assert_eq!(world.mutability(name).await, ImageTagMutability::Immutable);
+    // Nor could any other code in its place.
+    for role in ["EnforcerRole", "AuditorRole"] {
+        let session = world.roles()[role].session(&world).await;
+        let body = json!({ "repositoryName": name });
+        let delete = Ask::Json(
+            "AmazonEC2ContainerRegistry_V20150921.DeleteRepository",
+            &body,
+        );
+        let answer = session.ask(&world.local.endpoint, "ecr", &delete).await;
+        let answer = answer.unwrap();
+        assert!(answer.is_denied(), "{role}: {}", answer.body);
+    }
+    let actions = actions(&world);
+    assert!(!actions.contains("ecr:DeleteRepository") && !actions.contains("kms:CreateGrant"));
+    assert!(actions.contains("ecr:PutImageTagMutability"));
+}
+
+#[tokio::test]
+async fn without_may_change_nothing_is_changed_and_all_is_reported() {
+    let world = World::own_with("MayChange=no", |_| {});
+    world.set_policy(RECREATES).await;
+    let mut inbox = world.inbox("no-changes").await;
+    let name = "shop/untouched";
+    let (outcome, alert) = enforced(&world, &mut inbox, name).await;
+    assert_eq!(
+        status(&outcome, "mutable-tags"),
+        Some("failed"),
+        "{outcome}"
+    );
+    assert!(alert.contains("ecr:PutImageTagMutability"), "{alert}");
+    assert_eq!(world.mutability(name).await, ImageTagMutability::Mutable);
+    assert_eq!(world.encryption(name).await, EncryptionType::Aes256);
+    let reads = ["BatchGet", "Describe", "Get", "List"];
+    for action in actions(&world) {
+        let operation = action.strip_prefix("ecr:").unwrap_or("Get");
+        assert!(
+            reads.iter().any(|read| operation.starts_with(read)),
+            "{action}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn repository_prefix_leaves_other_repositories_alone() {
+    let world = World::own_with("RepositoryPrefix=shop/", |_| {});
+    world.set_policy(RECREATES).await;
+    let mut inbox = world.inbox("prefix").await;
+    let (outcome, _) = enforced(&world, &mut inbox, "shop/inside").await;
+    assert_eq!(status(&outcome, "mutable-tags"), Some("fixed"), "{outcome}");
+    let (outcome, alert) = enforced(&world, &mut inbox, "shopping/outside").await;
+    assert_eq!(
+        status(&outcome, "mutable-tags"),
+        Some("failed"),
+        "{outcome}"
+    );
+    assert!(alert.contains("ecr:PutImageTagMutability"), "{alert}");
+    let outside = world.mutability("shopping/outside").await;
+    assert_eq!(outside, ImageTagMutability::Mutable);
+    // The local AWS decides about tags and deletions of all repositories at once, so these are judged by the deployed documents.
+    for role in ["EnforcerRole", "AuditorRole"] {
+        let role = &world.roles()[role];
+        for action in [
+            "ecr:TagResource",
+            "ecr:UntagResource",
+            "ecr:DeleteRepository",
+            "ecr:CreateRepository",
+            "ecr:PutLifecyclePolicy",
+            "ecr:SetRepositoryPolicy",
+        ] {
+            for (region, account, name, may) in [
+                (REGION, ACCOUNT, "shop/inside", true),
+                (REGION, ACCOUNT, "shopping/outside", false),
+                ("eu-west-1", ACCOUNT, "shop/inside", false),
+                (REGION, "111111111111", "shop/inside", false),
+            ] {
+                let resource = format!("arn:aws:ecr:{region}:{account}:repository/{name}");
+                let request = Request {
+                    principal: Principal::Aws(&role.arn),
+                    action,
+                    resource: &resource,
+                    context: &[
+                        ("aws:RequestedRegion", region),
+                        ("aws:ResourceAccount", account),
+                    ],
+                };
+                assert_eq!(role.may(&request, &[]), may, "{request:?}");
+            }
+        }
+    }
+    assert!(!actions(&world).contains("ecr:PutRegistryScanningConfiguration"));
+}
+
+/// The path is a part of the role's ARN, by which a function knows its own changes and queues know their senders.
+#[tokio::test]
+async fn boundary_and_path_hold_for_every_role() {
+    let boundary = format!("arn:aws:iam::{ACCOUNT}:policy/guard-rail");
+    let parameters = format!("RolePath=/teams/security/ PermissionsBoundary={boundary}");
+    let world = World::own_with(&parameters, |local| {
+        let document = json!({ "Version": "2012-10-17", "Statement": [
+            { "Effect": "Allow", "Action": "*", "Resource": "*" },
+            { "Effect": "Deny", "Action": "ecr:PutImageTagMutability", "Resource": "*" },
+        ] });
+        let create = ["iam", "create-policy", "--policy-name", "guard-rail"];
+        let document = document.to_string();
+        let create = [&create[..], &["--policy-document", &document]].concat();
+        local.cli(&create).unwrap();
+    });
+    for role in world.roles().values() {
+        assert!(role.arn.contains(":role/teams/security/"), "{}", role.arn);
+    }
+    let policy = RECREATES.replace("mode: enforce", "mode: enforce\nsettle: 90s");
+    let name = "shop/bounded";
+    let mut inbox = world.inbox("boundary").await;
+    world.set_policy(RECREATES).await;
+    let (outcome, alert) = enforced(&world, &mut inbox, name).await;
+    assert_eq!(
+        status(&outcome, "mutable-tags"),
+        Some("failed"),
+        "{outcome}"
+    );
+    assert!(alert.contains("ecr:PutImageTagMutability"), "{alert}");
+    assert_eq!(world.mutability(name).await, ImageTagMutability::Mutable);
+    // The queue's policy names the role.
+    world.set_policy(&policy).await;
+    world.create("shop/young").await;
+    let outcome = world.invoke(&call("CreateRepository", "shop/young")).await;
+    assert_eq!(outcome.unwrap()["reason"], "settling");
+    // Its own change.
+    let mut own = call("PutImageTagMutability", name);
+    let role = &world.roles()["EnforcerRole"];
+    own["detail"]["userIdentity"] = json!({
+        "type": "AssumedRole",
+        "arn": format!("arn:aws:sts::{ACCOUNT}:assumed-role/{}/x", role.name),
+        "sessionContext": { "sessionIssuer": { "type": "Role", "arn": role.arn, "userName": role.name } },
+    });
+    let outcome = world.invoke(&own).await.unwrap();
+    assert_eq!(outcome["reason"], "own-change", "{outcome}");
+}
+
+/// What the deployed roles of both functions may.
+fn actions(world: &World) -> BTreeSet<String> {
+    let roles = world.roles();
+    let both = ["EnforcerRole", "AuditorRole"].map(|name| roles[name].grants());
+    let [enforcers, auditors] = &both;
+    assert!(!enforcers.is_empty() && !auditors.is_empty());
+    let all = both.iter().flatten();
+    all.map(|(_, action)| action.clone()).collect()
+}
