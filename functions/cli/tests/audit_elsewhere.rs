@@ -5,16 +5,20 @@
 mod answering;
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use answering::{Answer, Answering, Call, repository};
 use serde_json::{Value, json};
 
-/// A file with a policy of one rule.
+/// A file with a policy of one rule. It is written once: the tests run side by side.
 fn policy() -> String {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("elsewhere.yaml");
-    let text = "version: 1\nmode: enforce\nrules: { mutable-tags: {} }\n";
-    std::fs::write(&path, text).unwrap();
-    path.to_str().unwrap().to_owned()
+    static WRITTEN: LazyLock<String> = LazyLock::new(|| {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("elsewhere.yaml");
+        let text = "version: 1\nmode: enforce\nrules: { mutable-tags: {} }\n";
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    });
+    WRITTEN.clone()
 }
 
 fn audit(aws: &Answering, more: &[&str]) -> (i32, String, String) {

@@ -438,7 +438,7 @@ fn a_missing_permission_is_unknown_and_the_other_checks_go_on() {
     let denied = |operation: &str| {
         if ["DescribeStacks", "ListStackResources", "GetTopicAttributes"].contains(&operation)
             || operation.contains("Role")
-            || operation.contains("Simulate")
+            || operation.contains("Policy")
         {
             xml_error(403, "AccessDenied", "refused")
         } else {

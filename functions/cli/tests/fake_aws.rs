@@ -259,7 +259,7 @@ region = eu-west-1
 /// The account and region that an audit with these arguments and variables looks into.
 fn audited(config: &str, arguments: &[&str], variables: &[(&str, &str)]) -> String {
     let aws = Aws::with(&["shop/api"]);
-    let policy = file("accounts.yaml", MUTABLE_TAGS);
+    let policy = file(&format!("accounts-{}.yaml", aws.port), MUTABLE_TAGS);
     let config = file(config, CONFIG);
     let policy = policy.to_str().unwrap();
     let all = [
