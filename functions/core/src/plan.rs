@@ -177,7 +177,7 @@ fn decide(
     if !enforced {
         return would_change(Code::MonitorMode, "monitor mode", &action);
     }
-    if let Some(hold) = &policy.hold {
+    if let Some(hold) = policy.hold_of(&action) {
         return would_change(hold.code, &hold.text, &action);
     }
     let known = match state {

@@ -1,7 +1,7 @@
 //! How many repositories one sweep changes: all are counted before the first is changed.
 //!
 //! INVARIANT: a sweep changes at most as many repositories as its limit, in all its parts together; where it would change more, it changes
-//! none. A recreation that was begun before is finished all the same.
+//! none. A recreation that was begun before is finished all the same, and a change of the registry is no change of a repository.
 
 use std::collections::BTreeSet;
 

@@ -485,7 +485,8 @@ async fn a_quarantine_goes_when_the_policy_asks_for_none() {
     assert!(policy.send().await.is_err(), "none is left");
 }
 
-/// All repositories together change the registry no more often than one of them may, and wait for it in one message.
+/// All repositories together change the registry no more often than one of them may, and wait for it in one message. They are more than a sweep
+/// may change, and the registry is none of them.
 #[tokio::test]
 async fn a_fight_over_the_registry() {
     let world = World::own();
@@ -493,7 +494,7 @@ async fn a_fight_over_the_registry() {
     let rule = "no-scan-on-push: { fix: registry, registry-filters: [\"*\"] }";
     world
         .set_policy(&format!(
-            "version: 1\nmode: enforce\nrepair-limit: 1\nrules: {{ {rule} }}\n"
+            "version: 1\nmode: enforce\nrepair-limit: 1\nchanges-per-sweep: 3\nrules: {{ {rule} }}\n"
         ))
         .await;
     let mut inbox = world.inbox("registry-fight").await;

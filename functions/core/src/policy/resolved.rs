@@ -7,6 +7,7 @@ use super::costs::Costs;
 use super::exemption::{ByTag, Exemption, Standing};
 use super::file::MOST_REPAIRS;
 use super::paired;
+use crate::action::Action;
 use crate::finding::Severity;
 use crate::reason::{Code, Reason};
 use crate::repository::{Read, Reads, Repository};
@@ -165,6 +166,15 @@ impl Resolved {
             Err(why) => format!("{SPARED}, and when ecr-warden was deployed cannot be read: {why}"),
         };
         self.held(Some(Reason::new(Code::ExistingRepository, existing)))
+    }
+
+    /// Why this change is not made, if something stops it. The limit of a sweep counts repositories: a change of the registry is one change,
+    /// whichever repository asks for it.
+    #[must_use]
+    pub fn hold_of(&self, action: &Action) -> Option<&Reason> {
+        let counts = |code| !matches!(code, Code::SweepLimit | Code::NotCounted);
+        let hold = self.hold.as_ref();
+        hold.filter(|hold| counts(hold.code) || !action.is_of_registry())
     }
 
     /// The same, repairing nothing for this reason, if there is one. An earlier reason stays.

@@ -1,6 +1,8 @@
 //! The policy as people write it.
 
 use super::*;
+use crate::action::Action;
+use crate::reason::{Code, Reason};
 
 const GOOD: &str = "\
 version: 1
@@ -342,4 +344,25 @@ fn existing_repositories_are_monitored() {
     let wrong = problems("version: 1\nmode: enforce\nexisting-before: 2027-01-02\n");
     assert_eq!(wrong.len(), 1, "{wrong:?}");
     assert!(wrong[0].contains("existing: monitor"), "{wrong:?}");
+}
+
+/// A sweep's limit counts repositories, and a change of the registry is one change. What else stops changes stops all.
+#[test]
+fn the_limit_of_a_sweep_is_no_limit_for_the_registry() {
+    let policy = Policy::parse("version: 1\nmode: enforce\n").unwrap();
+    let resolved = policy.for_repository(&id("shop/api"), &tags(&[])).unwrap();
+    for action in Action::samples() {
+        let of_repository = !action.is_of_registry();
+        for (code, held) in [
+            (Code::SweepLimit, of_repository),
+            (Code::NotCounted, of_repository),
+            (Code::Frozen, true),
+            (Code::NeverChange, true),
+            (Code::ExistingRepository, true),
+        ] {
+            let resolved = resolved.clone().held(Some(Reason::new(code, "why")));
+            let hold = resolved.hold_of(&action);
+            assert_eq!(hold.is_some(), held, "{} {code:?}", action.name());
+        }
+    }
 }

@@ -19,7 +19,9 @@ use crate::pipeline::Pipeline;
 pub(super) enum ToDo {
     /// Nothing: it has these verdicts, of which everything was reported.
     Nothing(Vec<Verdict>),
+    /// Report it, and change at most the registry.
     Report,
+    /// Change the repository.
     Change,
 }
 
@@ -87,10 +89,8 @@ pub(super) fn to_do(
     let to_say = claims(known, &plan, &context);
     let settled = plan.recreation().is_none() && !known.quarantined();
     if !settled || !to_say.is_empty() {
-        return match plan.repairs().next() {
-            Some(_) => ToDo::Change,
-            None => ToDo::Report,
-        };
+        let changes = plan.repairs().any(|(_, action)| !action.is_of_registry());
+        return if changes { ToDo::Change } else { ToDo::Report };
     }
     let nothing = BTreeMap::new();
     ToDo::Nothing(outcome::verdicts(
