@@ -156,6 +156,9 @@ impl AuditCommand {
         let (clients, caller) = regions.connect(self.profile.as_deref()).await?;
         let began = OffsetDateTime::now_utc();
         let audit = stack::ask(&clients, &caller, stack, request).await?;
+        if let Some(why) = &audit.ignored {
+            return Err(CommandError::Aws(format!("nothing was audited: {why}")));
+        }
         if !self.repository.is_empty() && audit.summary.repositories == 0 {
             let place = format!("account {}, {}", caller.account, caller.region);
             return Err(CommandError::Usage(nothing_matches(
@@ -191,8 +194,13 @@ impl AuditCommand {
         target.write(&self.text(found, Some(&policy), &caller, began)?)?;
         self.say_next(found, self.policy.is_none());
         let to_fix = std::mem::take(&mut surveyed.to_fix);
-        let repaired = self.repair(&clients, &caller, to_fix).await?;
-        surveyed.complete(&caller)?;
+        let repaired = self.repair(&clients, &caller, to_fix).await;
+        let complete = surveyed.complete(&caller);
+        if let (Err(_), Err(unread)) = (&repaired, &complete) {
+            remark!("{}", unread.parts().0);
+        }
+        let repaired = repaired?;
+        complete?;
         Ok(match repaired {
             Fixed::Declined => Compliance::Findings,
             Fixed::Made(made) => self.outcome(&surveyed.audit, &made),
@@ -224,10 +232,7 @@ impl AuditCommand {
     ) -> Result<String, CommandError> {
         Ok(match self.format {
             Format::Table => {
-                let mut parts = vec![match &audit.ignored {
-                    Some(why) => format!("nothing was audited: {why}"),
-                    None => findings(audit, self.page()),
-                }];
+                let mut parts = vec![findings(audit, self.page())];
                 parts.extend(audit.costs.as_ref().map(|costs| storage(audit, costs)));
                 if let (true, Some(policy)) = (self.compliance, policy) {
                     parts.push(compliance(audit, policy));

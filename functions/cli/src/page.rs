@@ -2,6 +2,8 @@
 
 use std::io::IsTerminal;
 
+use ecr_warden_core::text::one_line;
+
 use crate::output::{Stream, columns};
 
 /// Who reads a text.
@@ -77,6 +79,8 @@ const NARROWEST: usize = 20;
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let (mut line, mut length) = (String::new(), 0_usize);
+    // What comes from AWS or a bucket is not for the terminal to interpret.
+    let text = one_line(text, usize::MAX);
     for word in text.split_whitespace() {
         let mut rest: Vec<char> = word.chars().collect();
         let fits = length

@@ -113,9 +113,9 @@ pub struct Position {
     /// ARNs of what a sweep would change: see [`SweepLimit`](crate::sweep_limit::SweepLimit).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub to_change: Vec<String>,
-    /// They were more than the sweep may change.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub exceeded: bool,
+    /// How many it would change, as far as it has looked.
+    #[serde(default)]
+    pub counted: usize,
     /// Everything was listed: only `left` and `to_change` remain.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub listed: bool,

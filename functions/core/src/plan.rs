@@ -19,13 +19,11 @@ use crate::finding::{Finding, Fix, Severity, Violation};
 use crate::lifecycle::matches_nothing;
 use crate::policy::Resolved;
 use crate::quarantine;
+pub use crate::quarantine::STALE_QUARANTINE;
 use crate::reason::{Code, Reason};
 use crate::record::{Context, Known};
 use crate::repository::{Reads, Repository};
 use crate::text::rfc3339;
-
-/// The rule name of a quarantine that no rule requires any more.
-pub const STALE_QUARANTINE: &str = "stale-quarantine";
 
 /// What deciding requires beyond what the rules read: the images that a default lifecycle policy would expire.
 #[must_use]
@@ -82,6 +80,14 @@ pub fn plan(
             Decision::Repair(action) if parts.contains(&action.part()) => {
                 go_on(policy, &finding, &repaired)
             }
+            other => other,
+        };
+        // Last: anything else that stands in the way of the repair is the better reason.
+        let decision = match decision {
+            Decision::Repair(action) => match policy.hold_of(finding.rule, &action) {
+                Some(hold) => would_change(hold.code, &hold.text, &action),
+                None => Decision::Repair(action),
+            },
             other => other,
         };
         if let Decision::Repair(action) = &decision {
@@ -176,9 +182,6 @@ fn decide(
     };
     if !enforced {
         return would_change(Code::MonitorMode, "monitor mode", &action);
-    }
-    if let Some(hold) = policy.hold_of(&action) {
-        return would_change(hold.code, &hold.text, &action);
     }
     let known = match state {
         Ok(known) => known,

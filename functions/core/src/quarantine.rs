@@ -8,6 +8,9 @@ use crate::repository_policy::{LONGEST, statements, with, without, wrong};
 /// The statement's name. Nobody else's statements are ever touched.
 pub const SID: &str = "EcrWardenQuarantine";
 
+/// The rule name of a quarantine that no rule requires any more.
+pub const STALE_QUARANTINE: &str = "stale-quarantine";
+
 /// Without these nothing can be pushed; pulls go on.
 const PUSHES: [&str; 4] = [
     "ecr:CompleteLayerUpload",

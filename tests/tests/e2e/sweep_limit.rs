@@ -41,7 +41,8 @@ async fn a_sweep_over_its_limit_changes_nothing_and_says_so() {
     }
     assert_eq!(immutable(&world, &names).await, 0);
     let alert = inbox.wait_for("*").await.unwrap();
-    assert_eq!(alert["summary"]["over_limit"], 3, "{alert}");
+    let line = alert["over_limit"].as_str().unwrap();
+    assert!(line.contains(r#"{"changes":3,"mode":"enforce"}"#), "{line}");
 
     // What fits is changed as ever: an event repairs one, and the sweep the other two.
     let event = world.invoke(&call("PutImage", "shop/a")).await.unwrap();
@@ -59,9 +60,9 @@ async fn a_sweep_over_its_limit_changes_nothing_and_says_so() {
     assert_eq!(too_few["summary"]["fixed"], json!({}), "{too_few}");
     let enough = sweep(&world, json!({ "mode": "enforce", "changes": 4 })).await;
     assert_eq!(enough["summary"]["fixed"]["mutable-tags"], 4, "{enough}");
-    let far_too_many = json!({ "mode": "enforce", "changes": 1001 });
+    let far_too_many = json!({ "mode": "enforce", "changes": 501 });
     let refused = world.invoke_function(&world.stack.auditor, &far_too_many);
-    assert!(refused.await.unwrap_err().contains("1001"));
+    assert!(refused.await.unwrap_err().contains("501"));
 }
 
 /// Neither an event nor a sweep changes what `never-change` names.
@@ -72,7 +73,7 @@ async fn protected_repositories_are_reported_only() {
     world.create("prod/api").await;
     let event = world.invoke(&call("PutImage", "prod/api")).await.unwrap();
     assert_eq!(event["findings"][0]["reason"], "never-change", "{event}");
-    let swept = sweep(&world, json!({ "mode": "enforce", "changes": 1000 })).await;
+    let swept = sweep(&world, json!({ "mode": "enforce", "changes": 500 })).await;
     assert_eq!(swept["findings"][0]["reason"], "never-change", "{swept}");
     assert_eq!(immutable(&world, &["prod/api"]).await, 0);
 }

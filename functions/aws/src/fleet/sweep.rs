@@ -20,7 +20,7 @@ use time::OffsetDateTime;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use self::compare::{ToDo, to_do};
+use self::compare::{Looked, look};
 use self::run::Registries;
 pub use self::run::{Sweep, Swept};
 use crate::connect::clients::ConfigError;
@@ -124,7 +124,7 @@ impl Pipeline {
             Some(next) => Position::read(next).map_err(AuditError::Request)?,
             None => Position::default(),
         };
-        let mut limit = SweepLimit::new(sweep.limit(&policy)?, &earlier);
+        let mut limit = SweepLimit::new(sweep.limit(&policy)?, &earlier, sweep.request);
         let mut others = match &request.next {
             // What is being recreated may be on no list: it is finished first, and once.
             None => of_arns(
@@ -138,7 +138,7 @@ impl Pipeline {
         let mut taken_up: BTreeSet<String> = others.iter().map(RepositoryId::arn).collect();
         let news = Mutex::new(Vec::new());
         let stopped = loop {
-            let mut looked_at = Vec::new();
+            let mut on_record_too = Vec::new();
             let waiting = AtomicUsize::new(others.len());
             let enough = || waiting.load(Ordering::Relaxed) >= AT_A_TURN;
             let stopped = audit(
@@ -150,10 +150,7 @@ impl Pipeline {
                 &enough,
                 &mut |seen| {
                     let judged = match seen {
-                        Scanned::Judged(judged) => {
-                            let hold = limit.exceeded().then(|| limit.hold());
-                            judged.since(since.as_ref()).held(hold)
-                        }
+                        Scanned::Judged(judged) => judged.since(since.as_ref()),
                         // The pipeline reports it as it would for its own event.
                         Scanned::Unjudged { id, .. } => {
                             waiting.fetch_add(1, Ordering::Relaxed);
@@ -165,32 +162,25 @@ impl Pipeline {
                     match on_record.get(&arn) {
                         Some(true) if taken_up.contains(&arn) => {}
                         Some(true) => others.push(judged.repository.id),
-                        Some(false) => looked_at.push(judged),
-                        None => match to_do(&judged, Known::default(), &registries, sweep) {
-                            ToDo::Nothing(verdicts) => {
-                                each(&judged.repository.id, Swept::Judged(&verdicts));
-                                return;
-                            }
-                            ToDo::Report => others.push(judged.repository.id),
-                            ToDo::Change => {
-                                limit.add(judged.repository.id);
-                                if !limit.exceeded() {
-                                    return;
-                                }
-                            }
-                        },
+                        Some(false) => on_record_too.push(judged),
+                        None => {
+                            let hold = limit.exceeded().then(|| limit.hold());
+                            let known = Known::default();
+                            let looked = look(&judged, known, &registries, sweep, hold.as_ref());
+                            let id = judged.repository.id;
+                            others.extend(place(id, looked, &mut limit, each));
+                        }
                     }
-                    waiting.fetch_add(1, Ordering::Relaxed);
+                    let all = others.len().saturating_add(on_record_too.len());
+                    waiting.store(all, Ordering::Relaxed);
                 },
             )
             .await?;
-            let compared = self.compare_with_records(sweep, &registries, looked_at, each);
-            for (id, is_change) in compared.await {
-                if is_change {
-                    limit.add(id);
-                } else {
-                    others.push(id);
-                }
+            let hold = limit.exceeded().then(|| limit.hold());
+            let compared =
+                self.compare_with_records(sweep, &registries, on_record_too, hold.as_ref());
+            for (id, looked) in compared.await {
+                others.extend(place(id, looked, &mut limit, each));
             }
             if limit.exceeded() {
                 others.extend(limit.take());
@@ -207,9 +197,7 @@ impl Pipeline {
             if stopped.is_none() && left.is_empty() {
                 // Everything was looked at, and it is few enough.
                 let changed = limit.take().into_iter().map(|id| (id, None));
-                for id in self.act(sweep, changed, &origin, &news, each).await {
-                    limit.add(id);
-                }
+                limit.put_back(self.act(sweep, changed, &origin, &news, each).await);
             }
             match stopped {
                 Some(position) if left.is_empty() && Instant::now() < sweep.stop_looking => {
@@ -227,8 +215,9 @@ impl Pipeline {
             }
         };
         let complete = stopped.is_none() && sweep.request.covers_all();
+        let over_limit = limit.line(sweep.request, stopped.is_none());
         let ledger = self
-            .report_sweep(sweep, &origin, news.into_inner(), complete)
+            .report_sweep(sweep, &origin, news.into_inner(), over_limit, complete)
             .await?;
         Ok((stopped, ledger))
     }
@@ -249,6 +238,24 @@ impl Pipeline {
         }
         Ok(registries)
     }
+}
+
+/// Hands over a repository about which there is nothing to do, and counts one that would be changed; returns one that is to be acted on now.
+fn place(
+    id: RepositoryId,
+    looked: Looked,
+    limit: &mut SweepLimit,
+    each: &mut (dyn FnMut(&RepositoryId, Swept<'_>) + Send),
+) -> Option<RepositoryId> {
+    // What another invocation is about to repair is not counted.
+    let counts = looked.would_change && (looked.settled.is_none() || limit.exceeded());
+    let waits = counts && limit.count(&id);
+    match looked.settled {
+        Some(verdicts) => each(&id, Swept::Judged(&verdicts)),
+        None if waits => {}
+        None => return Some(id),
+    }
+    None
 }
 
 /// Without what is on record nothing is swept.

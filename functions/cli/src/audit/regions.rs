@@ -147,6 +147,13 @@ pub(super) async fn survey(
         AuditError::Request(why) => CommandError::Usage(why),
         AuditError::Aws(why) => CommandError::Aws(why),
     })?;
+    // What is in no report is not repaired.
+    let is_read = |judged: &Judged| {
+        !unread
+            .iter()
+            .any(|one| one.region == judged.repository.id.region)
+    };
+    to_fix.retain(is_read);
     let surveyed = Surveyed {
         audit,
         to_fix,

@@ -88,6 +88,11 @@ pub(super) async fn ask(
             remark!("{}", ledger.line());
         }
         let next = following(&request, &part);
+        if next.is_none() && part.next.is_some() {
+            remark!(
+                "this is the first part: the auditor goes on by itself, and its alert has the rest"
+            );
+        }
         all.add_part(part);
         match next {
             Some(next) => request = next,

@@ -42,7 +42,7 @@ pub(super) fn write(alert: &Alert) -> Value {
     }
     let mut steps: Vec<&str> = Vec::new();
     if let Some(summary) = &alert.summary {
-        if let Some(line) = summary.over_limit() {
+        if let Some(line) = &alert.over_limit {
             description.push_str(&format!("{line}\n"));
         }
         for group in &summary.groups {

@@ -78,6 +78,7 @@ impl Alert {
             summary: Some(summary),
             dead_letters: None,
             ledger: None,
+            over_limit: None,
             standing: Vec::new(),
         };
         Some(alert.shortened(longest))

@@ -8,8 +8,8 @@ mod text;
 
 pub use self::model::{ALIVE, Alert, AlertAction, AlertFinding, INVALID_POLICY};
 use self::model::{alert_id, essence, finding, worst};
+pub(crate) use self::summary::REST;
 use self::summary::SHORTER;
-pub(crate) use self::summary::{REST, over_limit};
 use crate::finding::{Severity, Status};
 use crate::outcome::Verdict;
 use crate::repository::{RepositoryId, partition};
@@ -58,6 +58,7 @@ impl Alert {
             summary: None,
             dead_letters: None,
             ledger: None,
+            over_limit: None,
             name: id.label(),
             standing: verdicts
                 .iter()
@@ -127,6 +128,7 @@ impl Alert {
             summary: None,
             dead_letters: None,
             ledger: None,
+            over_limit: None,
             name: parameter.to_owned(),
             standing: Vec::new(),
         }
@@ -174,6 +176,7 @@ impl Alert {
             summary: None,
             dead_letters: None,
             ledger: None,
+            over_limit: None,
             name: format!("account {account}, {region}"),
             standing: Vec::new(),
         }

@@ -50,6 +50,9 @@ pub struct Alert {
     /// Where the changes of a sweep are listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ledger: Option<Ledger>,
+    /// What to do about a sweep that changed nothing because it would have changed too much.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub over_limit: Option<String>,
     #[serde(skip)]
     pub(super) name: String,
     /// Rules whose findings were reported before and are open.
@@ -164,6 +167,12 @@ impl Alert {
     #[must_use]
     pub fn with_ledger(self, ledger: Option<Ledger>) -> Self {
         Self { ledger, ..self }
+    }
+
+    /// Says what to do about a sweep over its limit.
+    #[must_use]
+    pub fn with_over_limit(self, over_limit: Option<String>) -> Self {
+        Self { over_limit, ..self }
     }
 
     /// One line about the dead-letter queue; `None`: it is empty.

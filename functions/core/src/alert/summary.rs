@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use crate::finding::{Severity, Status};
 use crate::outcome::Verdict;
-use crate::reason::Code;
 use crate::repository::RepositoryId;
 use crate::text::one_line;
 
@@ -26,8 +25,6 @@ pub(crate) const REST: &str =
 pub struct DigestSummary {
     pub repositories: usize,
     pub findings: usize,
-    /// Repositories that the sweep did not change because they are more than `changes-per-sweep`.
-    pub over_limit: usize,
     /// By status.
     pub tally: BTreeMap<&'static str, usize>,
     /// The most urgent status comes first.
@@ -62,12 +59,6 @@ pub struct DigestChange {
 impl DigestSummary {
     pub(super) fn of(news: &[(&RepositoryId, &Verdict)]) -> Self {
         let touched: BTreeSet<&RepositoryId> = news.iter().map(|(id, _)| *id).collect();
-        let is_over = |verdict: &Verdict| verdict.reason == Some(Code::SweepLimit);
-        let over_limit: BTreeSet<&RepositoryId> = news
-            .iter()
-            .filter(|(_, verdict)| is_over(verdict))
-            .map(|(id, _)| *id)
-            .collect();
         let mut tally = BTreeMap::new();
         let mut groups: BTreeMap<_, Vec<(&RepositoryId, &Verdict)>> = BTreeMap::new();
         for (id, verdict) in news {
@@ -80,7 +71,6 @@ impl DigestSummary {
         Self {
             repositories: touched.len(),
             findings: news.len(),
-            over_limit: over_limit.len(),
             tally,
             groups: groups
                 .values()
@@ -91,11 +81,6 @@ impl DigestSummary {
 
     pub(super) fn count(&self, status: Status) -> usize {
         self.tally.get(status.name()).copied().unwrap_or(0)
-    }
-
-    /// What to do about those that the sweep did not change.
-    pub(super) fn over_limit(&self) -> Option<String> {
-        over_limit(self.over_limit)
     }
 
     pub(super) fn rules(&self) -> impl Iterator<Item = &String> {
@@ -130,19 +115,6 @@ impl DigestSummary {
             ..self
         }
     }
-}
-
-/// The line about the repositories that a sweep did not change.
-pub(crate) fn over_limit(repositories: usize) -> Option<String> {
-    let changes = match repositories {
-        0 => return None,
-        1 => "a change of 1 repository".to_owned(),
-        more => format!("changes of {more} repositories"),
-    };
-    Some(format!(
-        "NOT CHANGED: {changes}, because that is more than the policy's `changes-per-sweep`. To make them, read this message and run: \
-         make audit REQUEST='{{\"mode\": \"enforce\", \"changes\": {repositories}}}'"
-    ))
 }
 
 impl DigestGroup {

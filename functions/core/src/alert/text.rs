@@ -128,7 +128,7 @@ fn many(alert: &Alert, summary: &DigestSummary) -> String {
         let _ = write!(out, "\n            at {}", alert.occurred_at);
     }
     out.push('\n');
-    if let Some(line) = summary.over_limit() {
+    if let Some(line) = &alert.over_limit {
         let _ = write!(out, "\n{line}\n");
     }
     for group in &summary.groups {

@@ -36,7 +36,7 @@ pub fn dead_letters(url: &str, answer: &Answered<u64>, aws: &AwsCli) -> Checkup 
         Err(NoAnswer::Gone) => Checkup::failing(
             check,
             "the dead-letter queue does not exist: it was deleted outside of CloudFormation",
-            "delete the stack and deploy it again; the state table is kept",
+            "delete the stack and deploy it again, as docs/deploy.md says under \"Remove it\": the new stack has a state table of its own",
         ),
         Err(why) => Checkup::unanswered(check, why),
     }

@@ -33,7 +33,7 @@ impl FunctionSettings {
         {
             return vec![(
                 format!("the function {logical} was deleted outside of CloudFormation"),
-                "delete the stack and deploy it again; the state table is kept".to_owned(),
+                "delete the stack and deploy it again, as docs/deploy.md says under \"Remove it\": the new stack has a state table of its own".to_owned(),
             )];
         }
         let mut faults = Vec::new();

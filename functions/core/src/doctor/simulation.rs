@@ -93,6 +93,18 @@ fn context(conditions: &Value, region: &str) -> Vec<(String, String)> {
             Some((key.clone(), value.replace('*', region)))
         })
         .collect();
+    // What boundaries and policies of organizations often ask for, too.
+    for (key, value) in [
+        ("aws:RequestedRegion", region),
+        ("aws:SecureTransport", "true"),
+    ] {
+        if !context
+            .iter()
+            .any(|(given, _)| given.eq_ignore_ascii_case(key))
+        {
+            context.push((key.to_owned(), value.to_owned()));
+        }
+    }
     context.sort();
     context
 }
@@ -158,7 +170,10 @@ mod tests {
             resources: texts_of(&[
                 "arn:aws:ecr:eu-west-1:111111111111:repository/ecr-warden-doctor",
             ]),
-            context: vec![],
+            context: vec![
+                ("aws:RequestedRegion".to_owned(), "eu-west-1".to_owned()),
+                ("aws:SecureTransport".to_owned(), "true".to_owned()),
+            ],
         };
         assert_eq!(asked, [expected]);
     }
@@ -175,7 +190,9 @@ mod tests {
         assert_eq!(
             asked[0].context,
             [
+                ("aws:RequestedRegion".to_owned(), "eu-west-1".to_owned()),
                 ("aws:ResourceAccount".to_owned(), "111111111111".to_owned()),
+                ("aws:SecureTransport".to_owned(), "true".to_owned()),
                 (
                     "kms:ViaService".to_owned(),
                     "ecr.eu-west-1.amazonaws.com".to_owned()

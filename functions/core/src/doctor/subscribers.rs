@@ -65,7 +65,7 @@ pub fn subscribers(topic: &str, answer: &Answered<Subscriptions>, aws: &AwsCli) 
             format!(
                 "the alert topic `{topic}` does not exist: it was deleted outside of CloudFormation"
             ),
-            "delete the stack and deploy it again; the state table is kept",
+            "delete the stack and deploy it again, as docs/deploy.md says under \"Remove it\": the new stack has a state table of its own",
         ),
         Err(why) => Checkup::unanswered(check, why),
     }

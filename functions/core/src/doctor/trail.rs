@@ -174,7 +174,16 @@ impl TrailSummary {
         match &self.is_logging {
             Ok(true) => {}
             Ok(false) => {
-                let start = aws.command(&["cloudtrail", "start-logging", "--name", &self.arn]);
+                let start = if self.is_of_organization {
+                    "ask the organization's management account to start it".to_owned()
+                } else {
+                    // CloudTrail starts a trail in its home region only.
+                    let home = AwsCli {
+                        region: self.home_region.clone(),
+                        ..aws.clone()
+                    };
+                    home.command(&["cloudtrail", "start-logging", "--name", &self.arn])
+                };
                 return failing(format!("{trail} does not log"), start);
             }
             Err(why) => {

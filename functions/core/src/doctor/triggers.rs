@@ -46,7 +46,7 @@ impl TriggerState {
             )),
             Err(NoAnswer::Gone) => Some((
                 format!("the {kind} {logical} was deleted outside of CloudFormation"),
-                "delete the stack and deploy it again; the state table is kept".to_owned(),
+                "delete the stack and deploy it again, as docs/deploy.md says under \"Remove it\": the new stack has a state table of its own".to_owned(),
             )),
             Err(_) => None,
         }

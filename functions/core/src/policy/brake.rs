@@ -18,7 +18,7 @@ pub(super) struct FreezeFile {
     reason: ExemptionReason,
 }
 
-/// The same, and it ends after it begins.
+/// Days on which nothing is changed.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "FreezeFile")]
 #[schemars(with = "FreezeFile")]
@@ -69,7 +69,7 @@ impl Freeze {
 pub(super) struct ChangesPerSweep(pub(super) usize);
 
 /// A sweep that goes on in another invocation takes the names along in a message.
-pub const MOST_CHANGES: usize = 1000;
+pub const MOST_CHANGES: usize = 500;
 const CHANGES: usize = 20;
 
 impl Default for ChangesPerSweep {
@@ -91,7 +91,7 @@ impl TryFrom<u64> for ChangesPerSweep {
 }
 
 fn changes_schema(schema: &mut Schema) {
-    *schema = json_schema!({ "type": "integer", "minimum": 0, "maximum": MOST_CHANGES, "default": CHANGES });
+    *schema = json_schema!({ "type": "integer", "description": "Repositories that one sweep changes at most.", "minimum": 0, "maximum": MOST_CHANGES, "default": CHANGES });
 }
 
 #[cfg(test)]
@@ -143,7 +143,7 @@ mod tests {
     fn changes_per_sweep_are_bounded() {
         assert_eq!(policy("").changes_per_sweep(), CHANGES);
         assert_eq!(policy("changes-per-sweep: 0").changes_per_sweep(), 0);
-        assert_eq!(policy("changes-per-sweep: 1000").changes_per_sweep(), 1000);
-        assert!(problem("changes-per-sweep: 1001").contains("0 to 1000"));
+        assert_eq!(policy("changes-per-sweep: 500").changes_per_sweep(), 500);
+        assert!(problem("changes-per-sweep: 501").contains("0 to 500"));
     }
 }

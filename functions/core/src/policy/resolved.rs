@@ -9,6 +9,7 @@ use super::file::MOST_REPAIRS;
 use super::paired;
 use crate::action::Action;
 use crate::finding::Severity;
+use crate::quarantine::STALE_QUARANTINE;
 use crate::reason::{Code, Reason};
 use crate::repository::{Read, Reads, Repository};
 use crate::rule::{Entry, Rule, Subject};
@@ -168,13 +169,14 @@ impl Resolved {
         self.held(Some(Reason::new(Code::ExistingRepository, existing)))
     }
 
-    /// Why this change is not made, if something stops it. The limit of a sweep counts repositories: a change of the registry is one change,
-    /// whichever repository asks for it.
+    /// Why this repair is not made, if something stops it. The limit of a sweep counts repositories: a change of the registry is one change,
+    /// whichever repository asks for it. A quarantine of ecr-warden's own is lifted in any case but for that limit, because it blocks pushes.
     #[must_use]
-    pub fn hold_of(&self, action: &Action) -> Option<&Reason> {
-        let counts = |code| !matches!(code, Code::SweepLimit | Code::NotCounted);
-        let hold = self.hold.as_ref();
-        hold.filter(|hold| counts(hold.code) || !action.is_of_registry())
+    pub fn hold_of(&self, rule: &str, action: &Action) -> Option<&Reason> {
+        self.hold.as_ref().filter(|hold| match hold.code {
+            Code::SweepLimit | Code::NotCounted => !action.is_of_registry(),
+            _ => rule != STALE_QUARANTINE,
+        })
     }
 
     /// The same, repairing nothing for this reason, if there is one. An earlier reason stays.

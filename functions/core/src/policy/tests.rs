@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::action::Action;
+use crate::quarantine::STALE_QUARANTINE;
 use crate::reason::{Code, Reason};
 
 const GOOD: &str = "\
@@ -353,16 +354,17 @@ fn the_limit_of_a_sweep_is_no_limit_for_the_registry() {
     let resolved = policy.for_repository(&id("shop/api"), &tags(&[])).unwrap();
     for action in Action::samples() {
         let of_repository = !action.is_of_registry();
-        for (code, held) in [
-            (Code::SweepLimit, of_repository),
-            (Code::NotCounted, of_repository),
-            (Code::Frozen, true),
-            (Code::NeverChange, true),
-            (Code::ExistingRepository, true),
+        for (code, held, lift_held) in [
+            (Code::SweepLimit, of_repository, of_repository),
+            (Code::NotCounted, of_repository, of_repository),
+            (Code::Frozen, true, false),
+            (Code::NeverChange, true, false),
+            (Code::ExistingRepository, true, false),
         ] {
             let resolved = resolved.clone().held(Some(Reason::new(code, "why")));
-            let hold = resolved.hold_of(&action);
-            assert_eq!(hold.is_some(), held, "{} {code:?}", action.name());
+            let of = |rule| resolved.hold_of(rule, &action).is_some();
+            let both = (of("mutable-tags"), of(STALE_QUARANTINE));
+            assert_eq!(both, (held, lift_held), "{} {code:?}", action.name());
         }
     }
 }

@@ -782,6 +782,14 @@ fn what_is_held_is_reported_and_not_changed() {
         case.invocation.hold = hold;
         assert_eq!(case.says(&seen(Known::default())), expected, "{more}");
     }
+    // What else stands in the way of the repair is the better reason, and a fight is suspended all the same.
+    let once = format!("repair-limit: 1\n{frozen}");
+    let mut reverted = Case::new(policy(MUTABLE_TAGS, &once));
+    reverted.invocation.hold = Some(limit.clone());
+    assert_eq!(
+        reverted.says(&seen(repaired(Repaired::Done, 600))),
+        "report mutable-tags: revert-limit"
+    );
     let monitored = "mutable-tags: { mode: monitor }";
     let case = Case::new(policy(monitored, frozen));
     assert_eq!(

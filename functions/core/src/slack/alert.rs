@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::block::{context, items, link, section, text, word};
-use crate::alert::{INVALID_POLICY, REST, over_limit};
+use crate::alert::{INVALID_POLICY, REST};
 use crate::finding::Severity;
 use crate::ledger::Ledger;
 use crate::repository::{RepositoryId, partition};
@@ -89,10 +89,8 @@ pub(super) fn in_a_line(alert: &Value) -> String {
 pub(super) fn in_full(alert: &Value, most: usize) -> Vec<Value> {
     let mut blocks = vec![context(&head(alert))];
     let summary = alert.get("summary");
-    let over = summary.map_or(0, |summary| number(summary, "over_limit"));
-    if let Some(line) = over_limit(usize::try_from(over).unwrap_or(usize::MAX)) {
-        blocks.push(section(&line));
-    }
+    let over_limit = text(alert, "over_limit");
+    blocks.extend((!over_limit.is_empty()).then(|| section(over_limit)));
     let groups = summary.map_or(&[][..], |summary| items(summary, "groups"));
     let findings = items(alert, "findings");
     let mut shown: Vec<&Value> = match groups {

@@ -11,7 +11,7 @@ use crate::support::{World, arn};
 pub(crate) const POLICY: &str = r"
 version: 1
 mode: enforce
-changes-per-sweep: 1000
+changes-per-sweep: 500
 rules:
   mutable-tags: {}
   weak-encryption: { require: KMS, when-empty: recreate }

@@ -16,7 +16,7 @@ use crate::support::{World, call};
 pub(crate) const POLICY: &str = r#"
 version: 1
 mode: enforce
-changes-per-sweep: 1000
+changes-per-sweep: 500
 overrides:
   - match: { repositories: ["recreated/**"] }
     rules: { weak-encryption: { require: KMS, when-empty: recreate } }

@@ -5,63 +5,56 @@ use std::collections::BTreeMap;
 use ecr_warden_core::claim::claims;
 use ecr_warden_core::outcome::{self, Verdict};
 use ecr_warden_core::plan;
+use ecr_warden_core::reason::Reason;
 use ecr_warden_core::record::{Context, Known, Lease};
 use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::trigger::{Cause, Origin};
 use futures_util::stream::{self, StreamExt};
 use time::OffsetDateTime;
 
-use super::run::{READ_AT_ONCE, Registries, Sweep, Swept};
+use super::run::{READ_AT_ONCE, Registries, Sweep};
 use crate::fleet::audit::Judged;
 use crate::pipeline::Pipeline;
 
-/// What a sweep does about a repository that it has looked at.
-pub(super) enum ToDo {
-    /// Nothing: it has these verdicts, of which everything was reported.
-    Nothing(Vec<Verdict>),
-    /// Report it, and change at most the registry.
-    Report,
-    /// Change the repository.
-    Change,
+/// What a sweep sees of a repository, by what is on record.
+pub(super) struct Looked {
+    /// The policy would change the repository, and not only the registry.
+    pub(super) would_change: bool,
+    /// Its verdicts, where there is nothing to do: of each, everything was reported.
+    pub(super) settled: Option<Vec<Verdict>>,
 }
 
 impl Pipeline {
-    /// Hands over the repositories about which there is nothing to do; returns the others, and whether each would be changed.
+    /// Looks at those about which something is on record. `hold`: why the sweep changes nothing, if it does not.
     pub(super) async fn compare_with_records(
         &self,
         sweep: &Sweep<'_>,
         registries: &Registries,
-        looked_at: Vec<Judged>,
-        each: &mut (dyn FnMut(&RepositoryId, Swept<'_>) + Send),
-    ) -> Vec<(RepositoryId, bool)> {
-        let mut others = Vec::new();
-        let mut running = stream::iter(looked_at)
-            .map(|judged| async move {
+        judged: Vec<Judged>,
+        hold: Option<&Reason>,
+    ) -> Vec<(RepositoryId, Looked)> {
+        let looked = stream::iter(judged).map(|judged| async move {
+            let looked = match self.state.load(&judged.repository.id).await {
+                Ok(known) => look(&judged, known, registries, sweep, hold),
                 // What can't be read now is read again on the way.
-                let known = self.state.load(&judged.repository.id).await.ok();
-                let to_do = known.map_or(ToDo::Report, |known| {
-                    to_do(&judged, known, registries, sweep)
-                });
-                (judged.repository.id, to_do)
-            })
-            .buffer_unordered(READ_AT_ONCE);
-        while let Some((id, to_do)) = running.next().await {
-            match to_do {
-                ToDo::Nothing(verdicts) => each(&id, Swept::Judged(&verdicts)),
-                ToDo::Report => others.push((id, false)),
-                ToDo::Change => others.push((id, true)),
-            }
-        }
-        others
+                Err(_) => Looked {
+                    would_change: false,
+                    settled: None,
+                },
+            };
+            (judged.repository.id, looked)
+        });
+        looked.buffer_unordered(READ_AT_ONCE).collect().await
     }
 }
 
-pub(super) fn to_do(
+pub(super) fn look(
     judged: &Judged,
     known: Known,
     registries: &Registries,
     sweep: &Sweep<'_>,
-) -> ToDo {
+    hold: Option<&Reason>,
+) -> Looked {
     let Judged {
         repository,
         policy,
@@ -85,21 +78,29 @@ pub(super) fn to_do(
         now,
         created_at: repository.created_at,
     };
-    let plan = plan::plan(policy, repository, findings.clone(), Ok(known), &context);
-    let to_say = claims(known, &plan, &context);
-    let settled = plan.recreation().is_none() && !known.quarantined();
-    if !settled || !to_say.is_empty() {
-        let changes = plan.repairs().any(|(_, action)| !action.is_of_registry());
-        return if changes { ToDo::Change } else { ToDo::Report };
-    }
+    let planned = |policy| plan::plan(policy, repository, findings.clone(), Ok(known), &context);
+    let mut plan = planned(policy);
+    let mut repairs = plan.repairs();
+    let would_change = repairs.any(|(_, action)| !action.is_of_registry());
+    drop(repairs);
+    let held;
+    let policy = match hold {
+        Some(hold) => {
+            held = policy.clone().held(Some(hold.clone()));
+            plan = planned(&held);
+            &held
+        }
+        None => policy,
+    };
+    let settled = plan.recreation().is_none()
+        && !known.quarantined()
+        && claims(known, &plan, &context).is_empty();
     let nothing = BTreeMap::new();
-    ToDo::Nothing(outcome::verdicts(
-        policy,
-        &repository.id,
-        &plan,
-        known,
-        &[],
-        &nothing,
-        now,
-    ))
+    Looked {
+        would_change,
+        settled: settled.then(|| {
+            let id = &repository.id;
+            outcome::verdicts(policy, id, &plan, known, &[], &nothing, now)
+        }),
+    }
 }

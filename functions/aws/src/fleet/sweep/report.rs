@@ -23,6 +23,7 @@ impl Pipeline {
         sweep: &Sweep<'_>,
         origin: &Origin,
         news: Vec<News>,
+        over_limit: Option<String>,
         complete: bool,
     ) -> Result<Option<Ledger>, AuditError> {
         let verdicts: Vec<(&RepositoryId, &[Verdict])> = news
@@ -41,7 +42,9 @@ impl Pipeline {
         });
         if let Some(alert) = digest {
             let alert = alert.with_dead_letters(self.dead_letters().await);
-            let alert = alert.with_ledger(ledger.clone());
+            let alert = alert
+                .with_ledger(ledger.clone())
+                .with_over_limit(over_limit);
             self.topic.publish(&alert).await.map_err(AuditError::Aws)?;
         }
         let heard = self.topic.is_heard_now().await;
