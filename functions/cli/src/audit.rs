@@ -155,11 +155,11 @@ impl AuditCommand {
         let target = Target::open(self.output.as_deref())?;
         let (clients, caller) = regions.connect(self.profile.as_deref()).await?;
         let began = OffsetDateTime::now_utc();
-        let audit = stack::ask(&clients, &caller, stack, request).await?;
+        let (audit, complete) = stack::ask(&clients, &caller, stack, request).await?;
         if let Some(why) = &audit.ignored {
             return Err(CommandError::Aws(format!("nothing was audited: {why}")));
         }
-        if !self.repository.is_empty() && audit.summary.repositories == 0 {
+        if complete.is_ok() && !self.repository.is_empty() && audit.summary.repositories == 0 {
             let place = format!("account {}, {}", caller.account, caller.region);
             return Err(CommandError::Usage(nothing_matches(
                 &self.repository,
@@ -168,6 +168,7 @@ impl AuditCommand {
         }
         target.write(&self.text(&audit, None, &caller, began)?)?;
         self.say_next(&audit, false);
+        complete?;
         Ok(self.outcome(&audit, &BTreeSet::new()))
     }
 

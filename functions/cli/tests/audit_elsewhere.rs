@@ -286,6 +286,28 @@ fn auditor(call: &Call) -> Option<Answer> {
 
 const ASK: [&str; 3] = ["audit", "--stack", "warden"];
 
+/// An audit that audits nothing is no success, and neither is one that goes on without the command.
+#[test]
+fn what_the_auditor_leaves_out_is_said() {
+    let aws = Answering::with(|call| match call.operation.as_str() {
+        "Invoke" => {
+            let mut nothing = part(Some(json!([])), None);
+            nothing["ignored"] = json!("another sweep runs");
+            nothing["reason"] = json!("covered-by-another-sweep");
+            Some(Answer::ok(nothing))
+        }
+        _ => auditor(call),
+    });
+    let (status, out, error) = aws.run(&ASK);
+    assert_eq!((status, out.as_str()), (3, ""));
+    assert_eq!(error, "nothing was audited: another sweep runs\n");
+    let aws = Answering::with(auditor);
+    let goes_on = ["--request", r#"{"continue": true}"#];
+    let (status, out, error) = aws.run(&[&ASK[..], &goes_on].concat());
+    assert!(status == 1 && out.contains("shop/api"), "{out}{error}");
+    assert!(error.contains("this is the first part"), "{error}");
+}
+
 #[test]
 fn the_deployed_auditor_is_asked_to_the_end() {
     let aws = Answering::with(auditor);
@@ -440,7 +462,10 @@ fn what_the_caller_may_not_do_with_the_stack_is_named() {
             auditor(call)
         });
         let (status, out, error) = aws.run(&ASK);
-        assert_eq!((status, out.as_str()), (3, ""), "{operation}");
+        // What was answered before is not lost.
+        let first = out.contains("shop/api") && !out.contains("shop/web");
+        assert_eq!(first, operation == "GetObject", "{out}");
+        assert_eq!((status, out.is_empty()), (3, !first), "{operation}");
         assert!(
             error.contains(&format!("the permission {permission} is missing"))
                 && error.contains("arn:aws:iam::111111111111:user/mary"),

@@ -49,13 +49,19 @@ fn following(request: &Value, part: &Audit) -> Option<Value> {
     Some(following)
 }
 
-/// Asks the auditor of the stack to the end, and puts its parts together.
+/// What the parts together say, and why the last of them is missing.
+pub(super) type Answers = (Audit, Result<(), CommandError>);
+
+/// Asks the auditor of the stack to the end, and puts its parts together. A part that fails leaves those before it.
+///
+/// # Errors
+/// There is no auditor, or already the first part fails.
 pub(super) async fn ask(
     clients: &Clients,
     caller: &Caller,
     stack: &str,
     first: Value,
-) -> Result<Audit, CommandError> {
+) -> Result<Answers, CommandError> {
     let progress = Progress::begin(&format!("finding the auditor of the stack {stack}"));
     let place = format!("account {}, {}", caller.account, caller.region);
     let failed = |error: NotAnswered| match error {
@@ -76,14 +82,15 @@ pub(super) async fn ask(
     loop {
         let repositories = all.summary.repositories;
         progress.set(&of_parts(auditor.function(), number, repositories));
-        let mut part = auditor.ask(&request).await.map_err(failed)?;
-        if let Some(report) = part.report.take() {
-            let kept = read_report(clients, &report)
-                .await
-                .map_err(|why| failed(NotAnswered::Aws(why)))?;
-            part.findings = kept.findings;
-            part.costs = kept.costs;
-        }
+        let part = match ask_part(clients, &auditor, &request).await {
+            Ok(part) => part,
+            Err(error) if number > 1 => {
+                progress.end();
+                all.sort();
+                return Ok((all, Err(failed(error))));
+            }
+            Err(error) => return Err(failed(error)),
+        };
         if let Some(ledger) = &part.ledger {
             remark!("{}", ledger.line());
         }
@@ -102,7 +109,23 @@ pub(super) async fn ask(
     }
     progress.end();
     all.sort();
-    Ok(all)
+    Ok((all, Ok(())))
+}
+
+/// One part, with what it has put into the bucket.
+async fn ask_part(
+    clients: &Clients,
+    auditor: &DeployedAuditor,
+    request: &Value,
+) -> Result<Audit, NotAnswered> {
+    let mut part = auditor.ask(request).await?;
+    if let Some(report) = part.report.take() {
+        let kept = read_report(clients, &report).await;
+        let kept = kept.map_err(NotAnswered::Aws)?;
+        part.findings = kept.findings;
+        part.costs = kept.costs;
+    }
+    Ok(part)
 }
 
 #[cfg(test)]
