@@ -89,19 +89,19 @@ impl SweepLimit {
         let (counted, limit) = (self.counted, self.limit);
         let least = if complete { "" } else { "at least " };
         let fits = complete && counted <= MOST_CHANGES;
-        let mut again =
-            json!({ "mode": "enforce", "changes": if fits { counted } else { MOST_CHANGES } });
+        let changes = if fits { counted } else { MOST_CHANGES };
         let some = if fits {
             ""
         } else {
             ", for some of the repositories at a time"
         };
-        if !request.repositories.is_empty() {
-            again["repositories"] = json!(request.repositories);
-        } else if !fits {
-            again["repositories"] = json!(["TEAM/**"]);
-        }
-        let again = again.to_string().replace('\'', "'\\''");
+        let repositories = match request.repositories.as_slice() {
+            [] if fits => String::new(),
+            [] => ", \"repositories\": [\"TEAM/**\"]".to_owned(),
+            some => format!(", \"repositories\": {}", json!(some)),
+        };
+        let again = format!("{{\"mode\": \"enforce\", \"changes\": {changes}{repositories}}}");
+        let again = again.replace('\'', "'\\''");
         Some(format!(
             "NOT CHANGED: this sweep would change {least}{counted} repositories, and its limit is {limit} (`changes-per-sweep`). To make the \
              changes{some}: make audit REQUEST='{again}'"
@@ -201,25 +201,25 @@ mod tests {
                 30,
                 &everything,
                 true,
-                r#"'{"changes":30,"mode":"enforce"}'"#,
+                r#"'{"mode": "enforce", "changes": 30}'"#,
             ),
             (
                 30,
                 &some,
                 true,
-                r#"'{"changes":30,"mode":"enforce","repositories":["shop/**"]}'"#,
+                r#"'{"mode": "enforce", "changes": 30, "repositories": ["shop/**"]}'"#,
             ),
             (
                 600,
                 &everything,
                 true,
-                r#"'{"changes":500,"mode":"enforce","repositories":["TEAM/**"]}'"#,
+                r#"'{"mode": "enforce", "changes": 500, "repositories": ["TEAM/**"]}'"#,
             ),
             (
                 30,
                 &everything,
                 false,
-                r#"'{"changes":500,"mode":"enforce","repositories":["TEAM/**"]}'"#,
+                r#"'{"mode": "enforce", "changes": 500, "repositories": ["TEAM/**"]}'"#,
             ),
         ] {
             let line = counted(20, repositories).line(request, complete).unwrap();

@@ -42,7 +42,10 @@ async fn a_sweep_over_its_limit_changes_nothing_and_says_so() {
     assert_eq!(immutable(&world, &names).await, 0);
     let alert = inbox.wait_for("*").await.unwrap();
     let line = alert["over_limit"].as_str().unwrap();
-    assert!(line.contains(r#"{"changes":3,"mode":"enforce"}"#), "{line}");
+    assert!(
+        line.contains(r#"{"mode": "enforce", "changes": 3}"#),
+        "{line}"
+    );
 
     // What fits is changed as ever: an event repairs one, and the sweep the other two.
     let event = world.invoke(&call("PutImage", "shop/a")).await.unwrap();
