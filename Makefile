@@ -54,8 +54,8 @@ CARGO_DENY := 0.20.2
 CARGO_FUZZ := 0.13.2
 CARGO_MUTANTS := 25.3.1
 MDBOOK := 0.5.4
-# The end-to-end tests wait for a local AWS more than they compute.
-TEST_THREADS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN) + 1)))
+# The end-to-end tests wait for a local AWS more than they compute, so a few cores run more of them side by side.
+TEST_THREADS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? 2 * n + 1 : n > 9 ? n : 9)))
 FUZZ ?= event policy repository-policy alert report
 MINUTES ?= 5
 
