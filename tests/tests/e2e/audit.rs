@@ -203,7 +203,7 @@ async fn a_schedule_starts_sweeps() {
 /// More parts than the invocations of a chain that Lambda lets run without `RecursiveLoop: Allow`.
 #[tokio::test]
 async fn a_sweep_of_many_parts_loses_nothing() {
-    const FAULTY: usize = 450;
+    const FAULTY: usize = 500;
     let world = World::own();
     world
         .set_policy(
@@ -221,7 +221,7 @@ async fn a_sweep_of_many_parts_loses_nothing() {
     set.send().await.unwrap();
     world.set_timeout_of_auditor(8).await;
     let proxy = &world.local.proxy;
-    proxy.delay("PutImageTagMutability", Duration::from_millis(1250));
+    proxy.delay("PutImageTagMutability", Duration::from_millis(800));
     let request = json!({ "mode": "enforce", "continue": true });
     let first = world.invoke_function(&world.stack.auditor, &request).await;
     assert_ne!(first.unwrap()["next"], Value::Null);

@@ -98,7 +98,14 @@ async fn fail_one(
         (Arc::clone(&calls), Arc::clone(&hit), Arc::clone(&excused));
     let mut claims = ClaimsUnderWay::default();
     world.local.proxy.plan(&name, move |call| {
-        let now = counted.fetch_add(1, Ordering::SeqCst) == nth;
+        let at = counted.fetch_add(1, Ordering::SeqCst);
+        // Calls that are made side by side come in any order, and only a write can be done although its answer is an error.
+        let now = match fault {
+            Fault::DoneBut(_) => {
+                at >= nth && !only_reads(&call.operation) && !was_hit.load(Ordering::SeqCst)
+            }
+            _ => at == nth,
+        };
         let acts = !now || !matches!(fault, Fault::Throttle | Fault::ServerError | Fault::Cut);
         let unclaimed = claims.may_be_unclaimed(call, acts);
         if now {
