@@ -219,9 +219,9 @@ async fn a_sweep_of_many_parts_loses_nothing() {
     let set = world.clients.sqs.set_queue_attributes().queue_url(queue);
     let set = set.attributes(QueueAttributeName::VisibilityTimeout, "15");
     set.send().await.unwrap();
-    world.set_timeout_of_auditor(8).await;
+    world.set_timeout_of_auditor(10).await;
     let proxy = &world.local.proxy;
-    proxy.delay("PutImageTagMutability", Duration::from_millis(800));
+    proxy.delay("PutImageTagMutability", Duration::from_millis(1200));
     let request = json!({ "mode": "enforce", "continue": true });
     let first = world.invoke_function(&world.stack.auditor, &request).await;
     assert_ne!(first.unwrap()["next"], Value::Null);
