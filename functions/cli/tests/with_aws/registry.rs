@@ -1,16 +1,16 @@
 //! What the command does with an AWS that answers as a test wants it to: who it is there, and what it says and exits with.
 
-#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
-
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
+
+use crate::answering::{ecr_warden, said};
 
 const TABLE: &str = "state";
 
@@ -64,23 +64,7 @@ impl Aws {
 
     /// With no configuration and no credentials but what the test gives.
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ecr-warden"));
-        for (name, _) in std::env::vars() {
-            if name.starts_with("AWS_") || name.starts_with("ECR_WARDEN_") {
-                command.env_remove(name);
-            }
-        }
-        command
-            .args(arguments)
-            .stdin(Stdio::null())
-            .env(
-                "AWS_ENDPOINT_URL",
-                format!("http://127.0.0.1:{}", self.port),
-            )
-            .env("AWS_EC2_METADATA_DISABLED", "true")
-            .env("AWS_CONFIG_FILE", "/dev/null")
-            .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
-        command
+        ecr_warden(self.port, arguments)
     }
 
     /// An audit by the keys of the environment.
@@ -233,13 +217,6 @@ fn file(name: &str, text: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::write(&path, text).unwrap();
     path
-}
-
-/// Its exit status, and what it said on standard output and on standard error.
-fn said(output: &Output) -> (i32, String, String) {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    let status = output.status.code().unwrap();
-    (status, text(&output.stdout), text(&output.stderr))
 }
 
 const CONFIG: &str = "

@@ -1,14 +1,11 @@
 //! `ecr-warden audit` of all regions and by the deployed auditor, and its first use: what goes wrong, and what it says then.
 
-#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
-
-mod answering;
-
 use std::path::Path;
 use std::sync::LazyLock;
 
-use answering::{Answer, Answering, Call, repository};
 use serde_json::{Value, json};
+
+use crate::answering::{Answer, Answering, Call, repository};
 
 /// A file with a policy of one rule. It is written once: the tests run side by side.
 fn policy() -> String {

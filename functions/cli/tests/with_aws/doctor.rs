@@ -1,14 +1,10 @@
 //! `ecr-warden doctor` with an AWS in which all is well but for what a test changes.
 
-#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
-
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Stdio};
-use std::sync::Arc;
 
 use serde_json::{Value, json};
+
+use crate::answering::{Answer, Answering};
 
 /// The answer of each operation: its HTTP status and body.
 type Answers = BTreeMap<&'static str, (u16, String)>;
@@ -153,114 +149,19 @@ fn xml_error(status: u16, code: &str, message: &str) -> (u16, String) {
     (status, text)
 }
 
-/// The port of an AWS with these answers.
-fn serve(answers: Answers) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let answers = Arc::new(answers);
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let answers = Arc::clone(&answers);
-            std::thread::spawn(move || converse(stream.unwrap(), &answers));
-        }
-    });
-    port
-}
-
-fn converse(stream: TcpStream, answers: &Answers) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let mut writer = stream;
-    loop {
-        let mut head = Vec::new();
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line).unwrap_or(0) == 0 {
-                return;
-            }
-            if line.trim_end().is_empty() {
-                break;
-            }
-            head.push(line.trim_end().to_owned());
-        }
-        let header = |wanted: &str| {
-            let mut pairs = head.iter().filter_map(|line| line.split_once(": "));
-            pairs
-                .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
-                .map(|(_, value)| value.to_owned())
-        };
-        let length = header("content-length").map_or(0, |length| length.parse().unwrap());
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).unwrap();
-        let body = String::from_utf8(body).unwrap();
-        let operation = operation(&head[0], header("x-amz-target").as_deref(), &body);
-        let (status, answer) = &answers[operation.as_str()];
-        let kind = if answer.starts_with('<') {
-            "text/xml"
-        } else {
-            "application/json"
-        };
-        let length = answer.len();
-        let answer = format!(
-            "HTTP/1.1 {status} x\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n{answer}"
-        );
-        if writer.write_all(answer.as_bytes()).is_err() {
-            return;
-        }
-    }
-}
-
-/// By the target header, the field `Action`, or the path.
-fn operation(request: &str, target: Option<&str>, body: &str) -> String {
-    if let Some(target) = target {
-        return target.rsplit('.').next().unwrap().to_owned();
-    }
-    if let Some(action) = body.strip_prefix("Action=") {
-        return action.split('&').next().unwrap().to_owned();
-    }
-    let path = request.split(' ').nth(1).unwrap();
-    let known = [
-        ("/recursion-config", "GetFunctionRecursionConfig"),
-        ("/concurrency", "GetFunctionConcurrency"),
-        ("/schedules/", "GetSchedule"),
-    ];
-    known
-        .iter()
-        .find(|(part, _)| path.contains(part))
-        .unwrap()
-        .1
-        .to_owned()
-}
-
 /// Exit status, standard output and standard error.
 fn doctor(answers: Answers, arguments: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ecr-warden"));
-    for (name, _) in std::env::vars() {
-        if name.starts_with("AWS_") {
-            command.env_remove(name);
-        }
-    }
-    let output = command
-        .arg("doctor")
-        .args(arguments)
-        .stdin(Stdio::null())
-        .env(
-            "AWS_ENDPOINT_URL",
-            format!("http://127.0.0.1:{}", serve(answers)),
-        )
-        .env("AWS_EC2_METADATA_DISABLED", "true")
-        .env("AWS_CONFIG_FILE", "/dev/null")
-        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-        .env("AWS_ACCESS_KEY_ID", "KEY")
-        .env("AWS_SECRET_ACCESS_KEY", "secret")
-        .env("AWS_REGION", "us-east-1")
-        .output()
-        .unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code().unwrap(),
-        text(output.stdout),
-        text(output.stderr),
-    )
+    let aws = Answering::with(move |call| {
+        let (status, body) = answers[call.operation.as_str()].clone();
+        Some(Answer {
+            status,
+            header: "",
+            body,
+        })
+    });
+    aws.run_with(&[&["doctor"], arguments].concat(), |command| {
+        command.env("AWS_REGION", "us-east-1");
+    })
 }
 
 /// The checks that are not ok when one operation is answered otherwise: each with its status, detail and advice.
@@ -624,7 +525,7 @@ fn without_an_answer_to_who_the_caller_is_it_ends_with_3() {
 
 #[test]
 fn the_documented_policy_allows_each_call_and_no_other() {
-    let document = include_str!("../../../docs/operations.md");
+    let document = include_str!("../../../../docs/operations.md");
     let (_, rest) = document.split_once("```json\n").unwrap();
     let policy: Value = serde_json::from_str(rest.split_once("```").unwrap().0).unwrap();
     let actions = policy["Statement"][0]["Action"].as_array().unwrap();

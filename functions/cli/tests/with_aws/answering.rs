@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -92,31 +92,40 @@ impl Answering {
         arguments: &[&str],
         change: impl Fn(&mut Command),
     ) -> (i32, String, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ecr-warden"));
-        for (name, _) in std::env::vars() {
-            if name.starts_with("AWS_") || name.starts_with("ECR_WARDEN_") {
-                command.env_remove(name);
-            }
-        }
+        let mut command = ecr_warden(self.port, arguments);
         command
-            .args(arguments)
-            .stdin(Stdio::null())
-            .env(
-                "AWS_ENDPOINT_URL",
-                format!("http://127.0.0.1:{}", self.port),
-            )
-            .env("AWS_EC2_METADATA_DISABLED", "true")
-            .env("AWS_CONFIG_FILE", "/dev/null")
-            .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
             .env("AWS_ACCESS_KEY_ID", "key")
             .env("AWS_SECRET_ACCESS_KEY", "secret")
             .env("AWS_REGION", "eu-central-1");
         change(&mut command);
         let output = command.output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        let status = output.status.code().unwrap();
-        (status, text(output.stdout), text(output.stderr))
+        said(&output)
     }
+}
+
+/// The command with an AWS at this port, and with no configuration and no credentials but what the test gives.
+pub(crate) fn ecr_warden(port: u16, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ecr-warden"));
+    for (name, _) in std::env::vars() {
+        if name.starts_with("AWS_") || name.starts_with("ECR_WARDEN_") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"))
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
+    command
+}
+
+/// Its exit status, and what it said on standard output and on standard error.
+pub(crate) fn said(output: &Output) -> (i32, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let status = output.status.code().unwrap();
+    (status, text(&output.stdout), text(&output.stderr))
 }
 
 fn serve(stream: TcpStream, answer: &dyn Fn(&Call) -> Option<Answer>, recorded: &Mutex<Vec<Call>>) {
@@ -182,7 +191,12 @@ fn operation(headers: &BTreeMap<String, &str>, path: &str, body: &str, service: 
     match (service, action) {
         (_, Some(action)) => action.to_owned(),
         ("account", _) => path.trim_start_matches('/').to_owned(),
+        ("lambda", _) if path.contains("/recursion-config") => {
+            "GetFunctionRecursionConfig".to_owned()
+        }
+        ("lambda", _) if path.contains("/concurrency") => "GetFunctionConcurrency".to_owned(),
         ("lambda", _) => "Invoke".to_owned(),
+        ("scheduler", _) => "GetSchedule".to_owned(),
         ("s3", _) => "GetObject".to_owned(),
         _ => format!("{service} {path}"),
     }

@@ -1,0 +1,8 @@
+//! What the command does with an AWS that answers as a test wants it to.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+mod answering;
+mod doctor;
+mod elsewhere;
+mod registry;
