@@ -1,9 +1,9 @@
-//! A real local AWS for the end-to-end tests and the demo: ministack with the real template deployed
-//! by `make deploy`, a proxy between the functions and AWS that watches and fails calls, and a relay that carries
+//! A real local AWS for the end-to-end tests and the demo: ministack with the real template, a proxy between the functions and AWS that watches and fails calls, and a relay that carries
 //! CloudTrail's records to EventBridge's rules as AWS does.
 
 pub mod caller;
 pub mod clients;
+mod deployment;
 pub mod inbox;
 pub mod local_aws;
 pub mod moto;

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::Problem;
 use crate::caller::{Ask, Caller};
 use crate::clients::Clients;
+use crate::deployment;
 use crate::proxy::Proxy;
 use crate::server::{Server, free_port};
 
@@ -155,11 +156,20 @@ impl LocalAws {
         Clients::new(&self.endpoint)
     }
 
-    /// Deploys the real template with the real package by `make deploy`, as users do.
+    /// Deploys the real template with the real package.
+    ///
+    /// # Errors
+    /// What AWS said.
+    pub fn deploy(&self, stack: &str, parameters: &str) -> Result<Stack, Problem> {
+        let outputs = in_runtime(deployment::create(&self.endpoint, stack, parameters))?;
+        self.deployed(stack, parameters, &outputs)
+    }
+
+    /// The same by `make deploy`, as users do.
     ///
     /// # Errors
     /// What make said.
-    pub fn deploy(&self, stack: &str, parameters: &str) -> Result<Stack, Problem> {
+    pub fn make_deploy(&self, stack: &str, parameters: &str) -> Result<Stack, Problem> {
         let output = Command::new("make")
             .current_dir(root())
             .args(["--no-print-directory", "deploy"])
@@ -175,16 +185,23 @@ impl LocalAws {
             let errors = String::from_utf8_lossy(&output.stderr);
             return Err(format!("make deploy: {text}\n{errors}\n{}", self.log_end()).into());
         }
-        let outputs: BTreeMap<&str, &str> = text
-            .lines()
-            .filter_map(|line| line.trim().split_once(char::is_whitespace))
-            .map(|(key, value)| (key, value.trim()))
-            .collect();
+        let lines = text.lines().map(str::trim);
+        let outputs = lines.filter_map(|line| line.split_once(char::is_whitespace));
+        let outputs = outputs.map(|(key, value)| (key.to_owned(), value.trim().to_owned()));
+        self.deployed(stack, parameters, &outputs.collect())
+    }
+
+    /// Does what the local CloudFormation leaves out.
+    fn deployed(
+        &self,
+        stack: &str,
+        parameters: &str,
+        outputs: &BTreeMap<String, String>,
+    ) -> Result<Stack, Problem> {
         let output = |key: &str| {
-            outputs
-                .get(key)
-                .map(|value| (*value).to_owned())
-                .ok_or_else(|| Problem::from(format!("the stack has no output {key}: {text}")))
+            let output = outputs.get(key).cloned();
+            output
+                .ok_or_else(|| Problem::from(format!("the stack has no output {key}: {outputs:?}")))
         };
         let template = std::fs::read_to_string(root().join("infra/template.yaml"))?;
         let dead_letters = output("DeadLetterQueueUrl")?;
@@ -258,16 +275,7 @@ impl LocalAws {
             }
             Ok(())
         };
-        // A test that deploys may run in a runtime, which cannot be waited for in it.
-        std::thread::scope(|scope| {
-            let thread = scope.spawn(|| {
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()?;
-                runtime.block_on(convert)
-            });
-            thread.join().map_err(|_| Problem::from("a panic"))?
-        })
+        in_runtime(convert)
     }
 
     /// The name of a function's role.
@@ -312,6 +320,24 @@ impl LocalAws {
             Err(format!("aws {}: {errors}", arguments.join(" ")).into())
         }
     }
+}
+
+/// Runs it to its end, also from within a runtime, which can't be waited for in itself.
+///
+/// # Errors
+/// Its own.
+pub fn in_runtime<T: Send>(
+    work: impl Future<Output = Result<T, Problem>> + Send,
+) -> Result<T, Problem> {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            runtime.block_on(work)
+        });
+        thread.join().map_err(|_| Problem::from("a panic"))?
+    })
 }
 
 fn is_ready(port: u16) -> std::io::Result<bool> {

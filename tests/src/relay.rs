@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use aws_sdk_eventbridge::types::RuleState;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
 use ecr_warden_core::trigger::Cause;
@@ -276,6 +277,10 @@ async fn rules(clients: &Clients) -> Result<Vec<Rule>, Problem> {
         let (Some(name), Some(pattern)) = (rule.name(), rule.event_pattern()) else {
             continue;
         };
+        // EventBridge matches no event by a rule that is disabled (EventBridge API reference, DisableRule).
+        if rule.state() == Some(&RuleState::Disabled) {
+            continue;
+        }
         let targets = clients
             .eventbridge
             .list_targets_by_rule()

@@ -44,7 +44,7 @@ async fn demo(screen: &Screen) -> Result<(), Problem> {
     screen.timed(began, &format!("a local AWS runs at {}", local.endpoint));
     let value = ["--type", "String", "--value", POLICY];
     local.cli(&[&["ssm", "put-parameter", "--name", PARAMETER][..], &value].concat())?;
-    let stack = local.deploy("ecr-warden", &format!("PolicyParameterName={PARAMETER}"))?;
+    let stack = local.make_deploy("ecr-warden", &format!("PolicyParameterName={PARAMETER}"))?;
     screen.timed(began, "`make deploy` deployed infra/template.yaml to it");
     let clients = local.clients();
     let inbox = Inbox::open(&clients, &stack.topic_arn, "alerts").await?;

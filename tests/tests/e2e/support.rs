@@ -9,15 +9,20 @@ use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{TracingConfig, TracingMode};
 use aws_sdk_sqs::types::QueueAttributeName;
 use ecr_warden_core::defer::{DEFERRALS, FIRST_DEFERRED_AT};
+use ecr_warden_tests::caller::{Ask, Caller};
 use ecr_warden_tests::clients::Clients;
 use ecr_warden_tests::inbox::Inbox;
-use ecr_warden_tests::local_aws::{ACCOUNT, LocalAws, REGION, Stack};
+use ecr_warden_tests::local_aws::{ACCOUNT, LocalAws, REGION, Stack, in_runtime};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 static SHARED: LazyLock<(Arc<LocalAws>, Arc<Stack>)> = LazyLock::new(|| {
-    let world = World::own();
-    (world.local.clone(), world.stack.clone())
+    let local = LocalAws::start().expect("the local AWS starts");
+    // Once as users do it.
+    let stack = local.make_deploy("ecr-warden", "");
+    let stack = stack.expect("the stack deploys");
+    subscribe_somebody(&local, &stack);
+    (local.into(), stack.into())
 });
 
 type Item = HashMap<String, AttributeValue>;
@@ -427,11 +432,16 @@ impl World {
 /// A queue that takes the alerts: what nobody receives does not count as reported, and most tests are about something else.
 fn subscribe_somebody(local: &LocalAws, stack: &Stack) {
     let queue = format!("arn:aws:sqs:{REGION}:{ACCOUNT}:somebody");
-    let subscribe = ["sns", "subscribe", "--topic-arn", &stack.topic_arn];
-    let endpoint = ["--protocol", "sqs", "--notification-endpoint", &queue];
-    local
-        .cli(&[&subscribe[..], &endpoint].concat())
-        .expect("a queue is subscribed");
+    let parameters = [
+        ("TopicArn", stack.topic_arn.as_str()),
+        ("Protocol", "sqs"),
+        ("Endpoint", &queue),
+    ];
+    let root = Caller::root();
+    let subscribe = Ask::Query("Subscribe", "2010-03-31", &parameters);
+    let answer = in_runtime(root.ask(local.endpoint(), "sns", &subscribe));
+    let answer = answer.expect("the local AWS answers");
+    assert_eq!(answer.status, 200, "{answer:?}");
 }
 
 pub(crate) fn arn(name: &str) -> String {
