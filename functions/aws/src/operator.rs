@@ -11,6 +11,7 @@ use crate::connect::clients::Regional;
 use crate::ecr::apply::{NotApplied, apply};
 use crate::ecr::load::load_once;
 use crate::state::State;
+use crate::state::all_repairs::AllRepairs;
 
 /// Why nothing was put back. Each is one line.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,14 @@ pub async fn changes(state: &State, id: &RepositoryId) -> Result<Known, NotRolle
         .filter(|rule| registry.repairs.contains_key(*rule) && !own(rule))
         .collect();
     Ok(known.with_registry(changed.into_iter(), &registry))
+}
+
+/// The repairs that the state table remembers of all repositories and registries.
+///
+/// # Errors
+/// The state table can't be read.
+pub async fn all_repairs(state: &State) -> Result<AllRepairs, NotRolledBack> {
+    state.all_repairs().await.map_err(aws)
 }
 
 /// Puts back the `n`th newest change of a rule, from 0, if nobody has changed it since. The rule does not repair it again

@@ -145,6 +145,7 @@ async fn steps(state: &State, judged: Vec<Judged>) -> Result<PlannedRepairs, Com
         findings,
     } in judged
     {
+        let policy = policy.without_grace();
         let known = changes(state, &repository.id).await.map_err(failure)?;
         let now = OffsetDateTime::now_utc().unix_timestamp();
         let context = Context {

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use self::schema::{Schema, known};
+use self::schema::Schema;
 use crate::finding::{Severity, Status};
 use crate::glob::Glob;
 use crate::ledger::Ledger;
 use crate::outcome::Verdict;
 use crate::policy::Mode;
-use crate::reason::{Code, Reason};
+use crate::reason::{Code, Reason, known};
 use crate::repository::RepositoryId;
 use crate::storage::StorageCost;
 use crate::units::cents;

@@ -61,6 +61,7 @@ pub mod doctor;
 pub mod evaluate;
 pub mod finding;
 pub mod glob;
+pub mod history;
 pub mod image;
 pub mod ledger;
 pub mod lifecycle;

@@ -15,7 +15,7 @@ pub use self::decision::{Decision, Plan, Step};
 use self::lifecycle::lifecycle;
 use self::reverts::{Refusal, fight, persists, refused_lately, reverted};
 use crate::action::{Action, Part};
-use crate::finding::{Finding, Fix, Severity, Violation};
+use crate::finding::{Finding, Fix, Severity, Status, Violation};
 use crate::lifecycle::matches_nothing;
 use crate::policy::Resolved;
 use crate::quarantine;
@@ -84,10 +84,19 @@ pub fn plan(
         };
         // Last: anything else that stands in the way of the repair is the better reason.
         let decision = match decision {
-            Decision::Repair(action) => match policy.hold_of(finding.rule, &action) {
-                Some(hold) => would_change(hold.code, &hold.text, &action),
-                None => Decision::Repair(action),
-            },
+            Decision::Repair(action) => {
+                let hold = policy.hold_of(finding.rule, &action).cloned();
+                let grace = grace(policy, &finding, state, context.now);
+                // What a sweep leaves for the next one is said of what the next one may repair.
+                let hold = match &hold {
+                    Some(why) if why.code.is_of_sweep() => grace.or(hold),
+                    _ => hold.or(grace),
+                };
+                match hold {
+                    Some(hold) => would_change(hold.code, &hold.text, &action),
+                    None => Decision::Repair(action),
+                }
+            }
             other => other,
         };
         if let Decision::Repair(action) = &decision {
@@ -109,6 +118,25 @@ pub fn plan(
         steps,
         complete: true,
     }
+}
+
+/// Why a finding is not repaired yet. Its time begins when it is first seen, and again when it comes back after it was resolved.
+fn grace(
+    policy: &Resolved,
+    finding: &Finding,
+    state: Result<&Known, &str>,
+    now: i64,
+) -> Option<Reason> {
+    let grace = policy.rule(finding.rule)?.grace?;
+    let said = state.ok().and_then(|known| known.said.get(finding.rule));
+    let standing = said.filter(|said| !matches!(said.status, Status::Fixed | Status::Resolved));
+    let since = standing.map_or(now, |said| said.since);
+    let until = since.saturating_add(grace.seconds());
+    (now < until).then(|| {
+        let time = rfc3339(until).unwrap_or_default();
+        let why = format!("the policy repairs it after {time} (`enforce-after: {grace}`)");
+        Reason::new(Code::GracePeriod, why)
+    })
 }
 
 /// Another repair of this plan changes the same part first: this one goes on from what that leaves.

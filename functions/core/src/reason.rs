@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The code of a reason. It is public: outcomes, alerts and audits have it as `reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +50,8 @@ pub enum Code {
     SweepLimit,
     /// The sweep found it after it had counted what it changes.
     NotCounted,
+    /// The rule has a grace period (`enforce-after`).
+    GracePeriod,
     /// The state table, or the rule's item in it, cannot be read.
     RecordUnreadable,
     /// Another repair changes the same setting first.
@@ -94,6 +96,19 @@ pub enum Code {
     Marked,
     /// Another change of the same setting failed before it.
     EarlierStepFailed,
+}
+
+impl Code {
+    /// Whether only this sweep leaves the repair to a later one.
+    pub(crate) fn is_of_sweep(self) -> bool {
+        matches!(self, Self::SweepLimit | Self::NotCounted)
+    }
+}
+
+/// A code that a newer version answers is left out: the sentence beside it is there.
+pub(crate) fn known<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Code>, D::Error> {
+    let code = serde_json::Value::deserialize(from)?;
+    Ok(serde_json::from_value(code).ok())
 }
 
 /// A code, and its sentence with the values of the case: one line.

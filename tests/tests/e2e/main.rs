@@ -21,6 +21,7 @@ mod doctor;
 mod evasion;
 mod events;
 mod existing;
+mod grace;
 mod immutability;
 mod interleavings;
 mod judge;

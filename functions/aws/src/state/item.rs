@@ -55,6 +55,15 @@ pub(super) fn partition(id: &RepositoryId) -> String {
     }
 }
 
+/// Whose partition it is; `None`: no repository's and no registry's.
+pub(super) fn of_partition(key: &str) -> Option<RepositoryId> {
+    let Some(registry) = key.strip_prefix("registry#") else {
+        return RepositoryId::from_arn(key);
+    };
+    let (account, region) = registry.split_once('/')?;
+    Some(RepositoryId::of_registry(account, region))
+}
+
 pub(super) fn key(id: &RepositoryId, kind: &str) -> Item {
     [
         ("pk".to_owned(), text(partition(id))),
@@ -160,6 +169,17 @@ pub(super) fn unreadable_item(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_partition_is_read_as_it_is_written() {
+        let repository = RepositoryId::new("111111111111", "eu-west-1", "shop/api").unwrap();
+        for id in [repository.registry(), repository] {
+            assert_eq!(of_partition(&partition(&id)), Some(id));
+        }
+        for other in ["sign-of-life", "quota#1/eu-west-1", "policy#/p"] {
+            assert_eq!(of_partition(other), None, "{other}");
+        }
+    }
 
     fn stored(kind: &str, body: &str, expires_at: Option<i64>) -> Item {
         let mut item: Item = [("sk", kind), ("body", body)]

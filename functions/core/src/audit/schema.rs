@@ -3,8 +3,6 @@
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::reason::Code;
-
 /// The format of the answer.
 const SCHEMA: &str = "ecr-warden.audit/1";
 
@@ -28,10 +26,4 @@ impl<'de> Deserialize<'de> for Schema {
             "the format is `{schema}`, not `{SCHEMA}`"
         )))
     }
-}
-
-/// A code that a newer version answers is left out: the sentence beside it is there.
-pub(super) fn known<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Code>, D::Error> {
-    let code = serde_json::Value::deserialize(from)?;
-    Ok(serde_json::from_value(code).ok())
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::evaluate::evaluate;
 use crate::evaluate::tests::repository;
 use crate::policy::Policy;
-use crate::record::{Held, Lease, Newer, Repair, Repairs, Result as Repaired};
+use crate::record::{Held, Lease, Newer, Repair, Repairs, Result as Repaired, Said};
 use crate::repository::{DENIED_BY_POLICY, Encryption, Read, TagMutability};
 use crate::trigger::{Cause, Origin};
 
@@ -732,4 +732,121 @@ fn a_rollback_suspends_what_is_non_negotiable_and_a_revert_does_not() {
             "{more} {by_person} {decision:?}"
         );
     }
+}
+
+/// Reported so long ago, with this status.
+fn first_seen(ago: i64, status: Status) -> Known {
+    let said = Said {
+        status,
+        about: "x".to_owned(),
+        since: NOW - ago,
+        version: 1,
+        action: None,
+        pending: None,
+        reported: Some(NOW - ago),
+        pushes: None,
+        newer: Newer::default(),
+    };
+    Known {
+        said: [("mutable-tags".to_owned(), said)].into(),
+        ..Known::default()
+    }
+}
+
+/// The time begins when the finding is first seen, and again when it comes back after it was resolved.
+#[test]
+fn a_repair_waits_until_its_grace_period_is_over() {
+    let policy = Policy::parse(
+        "version: 1\nmode: enforce\nrules: { mutable-tags: { enforce-after: 2h } }\n",
+    )
+    .unwrap();
+    for (known, repaired) in [
+        (Known::default(), false),
+        (first_seen(2 * HOUR - 1, Status::Withheld), false),
+        (first_seen(2 * HOUR, Status::Withheld), true),
+        (first_seen(2 * HOUR, Status::Failed), true),
+        (first_seen(2 * HOUR, Status::Open), true),
+        (first_seen(90 * HOUR, Status::Fixed), false),
+        (first_seen(90 * HOUR, Status::Resolved), false),
+    ] {
+        match decision(&policy, &mutable(), &known) {
+            Decision::Repair(_) => assert!(repaired, "{known:?}"),
+            Decision::Withhold(why) => {
+                assert!(!repaired, "{known:?}");
+                assert_eq!(why.code, Code::GracePeriod);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// The same sentence from the first report to the last, else each look would be news.
+#[test]
+fn the_end_of_a_grace_period_is_said() {
+    let policy = Policy::parse(
+        "version: 1\nmode: enforce\nrules: { mutable-tags: { enforce-after: 7d } }\n",
+    )
+    .unwrap();
+    for known in [Known::default(), first_seen(0, Status::Withheld)] {
+        let Decision::Withhold(why) = decision(&policy, &mutable(), &known) else {
+            panic!("it repairs");
+        };
+        assert_eq!(
+            why.text,
+            "the policy repairs it after 2027-01-22T08:00:00Z (`enforce-after: 7d`); would change MUTABLE to IMMUTABLE"
+        );
+    }
+}
+
+#[test]
+fn a_rollback_outlasts_a_grace_period_and_a_sweeps_limit_does_not_hide_it() {
+    let policy = Policy::parse(
+        "version: 1\nmode: enforce\nrules: { mutable-tags: { enforce-after: 7d } }\n",
+    )
+    .unwrap();
+    let code = |hold: Code, known: &Known| {
+        let resolved = policy
+            .for_repository(&mutable().id, &mutable().tags)
+            .unwrap();
+        let resolved = resolved.held(Some(Reason::new(hold, "why")));
+        let me = Lease {
+            owner: "me".to_owned(),
+            until: NOW,
+        };
+        let origin = Origin::of(Cause::Sweep);
+        let context = Context {
+            origin: &origin,
+            me: &me,
+            now: NOW,
+            created_at: None,
+        };
+        let findings = evaluate(&resolved, &mutable());
+        let plan = plan(&resolved, &mutable(), findings, Ok(known), &context);
+        match &plan.steps[0].decision {
+            Decision::Withhold(why) => why.code,
+            other => panic!("{other:?}"),
+        }
+    };
+    for (hold, expected) in [
+        (Code::NeverChange, Code::NeverChange),
+        (Code::Frozen, Code::Frozen),
+        (Code::ExistingRepository, Code::ExistingRepository),
+        (Code::SweepLimit, Code::GracePeriod),
+        (Code::NotCounted, Code::GracePeriod),
+    ] {
+        assert_eq!(code(hold, &Known::default()), expected);
+    }
+    let over = first_seen(8 * 24 * HOUR, Status::Withheld);
+    assert_eq!(code(Code::SweepLimit, &over), Code::SweepLimit);
+    let mut rolled_back = first_seen(8 * 24 * HOUR, Status::Withheld);
+    let held = Repairs::default().with_held(Some(Held {
+        why: "rolled back by mary".to_owned(),
+        at: NOW,
+        by_person: true,
+    }));
+    rolled_back.repairs.insert("mutable-tags".to_owned(), held);
+    let Decision::Withhold(why) = decision(&policy, &mutable(), &rolled_back) else {
+        panic!("it repairs");
+    };
+    assert_eq!(why.code, Code::RolledBack);
 }

@@ -10,6 +10,7 @@ use super::brake::{ChangesPerSweep, Freeze};
 use super::costs::Costs;
 use super::exemption::{ByTag, Day, ExemptionFile, RuleId};
 use super::existing::Existing;
+use super::grace::Grace;
 use super::matching::Match;
 use crate::glob::Glob;
 use crate::rules::RULES;
@@ -209,7 +210,8 @@ fn blocks_schema(generator: &mut SchemaGenerator) -> Schema {
     let properties: Map<String, Value> = RULES
         .iter()
         .map(|entry| {
-            let settings = entry.schema(generator);
+            let mut settings = entry.schema(generator);
+            Grace::add_to(&mut settings);
             let either = json_schema!({
                 "description": entry.meta.summary,
                 "anyOf": [settings, { "const": "off" }],

@@ -5,6 +5,7 @@ pub mod costs;
 pub mod exemption;
 mod existing;
 mod file;
+mod grace;
 mod matching;
 mod paired;
 mod resolved;
@@ -22,7 +23,7 @@ use crate::repository::{Read, Reads, Repository, RepositoryId};
 use crate::rule::{Rule, RuleMode};
 use crate::rules::{RULES, entry};
 use crate::text::{LONGEST, one_line};
-use crate::yaml::document::{Content, Node, Place, Problem, parse};
+use crate::yaml::document::{Content, Node, Problem, parse};
 use crate::yaml::{MOST_PROBLEMS, read, unknown};
 use brake::Freeze;
 pub use brake::MOST_CHANGES;
@@ -31,6 +32,7 @@ use exemption::{ByTag, Day, Exemption};
 pub use existing::{Existing, ExistingBefore};
 use file::{Blocks, PolicyFile};
 pub use file::{Mode, Settle, schema};
+pub use grace::Grace;
 pub use matching::Match;
 use matching::unread_tags;
 pub use resolved::{ActiveRule, Resolved};
@@ -268,9 +270,10 @@ impl Policy {
     fn active(&self, mut settings: Blocks, id: &RepositoryId) -> Result<Vec<ActiveRule>, String> {
         let mut rules = Vec::new();
         for entry in RULES {
-            let Some(block) = settings.remove(entry.meta.id) else {
+            let Some(mut block) = settings.remove(entry.meta.id) else {
                 continue;
             };
+            let grace = Grace::take(&mut block);
             let wrong = |what: &str, why: &str| {
                 let (rule, name) = (entry.meta.id, id.label());
                 let line = format!("the policy's settings of `{rule}` for {name}{what}: {why}");
@@ -289,6 +292,7 @@ impl Policy {
                 entry,
                 rule: Arc::from(rule),
                 enforce,
+                grace,
             });
         }
         Ok(rules)
@@ -332,7 +336,7 @@ fn blocks(node: &Node, under: &Blocks, problems: &mut Vec<Problem>) -> Blocks {
             continue;
         }
         let block = written_out(block);
-        let wrong = entry.problems(&block);
+        let wrong = entry.problems(&Grace::split(&block, problems));
         if !wrong.is_empty() {
             problems.extend(wrong);
             continue;
@@ -346,6 +350,7 @@ fn blocks(node: &Node, under: &Blocks, problems: &mut Vec<Problem>) -> Blocks {
         };
         let mut together = under.get(entry.meta.id).cloned().unwrap_or_default();
         together.extend(settings.clone());
+        Grace::take(&mut together);
         match entry.build(together) {
             Ok(rule) => problems.extend(rule.contradictions().into_iter().map(|message| Problem {
                 place: *place,
@@ -386,12 +391,12 @@ fn written_out(block: &Node) -> Node {
         place: block.place,
         content,
     };
-    let key: (Place, String, Node) = (
+    let mode = at(Content::Text(mode.clone()));
+    at(Content::Mapping(vec![(
         block.place,
         "mode".to_owned(),
-        at(Content::Text(mode.clone())),
-    );
-    at(Content::Mapping(vec![key]))
+        mode,
+    )]))
 }
 
 #[cfg(test)]

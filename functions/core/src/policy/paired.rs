@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::file::Blocks;
+use super::grace::ENFORCE_AFTER;
 use crate::rule::Settings;
 use crate::rules::blocked_push::BlockedPush;
 use crate::rules::mutable_tags::MutableTags;
@@ -28,14 +29,17 @@ const MUTABLE: &str = MutableTags::META.id;
 const BLOCKED: &str = BlockedPush::META.id;
 const ALLOWED: &str = "allow-exclusions";
 
-/// Lays over what rules have in common. It switches `untrusted-access` on with the mode of `public-access` where only the latter is
-/// mentioned, and has both trust whom either trusts. Answers whether it follows so.
+/// Lays over what rules have in common. It switches `untrusted-access` on with the mode and the grace period of `public-access` where only the
+/// latter is mentioned, and has both trust whom either trusts. Answers whether it follows so.
 pub(super) fn pair(settings: &mut Blocks) -> bool {
     let follows = settings.contains_key(PUBLIC) && !settings.contains_key(UNTRUSTED);
     if follows {
-        let mode = settings.get(PUBLIC).and_then(|block| block.get("mode"));
-        let block = mode.map(|mode| ("mode".to_owned(), mode.clone()));
-        settings.insert(UNTRUSTED, block.into_iter().collect());
+        let block = ["mode", ENFORCE_AFTER].into_iter().filter_map(|key| {
+            let value = settings.get(PUBLIC)?.get(key)?;
+            Some((key.to_owned(), value.clone()))
+        });
+        let block = block.collect();
+        settings.insert(UNTRUSTED, block);
     }
     for key in SHARED_LISTS {
         let mut together = BTreeSet::new();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::costs::Costs;
 use super::exemption::{ByTag, Exemption, Standing};
 use super::file::MOST_REPAIRS;
+use super::grace::Grace;
 use super::paired;
 use crate::action::Action;
 use crate::finding::Severity;
@@ -42,6 +43,8 @@ pub struct ActiveRule {
     pub rule: Arc<dyn Rule>,
     /// Whether repairs are made; otherwise they are reported.
     pub enforce: bool,
+    /// How long a finding is only reported before it is repaired; `None`: it is repaired at once.
+    pub grace: Option<Grace>,
 }
 
 impl Resolved {
@@ -173,9 +176,12 @@ impl Resolved {
     /// whichever repository asks for it. A quarantine of ecr-warden's own is lifted in any case but for that limit, because it blocks pushes.
     #[must_use]
     pub fn hold_of(&self, rule: &str, action: &Action) -> Option<&Reason> {
-        self.hold.as_ref().filter(|hold| match hold.code {
-            Code::SweepLimit | Code::NotCounted => !action.is_of_registry(),
-            _ => rule != STALE_QUARANTINE,
+        self.hold.as_ref().filter(|hold| {
+            if hold.code.is_of_sweep() {
+                !action.is_of_registry()
+            } else {
+                rule != STALE_QUARANTINE
+            }
         })
     }
 
@@ -186,6 +192,15 @@ impl Resolved {
             hold: self.hold.or(hold),
             ..self
         }
+    }
+
+    /// The same, repairing at once where it has a grace period: an operator asks for the repair.
+    #[must_use]
+    pub fn without_grace(mut self) -> Self {
+        for active in &mut self.rules {
+            active.grace = None;
+        }
+        self
     }
 
     /// The rules whose repair changes the registry.

@@ -368,3 +368,44 @@ fn the_limit_of_a_sweep_is_no_limit_for_the_registry() {
         }
     }
 }
+
+#[test]
+fn a_grace_period_is_a_setting_of_each_rule() {
+    let text = "\
+version: 1
+mode: enforce
+rules:
+  mutable-tags: { enforce-after: 7d }
+  public-access: { enforce-after: 12h }
+overrides:
+  - match: { repositories: [\"shop/**\"] }
+    rules: { mutable-tags: { enforce-after: 1d } }
+";
+    let policy = Policy::parse(text).unwrap();
+    let grace = |name: &str, rule: &str| {
+        let resolved = policy.for_repository(&id(name), &tags(&[])).unwrap();
+        resolved.rule(rule).unwrap().grace.map(Grace::seconds)
+    };
+    let day = 24 * 60 * 60;
+    assert_eq!(grace("pay/api", "mutable-tags"), Some(7 * day));
+    assert_eq!(grace("shop/api", "mutable-tags"), Some(day));
+    assert_eq!(grace("pay/api", "public-access"), Some(day / 2));
+    // It is on because the other one is.
+    assert_eq!(grace("pay/api", "untrusted-access"), Some(day / 2));
+
+    let wrong = problems(
+        "version: 1\nmode: enforce\nrules:\n  mutable-tags: { enforce-after: soon, requires: IMMUTABLE }\n  public-access: { enforce-after: 7 }\n",
+    );
+    for (line, words) in [
+        ("line 4,", "`soon` is not a time for `enforce-after`"),
+        ("line 4,", "requires"),
+        ("line 5,", "`enforce-after` is a time"),
+    ] {
+        let mut found = wrong.iter();
+        assert!(
+            found.any(|it| it.starts_with(line) && it.contains(words)),
+            "{words}: {wrong:?}"
+        );
+    }
+    assert_eq!(wrong.len(), 3, "{wrong:?}");
+}
