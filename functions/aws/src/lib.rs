@@ -24,7 +24,7 @@ pub use deliver::webhook::{Posted, Webhook};
 #[cfg(feature = "profiles")]
 pub use deployed::{DeployedAuditor, NotAnswered, read_report};
 #[cfg(feature = "doctor")]
-pub use doctor::diagnose;
+pub use doctor::{canary, diagnose};
 pub use ecr::apply::{NotApplied, apply};
 pub use ecr::load::{LoadError, load_once};
 pub use fleet::audit::{AuditError, Home, Judged, Scanned};
@@ -33,10 +33,11 @@ pub use fleet::regions::{RegionStep, UnreadRegion, enabled_regions, survey_regio
 pub use fleet::single_flight::Entered;
 pub use fleet::survey::survey;
 pub use fleet::sweep::{Sweep, Swept};
-pub use operator::{NotRolledBack, changes, repair, resume, roll_back};
+pub use operator::{NotRolledBack, all_repairs, changes, repair, resume, roll_back};
 pub use pipeline::{Pipeline, TryAgain};
 pub use policy_source::PolicySource;
 pub use state::State;
+pub use state::all_repairs::AllRepairs;
 
 #[cfg(test)]
 mod mocked;

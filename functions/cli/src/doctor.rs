@@ -1,17 +1,21 @@
 //! `ecr-warden doctor`: whether the deployed stack works in this account and region.
 
+use std::time::Duration;
+
 use clap::{Args, ValueEnum};
-use ecr_warden_aws::{Clients, diagnose};
-use ecr_warden_core::doctor::{AwsCli, Diagnosis, Health};
+use ecr_warden_aws::{Caller, Clients, canary, diagnose};
+use ecr_warden_core::doctor::{AwsCli, CanaryRun, Diagnosis, Health, canary_checks};
 
 use crate::Compliance;
 use crate::failure::CommandError;
 use crate::output::{Stream, count, lines, say, table};
+use crate::progress::Progress;
 
-/// Check that ecr-warden works in this account and region; nothing is changed.
+/// Check that ecr-warden works in this account and region; nothing is changed without --canary.
 ///
 /// It reads the stack, CloudTrail's trails, rules, subscriptions, the policy, the dead-letter queue and the functions' settings,
-/// and has IAM simulate the roles' permissions.
+/// and has IAM simulate the roles' permissions. With --canary it also creates an empty repository with mutable tags, follows it
+/// through event, repair and alert by a temporary queue, and removes both, also after Ctrl-C.
 #[derive(Args)]
 pub(crate) struct Doctor {
     /// The stack's name.
@@ -23,6 +27,18 @@ pub(crate) struct Doctor {
     /// The region of the stack. Default: the region that the AWS CLI would use.
     #[arg(long)]
     region: Option<String>,
+    /// Create an empty repository, follow it through event, repair and alert, and remove it.
+    #[arg(long)]
+    canary: bool,
+    /// With --canary: the longest time to wait for repair and alert, in seconds. CloudTrail can take minutes.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        requires = "canary",
+        default_value_t = 300,
+        value_parser = clap::value_parser!(u64).range(1..=3600)
+    )]
+    wait: u64,
     #[arg(long, value_enum, default_value_t = DoctorFormat::Table)]
     format: DoctorFormat,
 }
@@ -43,16 +59,42 @@ impl Doctor {
             profile: self.profile.clone(),
             region: caller.region.clone(),
         };
-        let diagnosis = diagnose(&clients, &caller, &self.stack, &aws).await;
+        let mut diagnosis = diagnose(&clients, &caller, &self.stack, &aws).await;
+        let mut stopped = false;
+        if self.canary {
+            let run = self.fly(&clients, &caller).await;
+            stopped = run.stopped;
+            diagnosis = diagnosis.with_canary(canary_checks(&run, &aws), run.observations);
+        }
         match self.format {
             DoctorFormat::Table => say!("{}", text(&diagnosis)),
             DoctorFormat::Json => say!("{}", diagnosis.json()),
+        }
+        if stopped {
+            return Err(CommandError::Stopped("stopped before the end".to_owned()));
         }
         Ok(if diagnosis.healthy {
             Compliance::Nothing
         } else {
             Compliance::Findings
         })
+    }
+
+    /// Ctrl-C ends the waiting, not the removal.
+    async fn fly(&self, clients: &Clients, caller: &Caller) -> CanaryRun {
+        // As a task, so that Ctrl-C is caught from now on.
+        let interrupt = tokio::spawn(tokio::signal::ctrl_c());
+        let stop = async {
+            if !matches!(interrupt.await, Ok(Ok(()))) {
+                std::future::pending::<()>().await;
+            }
+        };
+        let progress = Progress::begin("canary");
+        let say = |what: &str| progress.set(&format!("canary: {what}"));
+        let wait = Duration::from_secs(self.wait);
+        let run = canary(clients, caller, &self.stack, wait, say, stop).await;
+        progress.end();
+        run
     }
 }
 
@@ -70,6 +112,13 @@ fn text(diagnosis: &Diagnosis) -> String {
     let advice: Vec<String> = advice.collect();
     if !advice.is_empty() {
         parts.push(format!("To do:\n{}", advice.join("\n")));
+    }
+    let seen = diagnosis.observations.iter();
+    let seen: Vec<String> = seen
+        .map(|it| format!("  {}: {}", it.tried, it.seen))
+        .collect();
+    if !seen.is_empty() {
+        parts.push(format!("How this AWS behaves:\n{}", seen.join("\n")));
     }
     parts.push(summary(
         diagnosis.count(Health::Failing),

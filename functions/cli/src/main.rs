@@ -7,9 +7,11 @@ mod doctor;
 mod explain;
 mod failure;
 mod fix;
+mod history;
 mod output;
 mod page;
 mod policy;
+mod progress;
 mod rollback;
 mod rollback_sweep;
 mod rules;
@@ -40,6 +42,7 @@ enum What {
     Explain(explain::Explain),
     Rollback(rollback::Rollback),
     Resume(rollback::Resume),
+    History(history::History),
     Doctor(doctor::Doctor),
 }
 
@@ -59,6 +62,7 @@ async fn main() -> ExitCode {
         What::Explain(command) => command.run(),
         What::Rollback(command) => command.run().await,
         What::Resume(command) => command.run().await,
+        What::History(command) => command.run().await,
         What::Doctor(command) => command.run().await,
     };
     let written = output::written();

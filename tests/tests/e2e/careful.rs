@@ -46,7 +46,13 @@ static COMMAND: LazyLock<PathBuf> = LazyLock::new(|| {
 
 /// The command as people run it.
 pub(crate) fn ecr_warden(world: &World, arguments: &[&str]) -> Output {
-    Command::new(&*COMMAND)
+    command(world, arguments).output().unwrap()
+}
+
+/// The same, not yet started.
+pub(crate) fn command(world: &World, arguments: &[&str]) -> Command {
+    let mut command = Command::new(&*COMMAND);
+    command
         .current_dir(root())
         .args(arguments)
         .env("AWS_ENDPOINT_URL", &world.local.endpoint)
@@ -54,9 +60,8 @@ pub(crate) fn ecr_warden(world: &World, arguments: &[&str]) -> Output {
         .env("AWS_ACCESS_KEY_ID", "test")
         .env("AWS_SECRET_ACCESS_KEY", "test")
         .env("AWS_EC2_METADATA_DISABLED", "true")
-        .env("ECR_WARDEN_STATE_TABLE", &world.stack.state_table)
-        .output()
-        .unwrap()
+        .env("ECR_WARDEN_STATE_TABLE", &world.stack.state_table);
+    command
 }
 
 #[track_caller]
@@ -369,6 +374,33 @@ async fn a_change_can_be_put_back() {
         2,
     );
     assert!(missing.contains("no change number 9"), "{missing}");
+
+    // All of it is on record: the repairs, the rollback and the resumption.
+    let history = |more: &[&str]| {
+        let arguments = [&["history", "--format", "json", "--repository", name], more].concat();
+        let lines = said(&ecr_warden(&world, &arguments), 0);
+        let entries = lines
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap());
+        entries.collect::<Vec<Value>>()
+    };
+    let all = history(&[]);
+    let events: Vec<&str> = all.iter().filter_map(|it| it["event"].as_str()).collect();
+    assert_eq!(
+        events.iter().filter(|it| **it == "resumption").count(),
+        1,
+        "{all:?}"
+    );
+    assert!(all.iter().any(|it| it["cause"] == "rollback"), "{all:?}");
+    assert!(
+        all.iter()
+            .any(|it| it["to"] == "IMMUTABLE" && it["detail"] == "done"),
+        "{all:?}"
+    );
+    assert_eq!(history(&["--rule", "public-access"]), Vec::<Value>::new());
+    assert_eq!(history(&["--until", "2020-01-01"]), Vec::<Value>::new());
+    assert_eq!(history(&["--since", "1d"]), all);
+    said(&ecr_warden(&world, &["history", "--since", "yesterday"]), 2);
 }
 
 const TEAM: &str = r#"{"Sid":"team","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::000000000000:root"},"Action":"ecr:BatchGetImage"}"#;

@@ -8,12 +8,15 @@ use std::error::Error;
 use crate::connect::error::Failure;
 
 /// The services' codes for what does not exist.
-const GONE: [&str; 7] = [
+const GONE: [&str; 9] = [
     "AWS.SimpleQueueService.NonExistentQueue",
     "NoSuchEntity",
     "NotFound",
     "NotFoundException",
     "ParameterNotFound",
+    // SQS by its JSON protocol.
+    "QueueDoesNotExist",
+    "RepositoryNotFoundException",
     "ResourceNotFoundException",
     "TrailNotFoundException",
 ];
@@ -28,8 +31,6 @@ where
     match failure {
         Failure::Denied { permission, .. } => NoAnswer::Denied { permission, why },
         Failure::Refused { code, .. } if GONE.contains(&code.as_str()) => NoAnswer::Gone,
-        // SQS by its JSON protocol.
-        Failure::Refused { code, .. } if code == "QueueDoesNotExist" => NoAnswer::Gone,
         // CloudFormation has no code of its own for it.
         Failure::Refused { code, message, .. }
             if code == "ValidationError" && message.contains("does not exist") =>

@@ -1,6 +1,7 @@
-//! `ecr-warden doctor`: reads what the core's checks decide by. It changes nothing.
+//! `ecr-warden doctor`: reads what the core's checks decide by. Only a canary's run creates something.
 
 mod answer;
+mod canary;
 mod functions;
 mod roles;
 mod settings;
@@ -10,6 +11,8 @@ mod triggers;
 
 use ecr_warden_core::doctor::{self, AwsCli, CheckName, Checkup, Diagnosis, NoAnswer};
 use futures_util::future::OptionFuture;
+
+pub use canary::canary;
 
 use crate::connect::clients::Clients;
 use crate::connect::profiles::Caller;
@@ -47,14 +50,6 @@ pub async fn diagnose(clients: &Clients, caller: &Caller, stack: &str, aws: &Aws
     Diagnosis::new(stack, &caller.account, &caller.region, checks)
 }
 
-/// What a check says that needs the stack.
-fn needs_stack(why: &NoAnswer) -> NoAnswer {
-    match why {
-        NoAnswer::Gone => NoAnswer::NotAsked("there is no stack".to_owned()),
-        why => why.clone(),
-    }
-}
-
 /// `parameter`: the name of the policy's, where the stack has one.
 async fn policy(
     clients: &Clients,
@@ -63,7 +58,7 @@ async fn policy(
 ) -> Checkup {
     let name = match parameter {
         Ok(name) => name,
-        Err(why) => return Checkup::unanswered(CheckName::Policy, &needs_stack(why)),
+        Err(why) => return Checkup::unanswered(CheckName::Policy, &stack::needs_stack(why)),
     };
     let read = name.as_deref().map(|name| settings::policy(clients, name));
     let text = OptionFuture::from(read).await;
@@ -80,7 +75,7 @@ async fn of_stack(
     let resources = match resources {
         Ok(resources) => resources,
         Err(why) => {
-            let why = needs_stack(&why);
+            let why = stack::needs_stack(&why);
             return [
                 CheckName::Triggers,
                 CheckName::Subscribers,

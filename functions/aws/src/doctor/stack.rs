@@ -39,10 +39,11 @@ pub(crate) async fn summary(config: &SdkConfig, name: &str) -> Result<StackSumma
         .await
         .map_err(|error| no_answer("cloudformation:DescribeStacks", &error))?;
     let stack = answer.stacks().first().ok_or(NoAnswer::Gone)?;
-    let parameter = stack
-        .parameters()
-        .iter()
-        .find(|parameter| parameter.parameter_key() == Some("PolicyParameterName"));
+    let parameter = |name: &str| {
+        let mut parameters = stack.parameters().iter();
+        let found = parameters.find(|parameter| parameter.parameter_key() == Some(name));
+        found.and_then(|parameter| parameter.parameter_value.clone())
+    };
     let version = stack
         .outputs()
         .iter()
@@ -54,9 +55,8 @@ pub(crate) async fn summary(config: &SdkConfig, name: &str) -> Result<StackSumma
             .unwrap_or_default(),
         reason: stack.stack_status_reason.clone(),
         version: version.and_then(|output| output.output_value.clone()),
-        policy_parameter: parameter
-            .and_then(|parameter| parameter.parameter_value.clone())
-            .filter(|name| !name.is_empty()),
+        policy_parameter: parameter("PolicyParameterName").filter(|name| !name.is_empty()),
+        repository_prefix: parameter("RepositoryPrefix").unwrap_or_default(),
     })
 }
 
@@ -82,4 +82,12 @@ pub(crate) async fn resources(config: &SdkConfig, name: &str) -> Result<Resource
         })
     });
     Ok(Resources(resources.collect()))
+}
+
+/// What a check says that needs the stack.
+pub(crate) fn needs_stack(why: &NoAnswer) -> NoAnswer {
+    match why {
+        NoAnswer::Gone => NoAnswer::NotAsked("there is no stack".to_owned()),
+        why => why.clone(),
+    }
 }

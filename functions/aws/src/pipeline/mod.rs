@@ -180,7 +180,7 @@ impl Pipeline {
 }
 
 /// Random, so that two deliveries of one event differ: the standard library seeds each hasher from the system.
-fn nonce() -> u64 {
+pub(crate) fn nonce() -> u64 {
     use std::hash::{BuildHasher, Hasher, RandomState};
     RandomState::new().build_hasher().finish()
 }

@@ -1,41 +1,9 @@
-//! What an audit is doing, on standard error, while it does it.
-
-use std::io::IsTerminal;
-use std::time::Duration;
-
-use indicatif::{ProgressBar, ProgressStyle};
+//! How far an audit is.
 
 use crate::output::count;
 
 /// Regions that are named as under way, at most.
 const NAMED: usize = 4;
-
-/// One line that changes; only at a terminal.
-pub(super) struct Progress(ProgressBar);
-
-impl Progress {
-    pub(super) fn begin(what: &str) -> Self {
-        if !std::io::stderr().is_terminal() {
-            return Self(ProgressBar::hidden());
-        }
-        let bar = ProgressBar::new_spinner();
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed}  {wide_msg}") {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(Duration::from_millis(200));
-        let progress = Self(bar);
-        progress.set(what);
-        progress
-    }
-
-    pub(super) fn set(&self, what: &str) {
-        self.0.set_message(what.to_owned());
-    }
-
-    pub(super) fn end(&self) {
-        self.0.finish_and_clear();
-    }
-}
 
 /// How far an audit of regions is.
 #[derive(Default)]

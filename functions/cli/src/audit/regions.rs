@@ -9,9 +9,10 @@ use ecr_warden_core::glob::Glob;
 use ecr_warden_core::policy::Policy;
 use ecr_warden_core::repository::check_region;
 
-use crate::audit::progress::{OfRegions, Progress};
+use crate::audit::progress::OfRegions;
 use crate::failure::CommandError;
 use crate::output::count;
+use crate::progress::Progress;
 
 /// Where the enabled regions are asked for, if no region is configured.
 const WITHOUT_CONFIGURATION: &str = "us-east-1";

@@ -4,9 +4,10 @@ use ecr_warden_aws::{Caller, Clients, DeployedAuditor, NotAnswered, read_report}
 use ecr_warden_core::audit::Audit;
 use serde_json::{Value, json};
 
-use crate::audit::progress::{Progress, of_parts};
+use crate::audit::progress::of_parts;
 use crate::failure::CommandError;
 use crate::output::remark;
+use crate::progress::Progress;
 
 /// NAT gateways drop a connection that is silent for 350 seconds, and with it the answer (Amazon VPC User Guide, NAT gateway
 /// basics).

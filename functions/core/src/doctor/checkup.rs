@@ -20,6 +20,9 @@ pub enum CheckName {
     DeadLetters,
     Functions,
     Permissions,
+    CanaryRepair,
+    CanaryAlert,
+    CanaryRemoval,
 }
 
 impl CheckName {
@@ -35,6 +38,9 @@ impl CheckName {
             Self::DeadLetters => "dead-letters",
             Self::Functions => "functions",
             Self::Permissions => "permissions",
+            Self::CanaryRepair => "canary-repair",
+            Self::CanaryAlert => "canary-alert",
+            Self::CanaryRemoval => "canary-removal",
         }
     }
 }
@@ -109,6 +115,13 @@ impl Checkup {
     }
 }
 
+/// How AWS behaves where its documentation does not say: what was tried, and what AWS did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AwsObservation {
+    pub tried: &'static str,
+    pub seen: String,
+}
+
 /// `ecr-warden.doctor/1`: all checks of one stack.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnosis {
@@ -119,6 +132,9 @@ pub struct Diagnosis {
     /// All checks are ok.
     pub healthy: bool,
     pub checks: Vec<Checkup>,
+    /// What the canary's run has seen of AWS.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub observations: Vec<AwsObservation>,
 }
 
 impl Diagnosis {
@@ -132,6 +148,17 @@ impl Diagnosis {
             region: region.to_owned(),
             healthy: checks.iter().all(|checkup| checkup.status == Health::Ok),
             checks,
+            observations: Vec::new(),
+        }
+    }
+
+    /// With the checks of a canary's run, and what it has seen.
+    #[must_use]
+    pub fn with_canary(self, checks: Vec<Checkup>, observations: Vec<AwsObservation>) -> Self {
+        let checks = self.checks.into_iter().chain(checks).collect();
+        Self {
+            observations,
+            ..Self::new(&self.stack, &self.account, &self.region, checks)
         }
     }
 
@@ -187,6 +214,9 @@ mod tests {
             CheckName::DeadLetters,
             CheckName::Functions,
             CheckName::Permissions,
+            CheckName::CanaryRepair,
+            CheckName::CanaryAlert,
+            CheckName::CanaryRemoval,
         ] {
             assert_eq!(serde_json::to_value(check).unwrap(), check.name());
         }

@@ -2,6 +2,7 @@
 //!
 //! Each check has a file with what is read for it and a pure function that makes a [`Checkup`] of that.
 
+mod canary;
 mod checkup;
 mod command;
 mod dead_letters;
@@ -15,7 +16,11 @@ mod subscribers;
 mod trail;
 mod triggers;
 
-pub use checkup::{Answered, CheckName, Checkup, Diagnosis, Health};
+pub use canary::{
+    AlertHop, CANARY_TAG, CanaryAlert, CanaryFinding, CanaryNames, CanaryRun, Leftover,
+    LeftoverKind, canary_checks,
+};
+pub use checkup::{Answered, AwsObservation, CheckName, Checkup, Diagnosis, Health};
 pub use command::AwsCli;
 pub use dead_letters::dead_letters;
 pub use functions::{FunctionSettings, RECURSIVE, functions};
