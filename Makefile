@@ -18,7 +18,9 @@ LOCAL_AWS := $(if $(AWS_ENDPOINT_URL),$(if $(findstring amazonaws.com,$(AWS_ENDP
 # ARCH=arm64|x86_64 builds for AWS; without it the zip is for this machine. A deployment to AWS is for arm64 unless
 # ARCH says otherwise.
 ARCH ?= $(if $(filter deploy,$(MAKECMDGOALS)),$(if $(LOCAL_AWS),,arm64))
-PROFILE ?= release
+# `make demo` and `make test` compile functions and tests together, unoptimised; what is deployed to AWS, measured or released is optimised.
+PROFILE ?= $(if $(filter demo test,$(MAKECMDGOALS)),dev,release)
+export PROFILE
 STACK_NAME ?= ecr-warden
 PARAMETERS ?=
 REQUEST ?=
@@ -56,6 +58,8 @@ CARGO_MUTANTS := 25.3.1
 MDBOOK := 0.5.4
 # The end-to-end tests wait for a local AWS more than they compute, so a few cores run more of them side by side.
 TEST_THREADS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? 2 * n + 1 : n > 9 ? n : 9)))
+# Says what is under way and how long it took; what it prints is shown if it fails.
+STEP := scripts/step
 FUZZ ?= event policy repository-policy alert report
 MINUTES ?= 5
 
@@ -64,10 +68,14 @@ MINUTES ?= 5
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: package ## Show it at work on a local AWS (KEEP=1 leaves it running)
-	@cargo run --quiet --package ecr-warden-tests --example demo
+demo: $(VENV)/ready ## Show it at work on a local AWS (KEEP=1 leaves it running)
+	@$(STEP) "compiling functions and demo" cargo build --workspace --bins --examples
+	@$(STEP) "zipping functions" $(MAKE) package
+	@target/debug/examples/demo
 
-test: package $(BROWSER)/node_modules/ready ## Run all tests: end to end on a local AWS, and the report in a browser, too
+test: $(BROWSER)/node_modules/ready ## Run all tests: end to end on a local AWS, and the report in a browser, too
+	@$(STEP) "compiling functions and tests" cargo build --workspace --all-targets
+	@$(STEP) "zipping functions" $(MAKE) package
 	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npm --prefix $(BROWSER) test
 
@@ -148,6 +156,12 @@ audit: ## Audit everything with the deployed auditor (STACK_NAME=… ARGS="--for
 clean: ## Remove what was built and installed here
 	rm -rf target $(VENV) .venv-peers $(BROWSER)/node_modules
 
+ifeq ($(ARCH)$(PROFILE),dev)
+# With the features of the whole workspace, so that nothing is compiled once for the functions and again for the tests.
+$(ZIPS) &: $(SOURCES) $(VARIANT_FILE)
+	@cargo build --quiet --workspace --bins --examples
+	@$(PYTHON) scripts/zip-again --fast $(foreach function,$(FUNCTIONS),target/debug/$(function)=target/lambda/$(function)/bootstrap.zip)
+else
 # cargo-lambda finds zig through the PATH.
 $(ZIPS) &: $(SOURCES) $(VARIANT_FILE) $(VENV)/ready
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" AWS_LC_SYS_NO_JITTER_ENTROPY=1 \
@@ -155,6 +169,7 @@ $(ZIPS) &: $(SOURCES) $(VARIANT_FILE) $(VENV)/ready
 	    cargo lambda build --locked $(FUNCTIONS:%=--package ecr-warden-%) --output-format zip \
 	    --profile $(PROFILE) $(TARGET)
 	@$(VENV)/bin/python scripts/zip-again $(ZIPS)
+endif
 
 $(BOMS) &: Cargo.toml Cargo.lock $(wildcard functions/*/Cargo.toml) scripts/bom $(VARIANT_FILE) $(VENV)/ready
 	@$(VENV)/bin/python scripts/bom "$(if $(ARCH),$(RUST_ARCH)-unknown-linux-gnu)" $(FUNCTIONS)
