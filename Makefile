@@ -79,7 +79,7 @@ test: $(BROWSER)/node_modules/ready ## Run all tests: end to end on a local AWS,
 	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npm --prefix $(BROWSER) test
 
-check: $(VENV)/ready ## Formatting, lints, API documentation, dependencies of the core, structure, words of texts, the template
+check: $(VENV)/ready ## Formatting, lints, API documentation, dependencies of the core, structure, words of texts, scripts, the template
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps
@@ -87,6 +87,7 @@ check: $(VENV)/ready ## Formatting, lints, API documentation, dependencies of th
 	@scripts/check-structure
 	@scripts/check-links
 	@scripts/check-prose
+	$(VENV)/bin/shellcheck $$(grep --recursive --files-with-matches '^#!.*bash' scripts .ci)
 	$(VENV)/bin/cfn-lint infra/template.yaml --regions us-east-1 cn-north-1 us-gov-west-1
 
 docs: target/tools/bin/mdbook ## The documentation as a site: target/book/index.html
