@@ -12,6 +12,8 @@ mod fleet;
 pub mod log;
 mod operator;
 mod pipeline;
+#[cfg(feature = "profiles")]
+mod policy_parameter;
 mod policy_source;
 mod state;
 
@@ -35,6 +37,8 @@ pub use fleet::survey::survey;
 pub use fleet::sweep::{Sweep, Swept};
 pub use operator::{NotRolledBack, all_repairs, changes, repair, resume, roll_back};
 pub use pipeline::{Pipeline, TryAgain};
+#[cfg(feature = "profiles")]
+pub use policy_parameter::{StoredPolicy, put_policy, read_policy};
 pub use policy_source::PolicySource;
 pub use state::State;
 pub use state::all_repairs::AllRepairs;

@@ -4,6 +4,7 @@ mod audit;
 mod compliance;
 mod connected;
 mod doctor;
+mod exempt;
 mod explain;
 mod failure;
 mod fix;
@@ -43,6 +44,7 @@ enum What {
     Rollback(rollback::Rollback),
     Resume(rollback::Resume),
     History(history::History),
+    Exempt(exempt::Exempt),
     Doctor(doctor::Doctor),
 }
 
@@ -63,6 +65,7 @@ async fn main() -> ExitCode {
         What::Rollback(command) => command.run().await,
         What::Resume(command) => command.run().await,
         What::History(command) => command.run().await,
+        What::Exempt(command) => command.run().await,
         What::Doctor(command) => command.run().await,
     };
     let written = output::written();

@@ -21,12 +21,13 @@ const SURROUNDINGS: [&str; 9] = [
 ];
 
 /// Only the command takes these, which people run with permissions of their own.
-const PEOPLES: [&str; 6] = [
+const PEOPLES: [&str; 7] = [
     "account:ListRegions",
     "cloudformation:DescribeStacks",
     "ecr:DeleteLifecyclePolicy",
     "lambda:InvokeFunction",
     "s3:GetObject",
+    "ssm:PutParameter",
     "sts:GetCallerIdentity",
 ];
 

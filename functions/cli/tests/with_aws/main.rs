@@ -5,4 +5,5 @@
 mod answering;
 mod doctor;
 mod elsewhere;
+mod exempt;
 mod registry;

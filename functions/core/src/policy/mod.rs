@@ -1,5 +1,6 @@
 //! The policy: what is asked of repositories, and what may be done about those that do not comply.
 
+pub mod add_exemption;
 mod brake;
 pub mod costs;
 pub mod exemption;
@@ -315,8 +316,7 @@ fn lay_over(settings: &mut Blocks, blocks: &Blocks) {
     }
 }
 
-/// The blocks under a `rules:` key, laid over others: each is checked alone for its keys and values, and laid over
-/// for what its settings mean together.
+/// The blocks under a `rules:` key: each is checked alone, and laid over the others for what its settings mean together.
 fn blocks(node: &Node, under: &Blocks, problems: &mut Vec<Problem>) -> Blocks {
     let ids: Vec<&str> = RULES.iter().map(|entry| entry.meta.id).collect();
     let mut found = Blocks::new();
