@@ -240,13 +240,22 @@ fn an_exemption_is_a_patch_of_the_policy_or_written() {
     let policy = file("exempt.yaml", POLICY);
     let path = policy.to_str().unwrap();
     let exempt = |more: &[&str]| {
-        let what = ["exempt", "shop/api", "mutable-tags", "--until", "2999-01-31"];
+        let what = [
+            "exempt",
+            "shop/api",
+            "mutable-tags",
+            "--until",
+            "2999-01-31",
+        ];
         let why = ["--reason", "OPS-1: moving", "--policy", path];
         ecr_warden(&[&what[..], &why, more].concat())
     };
     let (status, patch, error) = exempt(&[]);
     assert_eq!(status, 0, "{error}");
-    assert!(patch.contains("\n+  - repositories: [\"shop/api\"]\n"), "{patch}");
+    assert!(
+        patch.contains("\n+  - repositories: [\"shop/api\"]\n"),
+        "{patch}"
+    );
     assert_eq!(std::fs::read_to_string(&policy).unwrap(), POLICY);
 
     let (status, _, error) = exempt(&["--write"]);
@@ -267,9 +276,19 @@ fn mistakes_with_exemptions_are_named() {
     let policy = file("exempt-mistakes.yaml", POLICY);
     let path = policy.to_str().unwrap();
     for (repository, rule, until, words) in [
-        ("shop/api", "mutable-tag", "2999-01-31", "did you mean `mutable-tags`"),
+        (
+            "shop/api",
+            "mutable-tag",
+            "2999-01-31",
+            "did you mean `mutable-tags`",
+        ),
         ("shop/api", "mutable-tags", "soon", "`soon` is not a day"),
-        ("shop/api", "mutable-tags", "2020-01-31", "2020-01-31 is over"),
+        (
+            "shop/api",
+            "mutable-tags",
+            "2020-01-31",
+            "2020-01-31 is over",
+        ),
         ("Shop/API", "mutable-tags", "2999-01-31", "Shop/API"),
     ] {
         let (status, _, error) = ecr_warden(&[

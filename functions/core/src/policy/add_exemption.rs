@@ -24,7 +24,7 @@ pub struct NewExemption<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AmendedPolicy {
     pub text: String,
-    /// The lines before, and the lines that are new, which come after so many of them.
+    /// The lines before, and the lines that are new, which come after this number of them.
     before: Vec<String>,
     added: Vec<String>,
     after: usize,
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_is_text_whatever_it_holds() {
+    fn a_reason_may_hold_any_text() {
         let head = "version: 1\nmode: enforce\nrules: { mutable-tags: {} }\n";
         for reason in [
             "a: b # c",
