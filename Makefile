@@ -58,6 +58,8 @@ CARGO_MUTANTS := 25.3.1
 MDBOOK := 0.5.4
 # The end-to-end tests wait for a local AWS more than they compute, so a few cores run more of them side by side.
 TEST_THREADS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? 2 * n + 1 : n > 9 ? n : 9)))
+# With the features of the whole workspace: with those of one package, cargo would compile most libraries once more.
+BUILD := cargo build --workspace --bins --examples
 # Says what is under way and how long it took; what it prints is shown if it fails.
 STEP := scripts/step
 FUZZ ?= event policy repository-policy alert report
@@ -69,7 +71,7 @@ help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/ready ## Show it at work on a local AWS (KEEP=1 leaves it running)
-	@$(STEP) "compiling functions and demo" cargo build --workspace --bins --examples
+	@$(STEP) "compiling functions and demo" $(BUILD)
 	@$(STEP) "zipping functions" $(MAKE) package
 	@target/debug/examples/demo
 
@@ -152,15 +154,15 @@ deploy: package ## Deploy to AWS, or to AWS_ENDPOINT_URL (STACK_NAME=… PARAMET
 	    scripts/deploy Architecture=$(or $(ARCH),$(HOST_ARCH)) $(PARAMETERS)
 
 audit: ## Audit everything with the deployed auditor (STACK_NAME=… ARGS="--format json" REQUEST='{"repositories": ["shop/**"]}')
+	@$(BUILD) --quiet
 	@LOCAL_AWS="$(LOCAL_AWS)" STACK_NAME="$(STACK_NAME)" scripts/audit $(if $(REQUEST),--request '$(REQUEST)') $(ARGS)
 
 clean: ## Remove what was built and installed here
 	rm -rf target $(VENV) .venv-peers $(BROWSER)/node_modules
 
 ifeq ($(ARCH)$(PROFILE),dev)
-# With the features of the whole workspace, so that nothing is compiled once for the functions and again for the tests.
 $(ZIPS) &: $(SOURCES) $(VARIANT_FILE)
-	@cargo build --quiet --workspace --bins --examples
+	@$(BUILD) --quiet
 	@$(PYTHON) scripts/zip-again --fast $(foreach function,$(FUNCTIONS),target/debug/$(function)=target/lambda/$(function)/bootstrap.zip)
 else
 # cargo-lambda finds zig through the PATH.

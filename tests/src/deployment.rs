@@ -29,13 +29,12 @@ pub(crate) async fn create(
     let url = upload(&config, endpoint).await?;
     let cloudformation = aws_sdk_cloudformation::Client::new(&config);
     let architecture = format!("Architecture={}", architecture());
-    let all = parameters.split_whitespace().chain([architecture.as_str()]);
-    let all = all
-        .filter_map(|word| word.split_once('='))
-        .map(|(key, value)| {
-            let parameter = Parameter::builder().parameter_key(key);
-            parameter.parameter_value(value).build()
-        });
+    let words = words(parameters).into_iter().chain([architecture]);
+    let all = words.filter_map(|word| {
+        let (key, value) = word.split_once('=')?;
+        let parameter = Parameter::builder().parameter_key(key);
+        Some(parameter.parameter_value(value).build())
+    });
     cloudformation
         .create_stack()
         .stack_name(stack)
@@ -108,6 +107,21 @@ fn check_zips() -> Result<(), Problem> {
         }
     });
     checked.clone().map_err(Problem::from)
+}
+
+/// As a shell splits them: what is in quotes is of one word.
+fn words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quote = None;
+    for c in line.chars() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            None if matches!(c, '\'' | '"') => quote = Some(c),
+            None if c.is_whitespace() => words.push(String::new()),
+            _ => words.last_mut().into_iter().for_each(|word| word.push(c)),
+        }
+    }
+    words
 }
 
 /// Of this machine, as Lambda names it.
