@@ -65,7 +65,7 @@ STEP := scripts/step
 FUZZ ?= event policy repository-policy alert report
 MINUTES ?= 5
 
-.PHONY: help demo test check docs deny fuzz mutants faults burst bench bench-peers package reproducible deploy audit clean
+.PHONY: help demo test check docs deny fuzz mutants faults burst bench bench-peers package cli reproducible deploy audit clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -137,6 +137,13 @@ bench-peers: package $(PEERS:%=.venv-peers/%/ready) ## The same audit and event 
 	@target/release/bench peers
 
 package: $(ZIPS) $(BOMS) ## Build the functions' zips and their bills of materials (ARCH=arm64|x86_64 for AWS, else for this machine)
+
+# With musl there is no libc to match. A static glibc would load the machine's own parts of it to resolve names.
+cli: CLI_ARCH = $(or $(ARCH),$(HOST_ARCH))
+cli: CLI_TARGET = $(CLI_ARCH:arm64=aarch64)-unknown-linux-musl
+cli: $(VENV)/ready ## Build the command as one static file for Linux: target/ecr-warden-x86_64 or -arm64 (ARCH=arm64|x86_64, else for this machine)
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cargo lambda build --locked --package ecr-warden-cli --profile $(PROFILE) --target $(CLI_TARGET)
+	@cp target/lambda/ecr-warden/bootstrap target/ecr-warden-$(CLI_ARCH)
 
 reproducible: $(VENV)/ready ## Build the committed state in two places and compare the bytes
 	@rm -rf target/reproducible

@@ -17,6 +17,7 @@ mod cases;
 mod chaos;
 mod crash;
 mod delivery;
+mod deploy;
 mod doctor;
 mod evasion;
 mod events;

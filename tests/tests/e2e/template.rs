@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use aws_sdk_ecr::types::{EncryptionType, ImageTagMutability};
 use ecr_warden_tests::caller::Ask;
 use ecr_warden_tests::inbox::Inbox;
-use ecr_warden_tests::local_aws::{ACCOUNT, REGION};
+use ecr_warden_tests::local_aws::{ACCOUNT, LocalAws, REGION};
 use serde_json::{Value, json};
 
+use crate::careful::{ecr_warden, said};
 use crate::judge::{Principal, Request};
 use crate::support::{World, call, status};
 
@@ -90,6 +91,7 @@ fn parameters_for_locked_down_accounts_change_nothing_by_default() {
         ("ReservedConcurrency", ""),
         ("ProtectStateTable", "yes"),
         ("QueueConcurrency", "10"),
+        ("ExistingStateTable", ""),
     ] {
         let text = part(name).replace('"', "");
         assert!(
@@ -334,6 +336,181 @@ async fn boundary_and_path_hold_for_every_role() {
     });
     let outcome = world.invoke(&own).await.unwrap();
     assert_eq!(outcome["reason"], "own-change", "{outcome}");
+}
+
+const REPAIRS: &str = "version: 1\nmode: enforce\nrules: { mutable-tags: {} }\n";
+
+/// Deploys the stack again with these parameters beside those that it has.
+fn redeployed(world: &World, parameters: &str) -> World {
+    let stack = world.local.deploy("ecr-warden", parameters).unwrap();
+    World::of(world.local.clone(), stack.into())
+}
+
+/// The tables that the stack has among its resources.
+fn own_tables(world: &World) -> Vec<String> {
+    let resources = world.resources().into_values();
+    let tables = resources.filter(|(kind, _)| kind == "AWS::DynamoDB::Table");
+    tables.map(|(_, name)| name).collect()
+}
+
+/// A table with the keys of a state table.
+fn create_table(local: &LocalAws, name: &str) {
+    let create = ["dynamodb", "create-table", "--table-name", name];
+    let keys = [
+        "--billing-mode",
+        "PAY_PER_REQUEST",
+        "--attribute-definitions",
+        "AttributeName=pk,AttributeType=S",
+        "AttributeName=sk,AttributeType=S",
+        "--key-schema",
+        "AttributeName=pk,KeyType=HASH",
+        "AttributeName=sk,KeyType=RANGE",
+    ];
+    local.cli(&[&create[..], &keys].concat()).unwrap();
+}
+
+/// A table is all that is left of a stack: what was repaired, and what an operator has suspended. The next stack continues with both.
+#[tokio::test]
+async fn a_new_stack_continues_with_the_state_table_of_an_earlier_one() {
+    let first = World::own();
+    first.set_policy(REPAIRS).await;
+    let name = "shop/continued";
+    first.create(name).await;
+    let outcome = first.deliver(&call("CreateRepository", name)).await;
+    let outcome = outcome.unwrap();
+    assert_eq!(status(&outcome, "mutable-tags"), Some("fixed"), "{outcome}");
+    let revert = ["rollback", name, "--change", "1", "--yes"];
+    said(&ecr_warden(&first, &revert), 0);
+
+    let table = first.stack.state_table.clone();
+    let stack = ["--stack-name", "ecr-warden"];
+    first.cli(&[&["cloudformation", "delete-stack"][..], &stack].concat());
+    let wait = ["cloudformation", "wait", "stack-delete-complete"];
+    first.local.cli(&[&wait[..], &stack].concat()).unwrap();
+
+    let second = redeployed(&first, &format!("ExistingStateTable={table}"));
+    assert_eq!(second.stack.state_table, table);
+    assert_eq!(own_tables(&second), Vec::<String>::new());
+    second.set_policy(REPAIRS).await;
+    let changed = call("PutImageTagMutability", name);
+    let outcome = second.deliver(&changed).await.unwrap();
+    assert_eq!(
+        status(&outcome, "mutable-tags"),
+        Some("withheld"),
+        "{outcome}"
+    );
+    assert_eq!(outcome["findings"][0]["reason"], "rolled-back", "{outcome}");
+    let request = json!({ "mode": "enforce", "repositories": [name] });
+    let auditor = &second.stack.auditor;
+    let swept = second.invoke_function(auditor, &request).await.unwrap();
+    assert!(swept.to_string().contains("rolled-back"), "{swept}");
+    assert_eq!(second.mutability(name).await, ImageTagMutability::Mutable);
+
+    // It writes there, too.
+    said(&ecr_warden(&second, &["resume", name, "mutable-tags"]), 0);
+    let outcome = second.deliver(&changed).await.unwrap();
+    assert_eq!(status(&outcome, "mutable-tags"), Some("fixed"), "{outcome}");
+    let list = said(&ecr_warden(&second, &["rollback", name]), 0);
+    // The repair before, the rollback and the repair after.
+    assert_eq!(list.matches("mutable-tags: done").count(), 3, "{list}");
+
+    only_this_table(&second, &table).await;
+}
+
+/// The roles of both functions may use this table and no other.
+async fn only_this_table(world: &World, table: &str) {
+    let arn = format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{table}");
+    let other = "another-table";
+    create_table(&world.local, other);
+    for role in ["EnforcerRole", "AuditorRole"] {
+        let role = &world.roles()[role];
+        let statements = role.statements().map(Value::to_string);
+        let about_tables: Vec<String> = statements
+            .filter(|statement| statement.contains("dynamodb:"))
+            .collect();
+        assert!(!about_tables.is_empty());
+        for statement in about_tables {
+            assert!(
+                statement.contains(&format!("\"Resource\":\"{arn}\"")),
+                "{statement}"
+            );
+        }
+        let session = role.session(world).await;
+        for (name, may) in [(table, true), (other, false)] {
+            let body = json!({
+                "TableName": name,
+                "KeyConditionExpression": "pk = :pk",
+                "ExpressionAttributeValues": { ":pk": { "S": "nothing" } },
+            });
+            let query = Ask::Json("DynamoDB_20120810.Query", &body);
+            let answer = session.ask(&world.local.endpoint, "dynamodb", &query).await;
+            let answer = answer.unwrap();
+            assert_eq!(answer.status == 200, may, "{name}: {}", answer.body);
+            assert_eq!(answer.is_denied(), !may, "{name}: {}", answer.body);
+        }
+    }
+}
+
+/// An update creates a table, or takes one out of the stack; the table before stays with its records.
+#[tokio::test]
+async fn an_update_leaves_the_table_that_the_stack_had() {
+    let given = "given-before";
+    let world = World::own_after(|local| {
+        create_table(local, given);
+        format!("ExistingStateTable={given}")
+    });
+    assert_eq!(own_tables(&world), Vec::<String>::new());
+    let name = "shop/updated";
+    world.set_policy(REPAIRS).await;
+    world.create(name).await;
+    let outcome = world.deliver(&call("CreateRepository", name)).await;
+    let outcome = outcome.unwrap();
+    assert_eq!(status(&outcome, "mutable-tags"), Some("fixed"), "{outcome}");
+    let on_record = world.state(name).await;
+    assert!(on_record.contains(&"fix#mutable-tags".to_owned()));
+
+    let with_own = redeployed(&world, "ExistingStateTable=");
+    let own = with_own.stack.state_table.clone();
+    assert_ne!(own, given);
+    assert_eq!(own_tables(&with_own), [own.as_str()]);
+    assert_eq!(with_own.state(name).await, Vec::<String>::new());
+    assert_eq!(world.state(name).await, on_record);
+
+    let back = redeployed(&world, &format!("ExistingStateTable={given}"));
+    assert_eq!(back.stack.state_table, given);
+    assert_eq!(own_tables(&back), Vec::<String>::new());
+    assert_eq!(back.state(name).await, on_record);
+    // It is there, and empty.
+    assert_eq!(with_own.state(name).await, Vec::<String>::new());
+}
+
+/// The name is a part of an ARN in the roles' policies.
+#[test]
+fn a_state_table_is_named_by_its_plain_name() {
+    let world = World::shared();
+    let parameter = part("ExistingStateTable");
+    let parameter = parameter.split("\nConditions:").next().unwrap();
+    let body = format!(
+        "Parameters:\n  ExistingStateTable:\n{parameter}\nResources:\n  Topic:\n    Type: AWS::SNS::Topic\n"
+    );
+    let deploy = |number: usize, table: &str| {
+        let name = format!("named-{number}");
+        let value = format!("ParameterKey=ExistingStateTable,ParameterValue={table}");
+        let create = ["cloudformation", "create-stack", "--stack-name", &name];
+        let more = ["--template-body", &body, "--parameters", &value];
+        world.local.cli(&[&create[..], &more].concat())
+    };
+    let arn = format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/ecr-warden");
+    for (number, wrong) in ["*", "ecr-*", "a/b", "ab", &arn].into_iter().enumerate() {
+        let why = deploy(number, wrong).expect_err(wrong).to_string();
+        assert!(why.contains("the name of a table"), "{wrong}: {why}");
+    }
+    for (number, right) in ["", "ecr-warden-StateTable-1A2B3C4D5E6F", "a.b_c"]
+        .into_iter()
+        .enumerate()
+    {
+        deploy(10 + number, right).expect(right);
+    }
 }
 
 /// What the deployed roles of both functions may.

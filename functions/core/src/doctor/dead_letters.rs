@@ -2,7 +2,7 @@
 
 use crate::doctor::checkup::{Answered, CheckName, Checkup};
 use crate::doctor::command::AwsCli;
-use crate::doctor::no_answer::NoAnswer;
+use crate::doctor::no_answer::{DEPLOY_AGAIN, NoAnswer};
 use crate::text::counted;
 
 /// Decides the check. `answer`: about how many messages wait, as SQS counts.
@@ -36,7 +36,7 @@ pub fn dead_letters(url: &str, answer: &Answered<u64>, aws: &AwsCli) -> Checkup 
         Err(NoAnswer::Gone) => Checkup::failing(
             check,
             "the dead-letter queue does not exist: it was deleted outside of CloudFormation",
-            "delete the stack and deploy it again, as docs/deploy.md says under \"Remove it\": the new stack has a state table of its own",
+            DEPLOY_AGAIN,
         ),
         Err(why) => Checkup::unanswered(check, why),
     }

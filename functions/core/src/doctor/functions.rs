@@ -2,7 +2,7 @@
 
 use crate::doctor::checkup::{Answered, CheckName, Checkup};
 use crate::doctor::command::AwsCli;
-use crate::doctor::no_answer::NoAnswer;
+use crate::doctor::no_answer::{DEPLOY_AGAIN, NoAnswer};
 use crate::text::counted;
 
 /// The functions whose `RecursiveLoop` is `Allow` in the template, by their names there: each sends messages to a queue that invokes it.
@@ -33,7 +33,7 @@ impl FunctionSettings {
         {
             return vec![(
                 format!("the function {logical} was deleted outside of CloudFormation"),
-                "delete the stack and deploy it again, as docs/deploy.md says under \"Remove it\": the new stack has a state table of its own".to_owned(),
+                DEPLOY_AGAIN.to_owned(),
             )];
         }
         let mut faults = Vec::new();

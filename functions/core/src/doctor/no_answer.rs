@@ -7,6 +7,9 @@ use crate::text::one_line;
 /// The longest reason that is shown, in characters.
 const LONGEST: usize = 400;
 
+/// What to do about a resource that was deleted outside of CloudFormation, which does not create it again.
+pub(super) const DEPLOY_AGAIN: &str = "delete the stack and deploy it again with `ExistingStateTable`, as docs/deploy.md says under \"Deploy it again\": the state table and its records stay";
+
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoAnswer {

@@ -2,7 +2,7 @@
 
 use crate::doctor::checkup::{Answered, CheckName, Checkup};
 use crate::doctor::command::AwsCli;
-use crate::doctor::no_answer::NoAnswer;
+use crate::doctor::no_answer::{DEPLOY_AGAIN, NoAnswer};
 
 /// The topic's subscriptions as SNS counts them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub fn subscribers(topic: &str, answer: &Answered<Subscriptions>, aws: &AwsCli) 
             format!(
                 "the alert topic `{topic}` does not exist: it was deleted outside of CloudFormation"
             ),
-            "delete the stack and deploy it again, as docs/deploy.md says under \"Remove it\": the new stack has a state table of its own",
+            DEPLOY_AGAIN,
         ),
         Err(why) => Checkup::unanswered(check, why),
     }

@@ -2,7 +2,7 @@
 
 use crate::doctor::checkup::{Answered, CheckName, Checkup};
 use crate::doctor::command::AwsCli;
-use crate::doctor::no_answer::NoAnswer;
+use crate::doctor::no_answer::{DEPLOY_AGAIN, NoAnswer};
 use crate::text::counted;
 
 /// A rule or a schedule of the stack.
@@ -46,7 +46,7 @@ impl TriggerState {
             )),
             Err(NoAnswer::Gone) => Some((
                 format!("the {kind} {logical} was deleted outside of CloudFormation"),
-                "delete the stack and deploy it again, as docs/deploy.md says under \"Remove it\": the new stack has a state table of its own".to_owned(),
+                DEPLOY_AGAIN.to_owned(),
             )),
             Err(_) => None,
         }
