@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 mod answering;
+mod credentials;
 mod doctor;
 mod elsewhere;
+mod network;
 mod registry;
