@@ -157,8 +157,7 @@ reproducible: $(VENV)/ready ## Build the committed state in two places and compa
 	done
 
 deploy: package ## Deploy to AWS, or to AWS_ENDPOINT_URL (STACK_NAME=… PARAMETERS="Key=value …" ARTIFACT_BUCKET=…)
-	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" LOCAL_AWS="$(LOCAL_AWS)" STACK_NAME="$(STACK_NAME)" \
-	    scripts/deploy Architecture=$(or $(ARCH),$(HOST_ARCH)) $(PARAMETERS)
+	@LOCAL_AWS="$(LOCAL_AWS)" STACK_NAME="$(STACK_NAME)" scripts/deploy Architecture=$(or $(ARCH),$(HOST_ARCH)) $(PARAMETERS)
 
 audit: ## Audit everything with the deployed auditor (STACK_NAME=… ARGS="--format json" REQUEST='{"repositories": ["shop/**"]}')
 	@$(BUILD) --quiet

@@ -240,3 +240,13 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     }
     one_line(&parts.join(": "))
 }
+
+/// The last reason of the chain.
+#[cfg(feature = "profiles")]
+pub(crate) fn innermost(error: &(dyn Error + 'static)) -> String {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    one_line(&last.to_string())
+}

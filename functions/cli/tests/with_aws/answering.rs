@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 pub(crate) struct Call {
     pub(crate) operation: String,
     pub(crate) region: String,
+    /// The access key that signed it; none signs a call that gets credentials.
+    pub(crate) key: String,
     pub(crate) path: String,
     pub(crate) body: String,
 }
@@ -55,7 +57,7 @@ impl Answer {
 }
 
 pub(crate) struct Answering {
-    port: u16,
+    pub(crate) port: u16,
     calls: Arc<Mutex<Vec<Call>>>,
 }
 
@@ -73,6 +75,11 @@ impl Answering {
             }
         });
         Self { port, calls }
+    }
+
+    /// All calls so far.
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        self.calls.lock().unwrap().clone()
     }
 
     /// The bodies of the calls of an operation.
@@ -107,7 +114,8 @@ impl Answering {
 pub(crate) fn ecr_warden(port: u16, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ecr-warden"));
     for (name, _) in std::env::vars() {
-        if name.starts_with("AWS_") || name.starts_with("ECR_WARDEN_") {
+        let proxy = name.to_lowercase().ends_with("_proxy");
+        if proxy || name.starts_with("AWS_") || name.starts_with("ECR_WARDEN_") {
             command.env_remove(name);
         }
     }
@@ -128,21 +136,29 @@ pub(crate) fn said(output: &Output) -> (i32, String, String) {
     (status, text(&output.stdout), text(&output.stderr))
 }
 
-fn serve(stream: TcpStream, answer: &dyn Fn(&Call) -> Option<Answer>, recorded: &Mutex<Vec<Call>>) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let mut writer = stream;
+/// Reads the first line of a request and its headers; `None`: the connection has ended.
+pub(crate) fn head(reader: &mut impl BufRead) -> Option<Vec<String>> {
+    let mut lines = Vec::new();
     loop {
-        let mut lines = Vec::new();
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line).unwrap_or(0) == 0 {
-                return;
-            }
-            match line.trim_end() {
-                "" => break,
-                line => lines.push(line.to_owned()),
-            }
+        let mut line = String::new();
+        if reader.read_line(&mut line).unwrap_or(0) == 0 {
+            return None;
         }
+        match line.trim_end() {
+            "" => return Some(lines),
+            line => lines.push(line.to_owned()),
+        }
+    }
+}
+
+/// Answers all calls of a connection.
+pub(crate) fn serve(
+    stream: impl Read + Write,
+    answer: &dyn Fn(&Call) -> Option<Answer>,
+    recorded: &Mutex<Vec<Call>>,
+) {
+    let mut reader = BufReader::new(stream);
+    while let Some(lines) = head(&mut reader) {
         let headers: BTreeMap<String, &str> = lines
             .iter()
             .filter_map(|line| line.split_once(": "))
@@ -155,26 +171,31 @@ fn serve(stream: TcpStream, answer: &dyn Fn(&Call) -> Option<Answer>, recorded: 
         reader.read_exact(&mut body).unwrap();
         let body = String::from_utf8_lossy(&body).into_owned();
         let path = lines[0].split(' ').nth(1).unwrap().to_owned();
-        let scope = headers["authorization"]
-            .split_once("Credential=")
-            .unwrap()
-            .1;
-        let scope: Vec<&str> = scope.split('/').collect();
+        let signed = headers.get("authorization");
+        let scope = signed.and_then(|signed| Some(signed.split_once("Credential=")?.1));
+        let scope: Vec<&str> = scope.unwrap_or("////").split('/').collect();
         let call = Call {
             operation: operation(&headers, &path, &body, scope[3]),
             region: scope[2].to_owned(),
+            key: scope[0].to_owned(),
             path,
             body,
         };
         recorded.lock().unwrap().push(call.clone());
         let answer = answer(&call).unwrap_or_else(|| nothing(&call));
-        let head = format!(
+        let first = format!(
             "HTTP/1.1 {} x\r\n{}content-length: {}\r\n\r\n",
             answer.status,
             answer.header,
             answer.body.len()
         );
-        if writer.write_all((head + &answer.body).as_bytes()).is_err() {
+        let answered = (first + &answer.body).into_bytes();
+        let stream = reader.get_mut();
+        if stream
+            .write_all(&answered)
+            .and_then(|()| stream.flush())
+            .is_err()
+        {
             return;
         }
     }
@@ -198,6 +219,8 @@ fn operation(headers: &BTreeMap<String, &str>, path: &str, body: &str, service: 
         ("lambda", _) => "Invoke".to_owned(),
         ("scheduler", _) => "GetSchedule".to_owned(),
         ("s3", _) => "GetObject".to_owned(),
+        // What gives credentials is not signed.
+        ("", _) => path.split('?').next().unwrap().to_owned(),
         _ => format!("{service} {path}"),
     }
 }

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 mod answering;
+mod credentials;
 mod doctor;
 mod elsewhere;
 mod exempt;
+mod network;
 mod registry;

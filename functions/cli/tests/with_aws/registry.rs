@@ -316,7 +316,8 @@ fn without_credentials_it_says_what_to_do() {
         (
             3,
             String::new(),
-            "no credentials: set AWS_PROFILE, or run `aws sso login`\n".to_owned()
+            "no credentials: pass --profile, set AWS_PROFILE, or run `aws configure sso` or `aws login`\n"
+                .to_owned()
         )
     );
 }

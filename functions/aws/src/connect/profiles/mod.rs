@@ -1,20 +1,22 @@
-//! Clients for people: by the configuration, profile and credentials that the AWS CLI would use.
+//! Clients for the command: by the configuration, profile and credentials that the AWS CLI would use.
 
-use std::error::Error;
+mod bundle;
+mod network;
+mod provenance;
+mod why;
 
 use aws_config::meta::region::ProvideRegion;
-use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider, ProfileSet};
 use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, Region};
-use aws_credential_types::provider::error::CredentialsError;
-use aws_sdk_sts::config::http::HttpResponse;
-use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::os_shim_internal::{Env, Fs};
 use ecr_warden_core::repository::check_region;
 
+use self::bundle::Bundle;
+use self::provenance::{Provenance, Source};
 use crate::connect::clients::{Clients, environment};
-use crate::connect::error::{Failure, chain, one_line};
+use crate::connect::error::chain;
 
 /// Who the credentials belong to, and where they work.
 #[derive(Clone, Debug)]
@@ -24,7 +26,7 @@ pub struct Caller {
     pub region: String,
 }
 
-/// Why nobody is reached, in one line.
+/// Why AWS is not reached, in one line.
 #[derive(Debug, thiserror::Error)]
 pub enum NotConnected {
     /// A profile or a region that there is not.
@@ -57,13 +59,12 @@ impl Clients {
         region: Option<&str>,
         fallback: Option<&str>,
     ) -> Result<(Self, Caller), NotConnected> {
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build_https();
+        let profiles = load(profile).await?;
+        let provenance = Provenance::new(&profiles, profile.is_some(), environment);
+        let http = prepared(&profiles, profile, &provenance).map_err(NotConnected::Usage)?;
         let mut region = region.map(|region| Region::new(region.to_owned()));
         let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http.clone());
         if let Some(profile) = profile {
-            must_exist(profile).await?;
             let around = ProviderConfig::without_region().with_http_client(http);
             let of_environment =
                 environment("AWS_REGION").or_else(|| environment("AWS_DEFAULT_REGION"));
@@ -102,7 +103,7 @@ impl Clients {
             .get_caller_identity()
             .send()
             .await
-            .map_err(|error| NotConnected::Aws(why(&error, profile, &region)))?;
+            .map_err(|error| NotConnected::Aws(why::why(&error, &provenance, &region)))?;
         let caller = Caller {
             account: identity.account.unwrap_or_default(),
             arn: identity.arn.unwrap_or_default(),
@@ -112,82 +113,45 @@ impl Clients {
     }
 }
 
-async fn must_exist(profile: &str) -> Result<(), NotConnected> {
-    let known = aws_config::profile::load(&Fs::real(), &Env::real(), &Default::default(), None)
+/// Checks what is configured before any call, and makes the HTTP client for all calls.
+fn prepared(
+    profiles: &ProfileSet,
+    explicit: Option<&str>,
+    provenance: &Provenance,
+) -> Result<SharedHttpClient, String> {
+    let selected = profiles.selected_profile();
+    let profile = profiles.get_profile(selected);
+    let by_variable = || {
+        environment("AWS_PROFILE")
+            .filter(|_| provenance.source != Source::Environment)
+            .map(|_| " of AWS_PROFILE")
+    };
+    let named = explicit.map(|_| "").or_else(by_variable);
+    if let (None, Some(by)) = (profile, named) {
+        return Err(format!(
+            "the profile `{selected}`{by} is in none of the AWS CLI's files"
+        ));
+    }
+    if let Some(refusal) = provenance.refusal() {
+        return Err(refusal);
+    }
+    let of_profile = profile.and_then(|profile| profile.get("ca_bundle"));
+    let bundle = Bundle::read(
+        environment("AWS_CA_BUNDLE"),
+        of_profile.map(|file| (selected, file)),
+    )?;
+    network::client(bundle)
+}
+
+/// The AWS CLI's files, with the profile that is selected in them.
+async fn load(profile: Option<&str>) -> Result<ProfileSet, NotConnected> {
+    let selected = profile.map(|profile| profile.to_owned().into());
+    aws_config::profile::load(&Fs::real(), &Env::real(), &Default::default(), selected)
         .await
         .map_err(|error| {
             NotConnected::Usage(format!(
                 "the AWS CLI's files can't be read: {}",
                 chain(&error)
             ))
-        })?;
-    match known.get_profile(profile) {
-        Some(_) => Ok(()),
-        None => Err(NotConnected::Usage(format!(
-            "the profile `{profile}` is in none of the AWS CLI's files"
-        ))),
-    }
-}
-
-/// In people's words, not in the SDK's.
-fn why<E>(error: &SdkError<E, HttpResponse>, profile: Option<&str>, region: &str) -> String
-where
-    E: ProvideErrorMetadata + Error + 'static,
-{
-    let (of, login) = match profile {
-        Some(profile) => (
-            format!(" in the profile `{profile}`"),
-            format!("`aws sso login --profile {profile}`"),
-        ),
-        None => (String::new(), "`aws sso login`".to_owned()),
-    };
-    if let Some(credentials) = credentials_error(error) {
-        return match (credentials, profile) {
-            (CredentialsError::CredentialsNotLoaded(_), None) => {
-                format!("no credentials: set AWS_PROFILE, or run {login}")
-            }
-            (CredentialsError::CredentialsNotLoaded(_), Some(_)) => {
-                format!("no credentials{of}: run {login}, or say which with --profile")
-            }
-            (other, _) => format!(
-                "no usable credentials{of}: {}; {login} may help",
-                innermost(other)
-            ),
-        };
-    }
-    match error {
-        SdkError::DispatchFailure(failure) if failure.is_io() || failure.is_timeout() => format!(
-            "AWS can't be reached in {region}: is there such a region (`aws account list-regions` lists them), and a network? ({})",
-            innermost(error)
-        ),
-        _ => {
-            let failure = Failure::of("sts:GetCallerIdentity", error);
-            // STS's answer to keys that it does not know, and in a region that the account has not enabled.
-            let hint = if failure.is("InvalidClientTokenId") {
-                format!("; check the keys{of}, and whether {region} is enabled for the account")
-            } else {
-                String::new()
-            };
-            format!("cannot determine the caller identity: {failure}{hint}")
-        }
-    }
-}
-
-fn credentials_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e CredentialsError> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
-}
-
-fn innermost(error: &(dyn Error + 'static)) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    one_line(&last.to_string())
+        })
 }
