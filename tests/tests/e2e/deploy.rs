@@ -8,6 +8,7 @@ use ecr_warden_tests::local_aws::root;
 
 const AWS: &str = r#"#!/bin/sh
 case "$1 $2" in
+  "--version "*) echo "aws-cli/2.30.0" ;;
   "sts get-caller-identity") echo 123456789012 ;;
   "configure get") echo eu-west-1 ;;
   "cloudformation describe-stacks") printf 'AlertTopicArn\tarn:aws:sns:eu-west-1:123456789012:alerts\n' ;;
@@ -25,7 +26,9 @@ fn stand_in(folder: &Path, name: &str, script: &str) {
 
 /// Runs `scripts/deploy`; `doctor` ends with this exit status.
 fn deploy(test: &str, local_aws: &str, doctor: i32) -> (String, String, Output) {
-    let folder: PathBuf = [env!("CARGO_TARGET_TMPDIR"), test].iter().collect();
+    // A local AWS is deployed to with the AWS CLI of the virtual environment.
+    let place: PathBuf = [env!("CARGO_TARGET_TMPDIR"), test].iter().collect();
+    let folder = place.join(".venv/bin");
     std::fs::create_dir_all(&folder).unwrap();
     stand_in(&folder, "aws", AWS);
     let cargo = format!("#!/bin/sh\necho \"ran cargo $* as $AWS_PROFILE\"\nexit {doctor}\n");
@@ -36,7 +39,7 @@ fn deploy(test: &str, local_aws: &str, doctor: i32) -> (String, String, Output) 
         command.env_remove(name);
     }
     let output = command
-        .current_dir(root())
+        .current_dir(&place)
         .env("PATH", format!("{}:{path}", folder.display()))
         .env("STACK_NAME", "trial")
         .env("LOCAL_AWS", local_aws)

@@ -342,7 +342,7 @@ const REPAIRS: &str = "version: 1\nmode: enforce\nrules: { mutable-tags: {} }\n"
 
 /// Deploys the stack again with these parameters beside those that it has.
 fn redeployed(world: &World, parameters: &str) -> World {
-    let stack = world.local.deploy("ecr-warden", parameters).unwrap();
+    let stack = world.local.make_deploy("ecr-warden", parameters).unwrap();
     World::of(world.local.clone(), stack.into())
 }
 
