@@ -11,7 +11,7 @@ use ecr_warden_core::repository::RepositoryId;
 use crate::Compliance;
 use crate::connected::{agreed, now};
 use crate::failure::{CommandError, read};
-use crate::output::{remark, say};
+use crate::output::{Target, remark, say};
 
 /// Exempt a repository from a rule until a day: as a patch of the policy, in its file, or in its parameter.
 ///
@@ -69,13 +69,12 @@ impl Exempt {
     fn in_file(&self, file: &PathBuf) -> Result<(), CommandError> {
         // An exemption by name holds in all accounts and regions.
         let amended = self.amended(&read(file)?, "000000000000", "us-east-1")?;
+        let path = file.display().to_string();
         if !self.write {
-            say!("{}", amended.patch(&file.display().to_string()));
+            say!("{}", amended.patch(path.trim_start_matches("./")));
             return Ok(());
         }
-        let path = file.display();
-        std::fs::write(file, &amended.text)
-            .map_err(|error| CommandError::Usage(format!("{path}: {error}")))?;
+        Target::open(Some(file))?.write(&amended.text)?;
         say!(
             "{path}: `{}` is exempt from `{}` until {}",
             self.repository,
