@@ -1,6 +1,6 @@
 //! `ecr-warden exempt`: one more exemption in the policy, as a patch, in the file, or in the parameter.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ecr_warden_aws::{Clients, put_policy, read_policy};
@@ -66,7 +66,7 @@ impl Exempt {
         Ok(Compliance::Nothing)
     }
 
-    fn in_file(&self, file: &PathBuf) -> Result<(), CommandError> {
+    fn in_file(&self, file: &Path) -> Result<(), CommandError> {
         // An exemption by name holds in all accounts and regions.
         let amended = self.amended(&read(file)?, "000000000000", "us-east-1")?;
         let path = file.display().to_string();

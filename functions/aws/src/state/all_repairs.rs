@@ -10,7 +10,7 @@ use super::State;
 use super::item::{of_partition, read_item, text};
 use crate::connect::error::Failure;
 
-/// What [`State::all_repairs`] has read.
+/// What `State::all_repairs` has read.
 #[derive(Debug, Default)]
 pub struct AllRepairs {
     pub records: Vec<(RepositoryId, String, Repairs)>,
