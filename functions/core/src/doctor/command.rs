@@ -1,5 +1,7 @@
 //! Commands of the AWS CLI, for advice that can be copied to a shell.
 
+use crate::rule::shell_word;
+
 /// The AWS CLI with the profile and region of the command that gives the advice.
 #[derive(Clone, Debug, Default)]
 pub struct AwsCli {
@@ -32,7 +34,7 @@ fn quoted(word: &str) -> String {
         return word.to_owned();
     }
     let shown: String = word.chars().filter(|c| !c.is_control()).collect();
-    format!("'{}'", shown.replace('\'', "'\\''"))
+    shell_word(&shown)
 }
 
 #[cfg(test)]

@@ -30,6 +30,19 @@ fn planned(
     policy: &Policy,
     repository: &Repository,
     known: &Known,
+    event: (Cause, Option<&str>),
+) -> Plan {
+    let policy = policy
+        .for_repository(&repository.id, &repository.tags)
+        .unwrap();
+    planned_by(&policy, repository, known, event)
+}
+
+/// The same by what a policy says of the repository.
+fn planned_by(
+    policy: &Resolved,
+    repository: &Repository,
+    known: &Known,
     (cause, actor): (Cause, Option<&str>),
 ) -> Plan {
     let me = Lease {
@@ -46,11 +59,8 @@ fn planned(
         now: NOW,
         created_at: repository.created_at,
     };
-    let policy = policy
-        .for_repository(&repository.id, &repository.tags)
-        .unwrap();
-    let findings = evaluate(&policy, repository);
-    plan(&policy, repository, findings, Ok(known), &context)
+    let findings = evaluate(policy, repository);
+    plan(policy, repository, findings, Ok(known), &context)
 }
 
 fn decisions(policy: &Policy, repository: &Repository, known: &Known) -> Vec<(String, Decision)> {
@@ -734,6 +744,11 @@ fn a_rollback_suspends_what_is_non_negotiable_and_a_revert_does_not() {
     }
 }
 
+fn with_grace(time: &str) -> Policy {
+    let rules = format!("rules: {{ mutable-tags: {{ enforce-after: {time} }} }}");
+    Policy::parse(&format!("version: 1\nmode: enforce\n{rules}\n")).unwrap()
+}
+
 /// Reported so long ago, with this status.
 fn first_seen(ago: i64, status: Status) -> Known {
     let said = Said {
@@ -756,10 +771,7 @@ fn first_seen(ago: i64, status: Status) -> Known {
 /// The time begins when the finding is first seen, and again when it comes back after it was resolved.
 #[test]
 fn a_repair_waits_until_its_grace_period_is_over() {
-    let policy = Policy::parse(
-        "version: 1\nmode: enforce\nrules: { mutable-tags: { enforce-after: 2h } }\n",
-    )
-    .unwrap();
+    let policy = with_grace("2h");
     for (known, repaired) in [
         (Known::default(), false),
         (first_seen(2 * HOUR - 1, Status::Withheld), false),
@@ -783,10 +795,7 @@ fn a_repair_waits_until_its_grace_period_is_over() {
 /// The same sentence from the first report to the last, else each look would be news.
 #[test]
 fn the_end_of_a_grace_period_is_said() {
-    let policy = Policy::parse(
-        "version: 1\nmode: enforce\nrules: { mutable-tags: { enforce-after: 7d } }\n",
-    )
-    .unwrap();
+    let policy = with_grace("7d");
     for known in [Known::default(), first_seen(0, Status::Withheld)] {
         let Decision::Withhold(why) = decision(&policy, &mutable(), &known) else {
             panic!("it repairs");
@@ -800,28 +809,13 @@ fn the_end_of_a_grace_period_is_said() {
 
 #[test]
 fn a_rollback_outlasts_a_grace_period_and_a_sweeps_limit_does_not_hide_it() {
-    let policy = Policy::parse(
-        "version: 1\nmode: enforce\nrules: { mutable-tags: { enforce-after: 7d } }\n",
-    )
-    .unwrap();
+    let policy = with_grace("7d");
     let code = |hold: Code, known: &Known| {
         let resolved = policy
             .for_repository(&mutable().id, &mutable().tags)
             .unwrap();
         let resolved = resolved.held(Some(Reason::new(hold, "why")));
-        let me = Lease {
-            owner: "me".to_owned(),
-            until: NOW,
-        };
-        let origin = Origin::of(Cause::Sweep);
-        let context = Context {
-            origin: &origin,
-            me: &me,
-            now: NOW,
-            created_at: None,
-        };
-        let findings = evaluate(&resolved, &mutable());
-        let plan = plan(&resolved, &mutable(), findings, Ok(known), &context);
+        let plan = planned_by(&resolved, &mutable(), known, (Cause::Sweep, None));
         match &plan.steps[0].decision {
             Decision::Withhold(why) => why.code,
             other => panic!("{other:?}"),
