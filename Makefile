@@ -81,11 +81,12 @@ test: $(BROWSER)/node_modules/ready ## Run all tests: end to end on a local AWS,
 	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npm --prefix $(BROWSER) test
 
-check: $(VENV)/ready ## Formatting, lints, API documentation, dependencies of the core, structure, words of texts, scripts, the template
+check: $(VENV)/ready ## Formatting, lints, API documentation, dependencies, structure, words of texts, scripts, the template
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps
 	@scripts/check-purity
+	@scripts/check-dependencies
 	@scripts/check-structure
 	@scripts/check-links
 	@scripts/check-prose

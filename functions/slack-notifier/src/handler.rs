@@ -2,10 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
+use aws_lambda_events::sqs::SqsBatchResponse;
 use ecr_warden_aws::{Webhook, environment};
 use ecr_warden_core::slack;
 use lambda_runtime::{Error, LambdaEvent};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::delivery::{Delivery, PAUSE};
 
@@ -29,7 +30,7 @@ impl Notifier {
 
     /// All alerts of a batch in one message. What Slack does not take is named, so that the queue keeps it; where it takes none
     /// of them, the invocation fails.
-    pub(crate) async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, Error> {
+    pub(crate) async fn handle(&self, event: LambdaEvent<Value>) -> Result<SqsBatchResponse, Error> {
         let (event, context) = event.into_parts();
         let alerts = slack::alerts(&event);
         if alerts.is_empty() {
@@ -60,32 +61,36 @@ impl Notifier {
 }
 
 /// What the queue is to give again (Lambda developer guide, "Reporting batch item failures").
-fn answer(event: &Value, not_taken: &[usize]) -> Result<Value, String> {
-    let failures: Option<Vec<Value>> = not_taken
+fn answer(event: &Value, not_taken: &[usize]) -> Result<SqsBatchResponse, String> {
+    let ids: Option<Vec<&str>> = not_taken
         .iter()
         .map(|place| {
             let id = event.pointer(&format!("/Records/{place}/messageId"))?;
-            id.is_string().then(|| json!({ "itemIdentifier": id }))
+            id.as_str()
         })
         .collect();
+    let mut answer = SqsBatchResponse::default();
     // SNS itself gives no such ids, and all again or nothing.
-    let failures = failures.ok_or("Slack refuses a message")?;
-    Ok(json!({ "batchItemFailures": failures }))
+    answer.set_failures(ids.ok_or("Slack refuses a message")?);
+    Ok(answer)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn what_was_not_taken_is_named() {
         let event =
             json!({ "Records": [{ "messageId": "a" }, { "messageId": "b" }, { "Sns": {} }] });
+        let shown = |not_taken: &[usize]| serde_json::to_value(answer(&event, not_taken).unwrap());
         assert_eq!(
-            answer(&event, &[1]),
-            Ok(json!({ "batchItemFailures": [{ "itemIdentifier": "b" }] }))
+            shown(&[1]).unwrap(),
+            json!({ "batchItemFailures": [{ "itemIdentifier": "b" }] })
         );
-        assert_eq!(answer(&event, &[]), Ok(json!({ "batchItemFailures": [] })));
+        assert_eq!(shown(&[]).unwrap(), json!({ "batchItemFailures": [] }));
         assert!(answer(&event, &[1, 2]).is_err());
     }
 }

@@ -217,3 +217,61 @@ async fn a_repository_that_is_gone_is_no_success_while_its_record_cannot_be_read
     let alert = inbox.wait_for(name).await.unwrap();
     assert_eq!(alert["severity"], "critical", "{alert}");
 }
+
+/// How AWS's messages end when a policy other than the role's own denies a call (IAM User Guide, "Troubleshoot access denied error
+/// messages"), and how the alert names that policy.
+const DENIALS: [(&str, &str, &str); 5] = [
+    (
+        "scp",
+        "is not authorized to perform: ecr:PutImageTagMutability with an explicit deny in a service control policy: \
+         arn:aws:organizations::000000000000:policy/o-a/service_control_policy/p-b",
+        "a service control policy of the organization denies it (`arn:aws:organizations::000000000000:policy/o-a/service_control_policy/p-b`)",
+    ),
+    (
+        "rcp",
+        "is not authorized to perform: ecr:PutImageTagMutability with an explicit deny in a resource control policy",
+        "a resource control policy of the organization denies it",
+    ),
+    (
+        "boundary",
+        "is not authorized to perform: ecr:PutImageTagMutability because no permissions boundary allows the \
+         ecr:PutImageTagMutability action",
+        "the permissions boundary of ecr-warden's role does not allow it",
+    ),
+    (
+        "endpoint",
+        "is not authorized to perform: ecr:PutImageTagMutability because no VPC endpoint policy allows the \
+         ecr:PutImageTagMutability action",
+        "the policy of a VPC endpoint does not allow it",
+    ),
+    (
+        "session",
+        "is not authorized to perform: ecr:PutImageTagMutability with an explicit deny in a session policy",
+        "the session policy of the caller denies it",
+    ),
+];
+
+#[tokio::test]
+async fn an_alert_names_the_kind_of_policy_that_denies_a_repair() {
+    let world = World::shared();
+    for (label, message, expected) in DENIALS {
+        let name = format!("bad-luck/denied-by-{label}-x");
+        let mut inbox = world.inbox(&format!("bad-luck-{label}")).await;
+        world.create(&name).await;
+        world.local.proxy.plan(&name, move |call| {
+            (call.operation == "PutImageTagMutability")
+                .then_some(Fault::Refuse(Refusal::denied(message)))
+        });
+        let outcome = world.deliver(&call("CreateRepository", &name)).await;
+        world.local.proxy.calm(&name);
+        let outcome = outcome.unwrap();
+        assert_eq!(
+            status(&outcome, "mutable-tags"),
+            Some("failed"),
+            "{outcome}"
+        );
+        assert_eq!(world.mutability(&name).await, ImageTagMutability::Mutable);
+        let alert = inbox.wait_for(&name).await.unwrap().to_string();
+        assert!(alert.contains(expected), "{label}: {alert}");
+    }
+}

@@ -417,6 +417,61 @@ async fn a_new_stack_continues_with_the_state_table_of_an_earlier_one() {
     only_this_table(&second, &table).await;
 }
 
+/// A workspace that is not authorised, for example: CloudFormation takes the stack back. The table is kept, and no sweep has run.
+#[tokio::test]
+async fn a_chat_channel_that_fails_takes_neither_the_table_nor_starts_a_sweep() {
+    let world = World::own();
+    let deployed = "s3://artifacts/template";
+    let template = world.local.cli(&["s3", "cp", deployed, "-"]).unwrap();
+    // The local AWS has no channels; a queue of an impossible name fails in its place.
+    let channel = "Type: AWS::Chatbot::SlackChannelConfiguration";
+    assert!(template.contains(channel));
+    let template = template
+        .replace(channel, "Type: AWS::SQS::Queue")
+        .replace("      ConfigurationName: ", "      QueueName: a b\n      IgnoredName: ");
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("failing-channel.yaml");
+    std::fs::write(&file, template).unwrap();
+    let to = "s3://artifacts/failing-channel";
+    let file = file.to_str().unwrap();
+    world.local.cli(&["s3", "cp", file, to]).unwrap();
+    let url = format!("{}/artifacts/failing-channel", world.local.endpoint());
+    let create = ["cloudformation", "create-stack", "--stack-name", "refused"];
+    let more = [
+        "--template-url",
+        &url,
+        "--capabilities",
+        "CAPABILITY_IAM",
+        "--parameters",
+        "ParameterKey=SlackWorkspaceId,ParameterValue=T0000000",
+        "ParameterKey=SlackChannelId,ParameterValue=C0000000",
+    ];
+    world.local.cli(&[&create[..], &more].concat()).unwrap();
+    let status = async || {
+        let stacks = ["cloudformation", "describe-stacks", "--stack-name", "refused"];
+        let only = ["--query", "Stacks[0].StackStatus", "--output", "text"];
+        let status = world.local.cli(&[&stacks[..], &only].concat())?;
+        Ok(status.contains("COMPLETE").then(|| status.trim().to_owned()))
+    };
+    let longest = std::time::Duration::from_secs(60);
+    let status = ecr_warden_tests::eventually("the rollback", longest, status);
+    assert_eq!(status.await.unwrap(), "ROLLBACK_COMPLETE");
+
+    let events = ["cloudformation", "describe-stack-events", "--stack-name", "refused"];
+    let events: Value = serde_json::from_str(&world.local.cli(&events).unwrap()).unwrap();
+    let events = events["StackEvents"].as_array().unwrap();
+    let had = |id: &str, status: &str| {
+        events
+            .iter()
+            .any(|event| event["LogicalResourceId"] == id && event["ResourceStatus"] == status)
+    };
+    assert!(had("ChatChannel", "CREATE_FAILED"), "{events:#?}");
+    assert!(had("StateTable", "CREATE_COMPLETE"), "{events:#?}");
+    assert!(had("StateTable", "DELETE_SKIPPED"), "{events:#?}");
+    assert!(!had("Sweeps", "CREATE_COMPLETE"), "{events:#?}");
+    let tables = world.local.cli(&["dynamodb", "list-tables"]).unwrap();
+    assert!(tables.contains("refused-StateTable"), "{tables}");
+}
+
 /// The roles of both functions may use this table and no other.
 async fn only_this_table(world: &World, table: &str) {
     let arn = format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{table}");
