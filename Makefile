@@ -65,7 +65,7 @@ STEP := scripts/step
 FUZZ ?= event policy repository-policy alert report
 MINUTES ?= 5
 
-.PHONY: help demo test check docs deny fuzz mutants faults burst bench bench-peers package cli reproducible deploy audit clean
+.PHONY: help demo test check docs deny fuzz mutants faults burst bench bench-peers package cli reproducible deploy undeploy audit clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,7 +90,7 @@ check: $(VENV)/ready ## Formatting, lints, API documentation, dependencies, stru
 	@scripts/check-structure
 	@scripts/check-links
 	@scripts/check-prose
-	$(VENV)/bin/shellcheck $$(grep --recursive --files-with-matches '^#!.*bash' scripts .ci)
+	$(VENV)/bin/shellcheck --external-sources $$(grep --recursive --files-with-matches '^#!.*bash' scripts .ci)
 	$(VENV)/bin/cfn-lint infra/template.yaml --regions us-east-1 cn-north-1 us-gov-west-1
 
 docs: target/tools/bin/mdbook ## The documentation as a site: target/book/index.html
@@ -159,6 +159,9 @@ reproducible: $(VENV)/ready ## Build the committed state in two places and compa
 
 deploy: package ## Deploy to AWS, or to AWS_ENDPOINT_URL (STACK_NAME=… PARAMETERS="Key=value …" ARTIFACT_BUCKET=…)
 	@LOCAL_AWS="$(LOCAL_AWS)" STACK_NAME="$(STACK_NAME)" scripts/deploy Architecture=$(or $(ARCH),$(HOST_ARCH)) $(PARAMETERS)
+
+undeploy: $(VENV)/ready ## Delete the stack and say what stays: the state table, reports (STACK_NAME=… FORCE=1)
+	@LOCAL_AWS="$(LOCAL_AWS)" STACK_NAME="$(STACK_NAME)" scripts/undeploy
 
 audit: ## Audit everything with the deployed auditor (STACK_NAME=… ARGS="--format json" REQUEST='{"repositories": ["shop/**"]}')
 	@$(BUILD) --quiet

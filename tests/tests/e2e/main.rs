@@ -46,3 +46,4 @@ mod strangers;
 mod support;
 mod sweep_limit;
 mod template;
+mod undeploy;
