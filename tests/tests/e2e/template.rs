@@ -1,6 +1,7 @@
 //! The template is plain CloudFormation, deploys through a bucket, and takes what a locked-down account demands.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use aws_sdk_ecr::types::{EncryptionType, ImageTagMutability};
 use ecr_warden_tests::caller::Ask;
@@ -423,12 +424,18 @@ async fn a_chat_channel_that_fails_takes_neither_the_table_nor_starts_a_sweep() 
     let world = World::own();
     let deployed = "s3://artifacts/template";
     let template = world.local.cli(&["s3", "cp", deployed, "-"]).unwrap();
-    // The local AWS has no channels; a queue of an impossible name fails in its place.
+    // The local AWS has no channels; a condition that cannot be fulfilled fails in its place.
     let channel = "Type: AWS::Chatbot::SlackChannelConfiguration";
     assert!(template.contains(channel));
+    let late = "Type: AWS::CloudFormation::WaitCondition\n    DependsOn: [StateTable, Auditor]";
     let template = template
-        .replace(channel, "Type: AWS::SQS::Queue")
-        .replace("      ConfigurationName: ", "      QueueName: a b\n      IgnoredName: ");
+        .replace(channel, late)
+        // Nor does it know the partition in a condition.
+        .replace("!Equals [!Ref AWS::Partition, aws]", "!Equals [aws, aws]")
+        .replace(
+            "      ConfigurationName: ",
+            "      Count: 0\n      IgnoredName: ",
+        );
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("failing-channel.yaml");
     std::fs::write(&file, template).unwrap();
     let to = "s3://artifacts/failing-channel";
@@ -447,18 +454,31 @@ async fn a_chat_channel_that_fails_takes_neither_the_table_nor_starts_a_sweep() 
     ];
     world.local.cli(&[&create[..], &more].concat()).unwrap();
     let status = async || {
-        let stacks = ["cloudformation", "describe-stacks", "--stack-name", "refused"];
+        let stacks = [
+            "cloudformation",
+            "describe-stacks",
+            "--stack-name",
+            "refused",
+        ];
         let only = ["--query", "Stacks[0].StackStatus", "--output", "text"];
         let status = world.local.cli(&[&stacks[..], &only].concat())?;
-        Ok(status.contains("COMPLETE").then(|| status.trim().to_owned()))
+        Ok(status
+            .contains("COMPLETE")
+            .then(|| status.trim().to_owned()))
     };
     let longest = std::time::Duration::from_secs(60);
     let status = ecr_warden_tests::eventually("the rollback", longest, status);
-    assert_eq!(status.await.unwrap(), "ROLLBACK_COMPLETE");
-
-    let events = ["cloudformation", "describe-stack-events", "--stack-name", "refused"];
+    let status = status.await.unwrap();
+    let events = [
+        "cloudformation",
+        "describe-stack-events",
+        "--stack-name",
+        "refused",
+    ];
     let events: Value = serde_json::from_str(&world.local.cli(&events).unwrap()).unwrap();
     let events = events["StackEvents"].as_array().unwrap();
+    assert_eq!(status, "ROLLBACK_COMPLETE", "{events:#?}");
+
     let had = |id: &str, status: &str| {
         events
             .iter()
