@@ -30,7 +30,10 @@ impl Notifier {
 
     /// All alerts of a batch in one message. What Slack does not take is named, so that the queue keeps it; where it takes none
     /// of them, the invocation fails.
-    pub(crate) async fn handle(&self, event: LambdaEvent<Value>) -> Result<SqsBatchResponse, Error> {
+    pub(crate) async fn handle(
+        &self,
+        event: LambdaEvent<Value>,
+    ) -> Result<SqsBatchResponse, Error> {
         let (event, context) = event.into_parts();
         let alerts = slack::alerts(&event);
         if alerts.is_empty() {
