@@ -90,6 +90,7 @@ check: $(VENV)/ready ## Formatting, lints, API documentation, dependencies, stru
 	@scripts/check-structure
 	@scripts/check-links
 	@scripts/check-prose
+	@scripts/cost --check
 	$(VENV)/bin/shellcheck --external-sources $$(grep --recursive --files-with-matches '^#!.*bash' scripts .ci)
 	$(VENV)/bin/cfn-lint infra/template.yaml --regions us-east-1 cn-north-1 us-gov-west-1
 

@@ -93,6 +93,7 @@ fn parameters_for_locked_down_accounts_change_nothing_by_default() {
         ("ProtectStateTable", "yes"),
         ("QueueConcurrency", "10"),
         ("ExistingStateTable", ""),
+        ("CreateDashboard", "true"),
     ] {
         let text = part(name).replace('"', "");
         assert!(
