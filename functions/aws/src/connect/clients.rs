@@ -51,6 +51,8 @@ pub struct Clients {
     /// The account whose credentials these are; unknown outside a Lambda.
     own_account: Option<String>,
     by_region: Mutex<HashMap<String, Regional>>,
+    /// One for all: to make a client costs a cold start some time.
+    dynamodb: OnceLock<aws_sdk_dynamodb::Client>,
     pub(crate) quota: Arc<Quota>,
 }
 
@@ -139,6 +141,7 @@ impl Clients {
             config,
             own_account,
             by_region: Mutex::default(),
+            dynamodb: OnceLock::new(),
             quota: Arc::default(),
         }
     }
@@ -187,7 +190,10 @@ impl Clients {
     }
 
     pub(crate) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        aws_sdk_dynamodb::Client::new(&self.config)
+        let client = self
+            .dynamodb
+            .get_or_init(|| aws_sdk_dynamodb::Client::new(&self.config));
+        client.clone()
     }
 
     pub(crate) fn s3(&self) -> aws_sdk_s3::Client {
