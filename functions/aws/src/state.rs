@@ -8,7 +8,7 @@ mod item;
 mod notes;
 pub(crate) mod spacing;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::http::HttpResponse;
@@ -79,57 +79,45 @@ impl State {
     pub(crate) async fn load(&self, id: &RepositoryId) -> Result<Known, Failure> {
         let mut known = Known::default();
         let now = OffsetDateTime::now_utc().unix_timestamp();
-        let mut start = None;
-        loop {
-            let page = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .consistent_read(true)
-                .key_condition_expression("pk = :pk")
-                .expression_attribute_values(":pk", text(partition(id)))
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(|error| Failure::of("dynamodb:Query", &error))?;
-            for item in page.items() {
-                read_item(item, now, &mut known)?;
-            }
-            start = page.last_evaluated_key;
-            if start.as_ref().is_none_or(HashMap::is_empty) {
-                return Ok(known);
-            }
+        let mut items = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", text(partition(id)))
+            .into_paginator()
+            .items()
+            .send();
+        while let Some(item) = items.next().await {
+            let item = item.map_err(|error| Failure::of("dynamodb:Query", &error))?;
+            read_item(&item, now, &mut known)?;
         }
+        Ok(known)
     }
 
     /// The repositories about which there is anything, by ARN, and whether they are being recreated.
     pub(crate) async fn on_record(&self) -> Result<BTreeMap<String, bool>, Failure> {
         let mut all = BTreeMap::new();
-        let mut start = None;
-        loop {
-            let page = self
-                .client
-                .scan()
-                .table_name(&self.table)
-                .consistent_read(true)
-                // Only the keys: the items of a large registry have no room in a function.
-                .projection_expression("pk, sk")
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(|error| Failure::of("dynamodb:Scan", &error))?;
-            for item in page.items() {
-                let of = |name| item.get(name).and_then(|key| key.as_s().ok());
-                if let Some(arn) = of("pk").filter(|key| key.starts_with("arn:")) {
-                    let recreated = of("sk").is_some_and(|kind| kind == RECREATE);
-                    *all.entry(arn.clone()).or_default() |= recreated;
-                }
-            }
-            start = page.last_evaluated_key;
-            if start.as_ref().is_none_or(HashMap::is_empty) {
-                return Ok(all);
+        let mut items = self
+            .client
+            .scan()
+            .table_name(&self.table)
+            .consistent_read(true)
+            // Only the keys: the items of a large registry have no room in a function.
+            .projection_expression("pk, sk")
+            .into_paginator()
+            .items()
+            .send();
+        while let Some(item) = items.next().await {
+            let item = item.map_err(|error| Failure::of("dynamodb:Scan", &error))?;
+            let of = |name| item.get(name).and_then(|key| key.as_s().ok());
+            if let Some(arn) = of("pk").filter(|key| key.starts_with("arn:")) {
+                let recreated = of("sk").is_some_and(|kind| kind == RECREATE);
+                *all.entry(arn.clone()).or_default() |= recreated;
             }
         }
+        Ok(all)
     }
 
     /// Claims all or nothing. `false`: another invocation wrote first.

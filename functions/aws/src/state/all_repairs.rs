@@ -1,7 +1,5 @@
 //! The repairs of all repositories that the state table remembers.
 
-use std::collections::HashMap;
-
 use ecr_warden_core::record::{Known, REPAIR, Repairs};
 use ecr_warden_core::repository::RepositoryId;
 use time::OffsetDateTime;
@@ -23,34 +21,27 @@ impl State {
     pub(crate) async fn all_repairs(&self) -> Result<AllRepairs, Failure> {
         let mut all = AllRepairs::default();
         let now = OffsetDateTime::now_utc().unix_timestamp();
-        let mut start = None;
-        loop {
-            let page = self
-                .client
-                .scan()
-                .table_name(&self.table)
-                .consistent_read(true)
-                .filter_expression("begins_with(sk, :repair)")
-                .expression_attribute_values(":repair", text(REPAIR))
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(|error| Failure::of("dynamodb:Scan", &error))?;
-            for item in page.items() {
-                let key = item.get("pk").and_then(|key| key.as_s().ok());
-                let id = key.and_then(|key| of_partition(key));
-                let mut known = Known::default();
-                read_item(item, now, &mut known)?;
-                all.unreadable = all.unreadable.saturating_add(known.unreadable.len());
-                let repairs = known.repairs.into_iter();
-                let repairs =
-                    repairs.filter_map(|(rule, repairs)| Some((id.clone()?, rule, repairs)));
-                all.records.extend(repairs);
-            }
-            start = page.last_evaluated_key;
-            if start.as_ref().is_none_or(HashMap::is_empty) {
-                return Ok(all);
-            }
+        let mut items = self
+            .client
+            .scan()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .filter_expression("begins_with(sk, :repair)")
+            .expression_attribute_values(":repair", text(REPAIR))
+            .into_paginator()
+            .items()
+            .send();
+        while let Some(item) = items.next().await {
+            let item = item.map_err(|error| Failure::of("dynamodb:Scan", &error))?;
+            let key = item.get("pk").and_then(|key| key.as_s().ok());
+            let id = key.and_then(|key| of_partition(key));
+            let mut known = Known::default();
+            read_item(&item, now, &mut known)?;
+            all.unreadable = all.unreadable.saturating_add(known.unreadable.len());
+            let repairs = known.repairs.into_iter();
+            let repairs = repairs.filter_map(|(rule, repairs)| Some((id.clone()?, rule, repairs)));
+            all.records.extend(repairs);
         }
+        Ok(all)
     }
 }
