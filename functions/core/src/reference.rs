@@ -11,18 +11,47 @@ use crate::rules::RULES;
 
 const MADE: &str = "<!-- Made from the code: change it there, and run `UPDATE=1 cargo test -p ecr-warden-core reference`. -->\n";
 
-/// `docs/rules/index.md`: the list of all rules.
+/// The rules in the README: each row links to the rule's page.
 #[must_use]
-pub fn index() -> String {
-    let mut out = format!("{MADE}\n# Rules\n\n| rule | severity | finds |\n|---|---|---|\n");
+pub fn readme() -> String {
+    let mut out = "| rule | finds |\n|---|---|\n".to_owned();
     for entry in RULES {
         let meta = &entry.meta;
         let _ = writeln!(
             out,
-            "| [`{0}`]({0}.md) | {1} | {2} |",
+            "| [`{0}`](docs/rules/{0}.md) | {1} |",
+            meta.id, meta.summary
+        );
+    }
+    out
+}
+
+/// The lines of `docs/SUMMARY.md`, which is the site's table of contents, by name.
+#[must_use]
+pub fn contents() -> String {
+    let mut ids: Vec<&str> = RULES.iter().map(|entry| entry.meta.id).collect();
+    ids.sort_unstable();
+    let mut out = String::new();
+    for id in ids {
+        let _ = writeln!(out, "  - [{id}](rules/{id}.md)");
+    }
+    out
+}
+
+/// `docs/rules/index.md`: the list of all rules.
+#[must_use]
+pub fn index() -> String {
+    let mut out =
+        format!("{MADE}\n# Rules\n\n| rule | severity | finds | repair |\n|---|---|---|---|\n");
+    for entry in RULES {
+        let meta = &entry.meta;
+        let _ = writeln!(
+            out,
+            "| [`{0}`]({0}.md) | {1} | {2} | {3} |",
             meta.id,
             meta.severity.name(),
-            meta.summary
+            meta.summary,
+            meta.repair
         );
     }
     out.push_str("\n[Each verdict and repair](../verdicts.md) has a table for each rule.\n");
@@ -217,6 +246,31 @@ mod tests {
         assert!(
             found == wanted,
             "docs/{file} is stale: UPDATE=1 cargo test -p ecr-warden-core reference"
+        );
+    }
+
+    /// Compares the part of a file between two texts, or with `UPDATE` in the environment writes it.
+    fn part_is_fresh(file: &str, begin: &str, end: &str, wanted: &str) {
+        let path = format!("{}/../../docs/{file}", env!("CARGO_MANIFEST_DIR"));
+        let whole = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = whole.split_once(begin).expect(begin);
+        let (_, after) = rest.split_once(end).expect(end);
+        is_fresh(file, &format!("{before}{begin}{wanted}{end}{after}"));
+    }
+
+    #[test]
+    fn the_rules_in_readme_and_contents_are_fresh() {
+        part_is_fresh(
+            "../README.md",
+            "## What it checks\n\n",
+            "\nMost rules",
+            &super::readme(),
+        );
+        part_is_fresh(
+            "SUMMARY.md",
+            "- [Rules](rules/index.md)\n",
+            "- [Verdicts]",
+            &super::contents(),
         );
     }
 

@@ -22,6 +22,8 @@ pub struct Meta {
     pub subject: Subject,
     /// One line: what it finds.
     pub summary: &'static str,
+    /// What a repair does, as `sets it`; `none`: it only reports.
+    pub repair: &'static str,
     /// Markdown: why it matters, and what the repair may break.
     pub explanation: &'static str,
     /// YAML, as it is under `rules:` in a policy: useful settings.

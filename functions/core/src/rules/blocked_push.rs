@@ -29,6 +29,7 @@ impl Settings for BlockedPush {
         severity: Severity::Informational,
         subject: Subject::Push,
         summary: "A push was refused because its tag exists",
+        repair: "grants an allowed tag its exclusion filter",
         explanation: "\
 The repository's tags are immutable, and ECR refused a push under a tag that exists: a build ran \
 twice, or a pipeline moves a tag. The image under that tag is unchanged.

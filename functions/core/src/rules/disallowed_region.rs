@@ -23,6 +23,7 @@ impl Settings for DisallowedRegion {
         severity: Severity::High,
         subject: Subject::Repository,
         summary: "The repository is in a region that the policy does not allow",
+        repair: "none",
         explanation: "\
 Contracts and laws often limit where data may be stored, and regions that are not in use are \
 rarely monitored.

@@ -63,6 +63,7 @@ impl Settings for MissingTags {
         severity: Severity::Low,
         subject: Subject::Repository,
         summary: "A required resource tag is absent or has a value that is not allowed",
+        repair: "sets the default of a tag that has one",
         explanation: "\
 Tags name the team that owns a repository, its cost centre and how sensitive its images are. \
 Overrides and exemptions of this policy can depend on them.

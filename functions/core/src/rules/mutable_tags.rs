@@ -56,6 +56,7 @@ impl Settings for MutableTags {
         severity: Severity::Medium,
         subject: Subject::Repository,
         summary: "Image tags can be overwritten",
+        repair: "sets `IMMUTABLE`, with exclusion filters for allowed tags",
         explanation: "\
 A tag that can be overwritten names one image today and another tomorrow: the image that was \
 tested is not the one that is deployed, and each caller with the right to push can replace what \

@@ -32,6 +32,7 @@ impl Settings for NoLifecyclePolicy {
         severity: Severity::Medium,
         subject: Subject::Repository,
         summary: "The repository has no lifecycle policy, or one that matches no image",
+        repair: "sets the policy's default",
         explanation: "\
 Without a lifecycle policy no image ever expires: images cost storage every month, and old ones \
 with known vulnerabilities can still be deployed.

@@ -52,6 +52,7 @@ impl Settings for NoScanOnPush {
         severity: Severity::High,
         subject: Subject::Repository,
         summary: "Pushed images are not scanned for vulnerabilities",
+        repair: "sets the scanning of the repository or the registry",
         explanation: "\
 An image that is not scanned is deployed with unknown vulnerabilities. A repository passes if the \
 registry's scanning configuration scans it on push or continuously (a filter without `*` covers \

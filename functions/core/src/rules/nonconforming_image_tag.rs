@@ -43,6 +43,7 @@ impl Settings for NonconformingImageTag {
         severity: Severity::Low,
         subject: Subject::Push,
         summary: "An image was pushed under a tag outside the convention",
+        repair: "none",
         explanation: "\
 A tag with version and commit leads from a running container to its source. Signatures \
 (`sha256-*`), caches and moving tags can be allowed. An image that replication or a pull-through \

@@ -40,6 +40,7 @@ impl Settings for NonconformingName {
         severity: Severity::Low,
         subject: Subject::Repository,
         summary: "The repository's name does not follow the convention",
+        repair: "none",
         explanation: "\
 A namespace names the team that owns a repository, and permissions, policies and overrides refer \
 to it. A repository outside of all namespaces has no owner.

@@ -26,6 +26,7 @@ impl Settings for OverBudget {
         severity: Severity::Low,
         subject: Subject::Repository,
         summary: "The repository's images are larger than its budget",
+        repair: "none",
         explanation: "\
 ECR bills storage by the month, for unused images too.
 

@@ -40,6 +40,7 @@ impl Settings for PublicAccess {
         severity: Severity::High,
         subject: Subject::Repository,
         summary: "The repository policy or the registry policy admits everyone",
+        repair: "removes the offending statements of a repository policy",
         explanation: "\
 A statement that allows `*`, or everyone except some (`NotPrincipal`, negated conditions), lets \
 strangers pull images, or push them. The document is evaluated as IAM does: a statement passes if \

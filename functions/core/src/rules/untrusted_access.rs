@@ -55,6 +55,7 @@ impl Settings for UntrustedAccess {
         subject: Subject::Repository,
         summary: "The repository policy, the registry policy or replication admits accounts, \
                   organizations, networks or services that are not trusted",
+        repair: "with `fix: remove`, removes the offending statements",
         explanation: "\
 A statement names an account, an organization or one of its units, a VPC or a VPC endpoint that \
 neither this rule nor `public-access` trusts, or an AWS service that acts for such an account \

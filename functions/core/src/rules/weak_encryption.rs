@@ -53,6 +53,7 @@ impl Settings for WeakEncryption {
         severity: Severity::Medium,
         subject: Subject::Repository,
         summary: "Images are encrypted with less than the policy requires",
+        repair: "recreates an empty repository, or refuses pushes",
         explanation: "\
 With KMS, access to the images can be revoked and audited separately from access to ECR; with a \
 customer managed key, the customer controls it. ECR cannot change a repository's encryption after \
