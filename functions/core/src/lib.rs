@@ -54,6 +54,7 @@ pub mod action;
 pub mod alert;
 pub mod asff;
 pub mod audit;
+pub mod brakes;
 pub mod claim;
 pub mod defer;
 pub mod denial;

@@ -6,6 +6,7 @@ pub mod costs;
 pub mod exemption;
 mod existing;
 mod file;
+mod freeze;
 mod grace;
 mod matching;
 mod paired;
@@ -19,15 +20,14 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::glob::Glob;
 use crate::repository::{Read, Reads, Repository, RepositoryId};
 use crate::rule::{Rule, RuleMode};
 use crate::rules::{RULES, entry};
 use crate::text::{LONGEST, one_line};
 use crate::yaml::document::{Content, Node, Problem, parse};
 use crate::yaml::{MOST_PROBLEMS, read, unknown};
-use brake::Freeze;
 pub use brake::MOST_CHANGES;
+use brake::PolicyBrakes;
 use costs::Costs;
 use exemption::{ByTag, Day, Exemption};
 pub use existing::{Existing, ExistingBefore};
@@ -46,9 +46,7 @@ pub struct Policy {
     settle: Option<Settle>,
     existing: Existing,
     existing_before: Option<Day>,
-    never_change: Vec<Glob>,
-    freezes: Vec<Freeze>,
-    changes_per_sweep: usize,
+    brakes: PolicyBrakes,
     repair_limit: usize,
     ecr_calls_per_second: Option<u32>,
     rules: Blocks,
@@ -162,9 +160,7 @@ impl Policy {
                 settle: file.settle,
                 existing: file.existing,
                 existing_before: file.existing_before,
-                never_change: file.never_change,
-                freezes: file.freezes,
-                changes_per_sweep: file.changes_per_sweep.0,
+                brakes: file.brakes(),
                 repair_limit: file.repair_limit.0,
                 ecr_calls_per_second: file.ecr_calls_per_second.map(|calls| calls.0),
                 rules,

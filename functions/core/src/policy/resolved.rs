@@ -173,14 +173,15 @@ impl Resolved {
     }
 
     /// Why this repair is not made, if something stops it. The limit of a sweep counts repositories: a change of the registry is one change,
-    /// whichever repository asks for it. A quarantine of ecr-warden's own is lifted in any case but for that limit, because it blocks pushes.
+    /// whichever repository asks for it. A quarantine of ecr-warden's own is lifted in any case but for that limit and the operator's switch,
+    /// because it blocks pushes.
     #[must_use]
     pub fn hold_of(&self, rule: &str, action: &Action) -> Option<&Reason> {
         self.hold.as_ref().filter(|hold| {
             if hold.code.is_of_sweep() {
                 !action.is_of_registry()
             } else {
-                rule != STALE_QUARANTINE
+                rule != STALE_QUARANTINE || hold.code == Code::Stopped
             }
         })
     }

@@ -80,6 +80,7 @@ impl Reconciler<'_> {
         let mut report = self.report(policy, plan, record, repository.created_at, now);
         report.look_again_in = [report.look_again_in, settles].into_iter().flatten().min();
         report.conforms = self.conforms(&report);
+        self.cleared(seen, &report)?;
         ControlFlow::Continue(report)
     }
 
@@ -270,6 +271,7 @@ impl Reconciler<'_> {
         repository: &Repository,
         now: i64,
     ) -> Decided<Resolved> {
+        let policy = policy.held(seen.refusal());
         let policy = policy.held(self.policy.hold(self.id(), now));
         let policy = self.since(seen, policy, findings, repository)?;
         ControlFlow::Continue(policy.held(self.invocation.hold.clone()))
