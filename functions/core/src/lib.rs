@@ -68,6 +68,7 @@ pub mod ledger;
 pub mod lifecycle;
 pub mod metrics;
 pub mod outcome;
+pub mod owner;
 pub mod plan;
 pub mod policy;
 pub mod quarantine;

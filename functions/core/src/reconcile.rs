@@ -7,6 +7,7 @@
 
 mod clearance;
 mod decide;
+mod owner;
 mod recreation;
 mod registry;
 mod report;

@@ -13,6 +13,7 @@ use super::existing::Existing;
 use super::freeze::Freeze;
 use super::grace::Grace;
 use super::matching::Match;
+use super::owners::Contacts;
 use crate::glob::Glob;
 use crate::rules::RULES;
 
@@ -85,6 +86,12 @@ pub(super) struct PolicyFile {
     /// Rules that nothing exempts from, neither this file nor a tag.
     #[serde(default)]
     pub(super) non_negotiable: Vec<RuleId>,
+    /// The key of the tag that names a repository's owner. Alerts then have the owner.
+    #[serde(default)]
+    pub(super) owner_tag: Option<String>,
+    /// How owners are reached, by the values of that tag.
+    #[serde(default)]
+    pub(super) owners: Contacts,
     /// What storage costs, for audits that are asked for it.
     #[serde(default)]
     pub(super) costs: Option<Costs>,

@@ -67,6 +67,12 @@ impl Policy {
         self.brakes.changes_per_hour
     }
 
+    /// Whether alerts name owners: then tags are read where there is something to report.
+    #[must_use]
+    pub fn names_owners(&self) -> bool {
+        self.owner.is_some()
+    }
+
     /// Whether the rule of this id is on for any repository.
     #[must_use]
     pub fn uses(&self, rule: &str) -> bool {

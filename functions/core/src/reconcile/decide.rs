@@ -62,6 +62,7 @@ impl Reconciler<'_> {
             }
         };
         let findings = evaluate(&policy, &repository);
+        self.read_owner(seen, record, &repository, &findings)?;
         let policy = match record {
             Ok(_) => self.held(seen, policy, &findings, &repository, now)?,
             // Nothing is changed anyway, for that reason.
@@ -219,6 +220,9 @@ impl Reconciler<'_> {
         let lease = self.lease();
         let context = self.context(&lease, repository.created_at, now);
         let mut plan = plan::plan(&policy, &repository, findings, record, &context);
+        if self.policy.names_owners() && !plan.steps.is_empty() {
+            return None;
+        }
         // The other rules were not evaluated.
         plan.complete = false;
         Some(self.report(policy, plan, Ok(known.clone()), repository.created_at, now))

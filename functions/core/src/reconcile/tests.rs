@@ -940,3 +940,49 @@ fn the_brakes_are_asked_before_each_change() {
     };
     assert_eq!(recreates.says(&seen), "take over");
 }
+
+/// Alerts name the owner: its tag is read where there is something to report, and there alone.
+#[test]
+fn the_owner_is_read_where_there_is_something_to_report() {
+    let owned = Case::new(policy(MUTABLE_TAGS, "owner-tag: team"));
+    let untagged = |repository: Repository| {
+        let mut seen = read(Repository {
+            tags: Read::NotAsked,
+            ..repository
+        });
+        seen.reads.recent_tags = true;
+        seen
+    };
+    let Next::Observe(Wanted::RecordAndRepository(reads)) =
+        owned.next(&Observation::default(), &Earlier::default())
+    else {
+        panic!("it reads nothing");
+    };
+    assert!(reads.tags, "in the same round");
+    assert_eq!(owned.says(&untagged(repository())), "report");
+    assert_eq!(owned.says(&untagged(mutable())), "observe Repository");
+    let asked = Case::new(policy(MUTABLE_TAGS, ""));
+    let repair = "report mutable-tags: repair";
+    assert_eq!(asked.says(&untagged(mutable())), repair);
+    let unreadable = Repository {
+        tags: Read::Unreadable("denied".to_owned()),
+        ..mutable()
+    };
+    assert_eq!(owned.says(&read(unreadable)), repair);
+    let mut tagged = mutable();
+    tagged.tags = Read::Known([("team".to_owned(), "payments".to_owned())].into());
+    let Next::Report(report) = owned.next(&read(tagged), &Earlier::default()) else {
+        panic!("it does not report");
+    };
+    assert_eq!(report.policy.owner.unwrap().name, "payments");
+    // A push alone is reported to its owner, too.
+    let rules = "nonconforming-image-tag: { allow: [\"v*\"] }";
+    let mut push = Case::new(policy(rules, "owner-tag: team")).push(false);
+    let lately = Observation {
+        record: Read::Known(conforming(&push.policy, 60)),
+        ..Observation::default()
+    };
+    assert_eq!(push.says(&lately), "report");
+    push.trigger.pushed.as_mut().unwrap().tag = Some("latest".to_owned());
+    assert_eq!(push.says(&lately), "observe Description");
+}
