@@ -101,6 +101,7 @@ impl Auditor {
         let began = OffsetDateTime::now_utc();
         let time = request.time(left)?;
         let mut audit = self.run(&request, time, &request_id).await?;
+        audit.brakes = self.brakes(&request).await;
         if request.mode == Some(Mode::Enforce) {
             let completed = audit.next.is_none() && request.covers_all();
             self.measure(&audit, completed);
@@ -168,6 +169,25 @@ impl Auditor {
                 "another sweep runs, and one waits for its end that evaluates all repositories",
             )),
         })
+    }
+
+    /// What stops all changes in the regions of an audit. The audit is worth more than that.
+    async fn brakes(&self, request: &Request) -> Vec<String> {
+        let home = std::slice::from_ref(&self.home.region);
+        let regions = match request.regions.as_slice() {
+            [] => home,
+            regions => regions,
+        };
+        let mut lines = Vec::new();
+        for region in regions {
+            let registry = RepositoryId::of_registry(&self.home.account, region);
+            match self.pipeline.brakes(&registry).await {
+                Ok(found) => lines.extend(found),
+                Err(why) => tracing::warn!(%why, "whether changes are stopped is unknown"),
+            }
+        }
+        lines.dedup();
+        lines
     }
 
     /// CloudWatch reads metrics out of lines of the log that are just these.

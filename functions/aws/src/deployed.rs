@@ -1,4 +1,5 @@
-//! The deployed auditor, asked from outside: which function it is, its answers, and the reports that are too large for an answer.
+//! What is deployed, asked from outside: which function the auditor is, its answers, the reports that are too large for an answer, and the
+//! state table.
 
 use std::time::Duration;
 
@@ -14,8 +15,9 @@ use crate::connect::clients::Clients;
 use crate::connect::error::Failure;
 use crate::deliver::reports::read_text;
 
-/// The stack's output with the function's name.
-const OUTPUT: &str = "AuditorFunctionName";
+/// The stack's outputs with the function's name, and with the state table's.
+const AUDITOR: &str = "AuditorFunctionName";
+const STATE_TABLE: &str = "StateTableName";
 /// A function runs for at most 900 s (Lambda quotas), and its answer takes some time, too.
 const LONGEST_ANSWER: Duration = Duration::from_secs(960);
 const CONNECT: Duration = Duration::from_secs(10);
@@ -45,33 +47,9 @@ impl DeployedAuditor {
     /// # Errors
     /// There is no such stack, it has no auditor, or CloudFormation cannot be asked.
     pub async fn of_stack(clients: &Clients, stack: &str) -> Result<Self, NotAnswered> {
-        let answer = aws_sdk_cloudformation::Client::new(clients.config())
-            .describe_stacks()
-            .stack_name(stack)
-            .send()
-            .await
-            .map_err(|error| Failure::of("cloudformation:DescribeStacks", &error));
-        let stacks = match answer {
-            Ok(answer) => answer.stacks.unwrap_or_default(),
-            // CloudFormation's answer where there is no such stack, and where the name cannot be one.
-            Err(failure) if failure.is("ValidationError") => {
-                return Err(NotAnswered::NoAuditor("there is no such stack".to_owned()));
-            }
-            Err(failure) => return Err(NotAnswered::Aws(failure.to_string())),
-        };
-        let function = stacks
-            .iter()
-            .flat_map(|stack| stack.outputs())
-            .find(|output| output.output_key() == Some(OUTPUT))
-            .and_then(|output| output.output_value.clone())
-            .ok_or_else(|| {
-                NotAnswered::NoAuditor(format!(
-                    "the stack has no output {OUTPUT}: it is not ecr-warden's, or its deployment has not ended"
-                ))
-            })?;
         Ok(Self {
+            function: output(clients, stack, AUDITOR).await?,
             lambda: aws_sdk_lambda::Client::from_conf(patient(clients)),
-            function,
         })
     }
 
@@ -112,6 +90,41 @@ impl DeployedAuditor {
             ))
         })
     }
+}
+
+/// The state table of a stack in the clients' own region.
+///
+/// # Errors
+/// There is no such stack, it has no state table, or CloudFormation cannot be asked.
+pub async fn state_table(clients: &Clients, stack: &str) -> Result<String, NotAnswered> {
+    output(clients, stack, STATE_TABLE).await
+}
+
+async fn output(clients: &Clients, stack: &str, name: &str) -> Result<String, NotAnswered> {
+    let answer = aws_sdk_cloudformation::Client::new(clients.config())
+        .describe_stacks()
+        .stack_name(stack)
+        .send()
+        .await
+        .map_err(|error| Failure::of("cloudformation:DescribeStacks", &error));
+    let stacks = match answer {
+        Ok(answer) => answer.stacks.unwrap_or_default(),
+        // CloudFormation's answer where there is no such stack, and where the name cannot be one.
+        Err(failure) if failure.is("ValidationError") => {
+            return Err(NotAnswered::NoAuditor("there is no such stack".to_owned()));
+        }
+        Err(failure) => return Err(NotAnswered::Aws(failure.to_string())),
+    };
+    stacks
+        .iter()
+        .flat_map(|stack| stack.outputs())
+        .find(|output| output.output_key() == Some(name))
+        .and_then(|output| output.output_value.clone())
+        .ok_or_else(|| {
+            NotAnswered::NoAuditor(format!(
+                "the stack has no output {name}: it is not ecr-warden's, or its deployment has not ended"
+            ))
+        })
 }
 
 /// Reads a report that was too large for an answer.

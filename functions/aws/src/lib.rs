@@ -16,6 +16,7 @@ mod pipeline;
 mod policy_parameter;
 mod policy_source;
 mod state;
+mod switch;
 
 pub use connect::clients::{Clients, ConfigError, Regional, environment};
 #[cfg(feature = "profiles")]
@@ -24,7 +25,7 @@ pub use deliver::reports::{Reports, read_changes};
 pub use deliver::security_hub::{Extent, SecurityHub};
 pub use deliver::webhook::{Posted, Webhook};
 #[cfg(feature = "profiles")]
-pub use deployed::{DeployedAuditor, NotAnswered, read_report};
+pub use deployed::{DeployedAuditor, NotAnswered, read_report, state_table};
 #[cfg(feature = "doctor")]
 pub use doctor::{canary, diagnose};
 pub use ecr::apply::{NotApplied, apply};
@@ -42,6 +43,7 @@ pub use policy_parameter::{StoredPolicy, put_policy, read_policy};
 pub use policy_source::PolicySource;
 pub use state::State;
 pub use state::all_repairs::AllRepairs;
+pub use switch::{close_brake, start, stop, stopped};
 
 #[cfg(test)]
 mod mocked;

@@ -3,6 +3,7 @@
 //! Every item has its content as JSON in `body`; what conditions look at stands beside it.
 
 pub(crate) mod all_repairs;
+mod brakes;
 mod intents;
 mod item;
 mod notes;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ecr_warden_aws::{Caller, Clients, Judged, State, changes, repair};
+use ecr_warden_aws::{Caller, Clients, Judged, State, changes, repair, stopped};
 use ecr_warden_core::action::Action;
 use ecr_warden_core::finding::Fix;
 use ecr_warden_core::plan::{Decision, plan};
@@ -138,6 +138,7 @@ async fn steps(state: &State, judged: Vec<Judged>) -> Result<PlannedRepairs, Com
         until: 0,
     };
     let origin = Origin::of(Cause::AuditFix);
+    let stopped = stopped(state).await.map_err(failure)?;
     let mut to_do = PlannedRepairs::default();
     for Judged {
         repository,
@@ -145,7 +146,7 @@ async fn steps(state: &State, judged: Vec<Judged>) -> Result<PlannedRepairs, Com
         findings,
     } in judged
     {
-        let policy = policy.without_grace();
+        let policy = policy.without_grace().held(stopped.clone());
         let known = changes(state, &repository.id).await.map_err(failure)?;
         let now = OffsetDateTime::now_utc().unix_timestamp();
         let context = Context {

@@ -16,6 +16,7 @@ mod progress;
 mod rollback;
 mod rollback_sweep;
 mod rules;
+mod stop;
 
 use std::process::ExitCode;
 
@@ -43,6 +44,8 @@ enum What {
     Explain(explain::Explain),
     Rollback(rollback::Rollback),
     Resume(rollback::Resume),
+    Stop(stop::StopChanges),
+    Start(stop::StartChanges),
     History(history::History),
     Exempt(exempt::Exempt),
     Doctor(doctor::Doctor),
@@ -64,6 +67,8 @@ async fn main() -> ExitCode {
         What::Explain(command) => command.run(),
         What::Rollback(command) => command.run().await,
         What::Resume(command) => command.run().await,
+        What::Stop(command) => command.run().await,
+        What::Start(command) => command.run().await,
         What::History(command) => command.run().await,
         What::Exempt(command) => command.run().await,
         What::Doctor(command) => command.run().await,

@@ -1,7 +1,7 @@
 //! `ecr-warden rollback` and `resume`: what was changed is put back, and let go again.
 
 use clap::Args;
-use ecr_warden_aws::{changes, resume, roll_back};
+use ecr_warden_aws::{Caller, changes, close_brake, resume, roll_back};
 use ecr_warden_core::record::{Known, Repair, Result as RepairResult};
 use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::text::rfc3339;
@@ -34,15 +34,21 @@ pub(crate) struct Rollback {
     yes: bool,
 }
 
-/// Resume the repairs of a repository by a rule, after a rollback or a suspension.
+/// Resume the repairs of a repository by a rule, after a rollback or a suspension; or, with --brake, all changes of a registry
+/// before the brake of `changes-per-hour` closes by itself.
 #[derive(Args)]
 pub(crate) struct Resume {
     /// The repository: its name, or its ARN.
-    repository: String,
+    #[arg(required_unless_present = "brake")]
+    repository: Option<String>,
     #[command(flatten)]
     at: At,
     /// The rule, as `mutable-tags`.
-    rule: String,
+    #[arg(required_unless_present = "brake")]
+    rule: Option<String>,
+    /// Close the brake that opened because `changes-per-hour` is used up in the account and region.
+    #[arg(long, conflicts_with_all = ["repository", "rule"])]
+    brake: bool,
 }
 
 impl Rollback {
@@ -99,17 +105,41 @@ impl Rollback {
 
 impl Resume {
     pub(crate) async fn run(self) -> Result<Compliance, CommandError> {
-        let (there, id) = self.at.connect_to(&self.repository).await?;
-        resume(&there.state, &id, &self.rule, &there.caller.arn, now())
+        let Self {
+            repository,
+            at,
+            rule,
+            brake,
+        } = self;
+        if brake {
+            return close(at).await;
+        }
+        let (repository, rule) = (repository.unwrap_or_default(), rule.unwrap_or_default());
+        let (there, id) = at.connect_to(&repository).await?;
+        resume(&there.state, &id, &rule, &there.caller.arn, now())
             .await
             .map_err(failure)?;
-        say!(
-            "`{}` repairs {} again, from its next event on",
-            self.rule,
-            id.name
-        );
+        say!("`{rule}` repairs {} again, from its next event on", id.name);
         Ok(Compliance::Nothing)
     }
+}
+
+async fn close(at: At) -> Result<Compliance, CommandError> {
+    let there = at.connect().await?;
+    let Caller {
+        account,
+        region,
+        arn,
+        ..
+    } = &there.caller;
+    let registry = RepositoryId::of_registry(account, region);
+    close_brake(&there.state, &registry, arn, now())
+        .await
+        .map_err(failure)?;
+    say!(
+        "Changes are made again in account {account}, {region}; an hour of `changes-per-hour` begins with the next one"
+    );
+    Ok(Compliance::Nothing)
 }
 
 /// With its rule, and its number among the rule's.

@@ -159,6 +159,9 @@ pub struct Audit {
     /// Where the changes of a sweep are listed; absent: there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ledger: Option<Ledger>,
+    /// What stops all changes at present, one line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub brakes: Vec<String>,
     /// Why nothing was audited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ignored: Option<String>,
@@ -234,6 +237,7 @@ impl Default for Audit {
             report: None,
             next: None,
             ledger: None,
+            brakes: Vec::new(),
             ignored: None,
             reason: None,
         }

@@ -44,8 +44,12 @@ pub enum Code {
     ExistingRepository,
     /// The policy never changes the repository.
     NeverChange,
-    /// The policy changes nothing on these days.
+    /// The policy changes nothing at this time.
     Frozen,
+    /// An operator has stopped all changes.
+    Stopped,
+    /// As many changes were made as `changes-per-hour` allows.
+    HourlyLimit,
     /// The sweep would change more repositories than `changes-per-sweep` allows.
     SweepLimit,
     /// The sweep found it after it had counted what it changes.

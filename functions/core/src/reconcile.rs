@@ -5,7 +5,9 @@
 //! INVARIANT: a recreation on record comes before everything else, and only who holds its lease works on it.
 //! INVARIANT: each [`Next::Observe`] asks for something that was not read yet, so that every attempt ends.
 
+mod clearance;
 mod decide;
+mod owner;
 mod recreation;
 mod registry;
 mod report;
@@ -68,17 +70,29 @@ pub struct Observation {
     pub stack: Read<Option<String>>,
     /// When ecr-warden was deployed, in seconds since the epoch.
     pub deployed_at: Read<i64>,
+    /// What the brakes answered.
+    pub clearance: Option<Clearance>,
 }
 
 impl Observation {
-    /// The beginning of the next attempt. The turn stays this event's.
+    /// The beginning of the next attempt. The turn stays this event's, and what the brakes answered.
     #[must_use]
     pub fn next_attempt(self) -> Self {
         Self {
             turn: self.turn,
+            clearance: self.clearance,
             ..Self::default()
         }
     }
+}
+
+/// What the brakes answered to this invocation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Clearance {
+    /// A change may be made. `counted`: as one of the hour's changes.
+    Granted { counted: bool },
+    /// None may be, for this reason.
+    Refused(Reason),
 }
 
 /// What is known of the repository.
@@ -162,6 +176,10 @@ pub enum Wanted {
     Stack,
     /// The time of the deployment.
     Deployment,
+    /// Whether a change may be made. `counts`: as one of the hour's changes.
+    Clearance {
+        counts: bool,
+    },
 }
 
 /// Why and for how long an event waits.

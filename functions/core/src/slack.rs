@@ -8,11 +8,14 @@ mod alarm;
 mod alert;
 mod block;
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::finding::Severity;
+use crate::owner::SlackId;
 use crate::text::one_line;
-use block::{TEXT, escaped, header, items, line, section, text, word};
+use block::{TEXT, escaped, header, items, line, mentions, section, text, word};
 
 /// Of a message, attachments included (Block Kit reference).
 const BLOCKS: usize = 50;
@@ -21,6 +24,8 @@ const FINDINGS: usize = 24;
 /// More alerts than this are shown in one line each.
 const IN_FULL: usize = 3;
 const LINES: usize = 40;
+/// As many as one message mentions, however many alerts it has.
+const MENTIONS: usize = 10;
 /// Slack's lists and notifications show no more.
 const FALLBACK: usize = 600;
 
@@ -66,6 +71,13 @@ impl<'m> Kind<'m> {
             Self::Alert(alert) => alert::headline(alert),
             Self::Alarm(alarm) => alarm::headline(alarm),
             Self::Unknown(_) => "⚪ UNKNOWN · a message on the alert topic".to_owned(),
+        }
+    }
+
+    fn mentioned(&self) -> Vec<SlackId> {
+        match self {
+            Self::Alert(alert) => alert::mentioned(alert),
+            Self::Alarm(_) | Self::Unknown(_) => Vec::new(),
         }
     }
 
@@ -158,16 +170,22 @@ pub fn message(alerts: &[Value]) -> Value {
         each.collect()
     };
     let fallback: Vec<String> = kinds.iter().take(IN_FULL).map(Kind::headline).collect();
+    let mentioned: BTreeSet<SlackId> = kinds.iter().flat_map(Kind::mentioned).collect();
+    let mentioned: Vec<SlackId> = mentioned.into_iter().take(MENTIONS).collect();
+    let blocks: Vec<Value> = [header(&headline)]
+        .into_iter()
+        .chain(mentions(&mentioned))
+        .collect();
     json!({
         "text": escaped(&one_line(&fallback.join("; "), FALLBACK)),
-        "blocks": [header(&headline)],
+        "blocks": blocks,
         "attachments": attachments,
     })
 }
 
 fn attachment(colour: &str, fallback: &str, blocks: &[Value]) -> Value {
-    // The header is one, too.
-    let room = blocks.len().min(BLOCKS.saturating_sub(1));
+    // The header and the mentions are one each, too.
+    let room = blocks.len().min(BLOCKS.saturating_sub(2));
     json!({
         "color": colour,
         "fallback": escaped(&one_line(fallback, FALLBACK)),

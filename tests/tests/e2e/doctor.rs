@@ -84,6 +84,7 @@ async fn a_deployed_stack_is_ok_and_what_is_broken_is_found() {
         "triggers",
         "subscribers",
         "policy",
+        "brakes",
         "dead-letters",
         "functions",
     ];

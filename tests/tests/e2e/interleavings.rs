@@ -2,6 +2,7 @@
 
 mod late;
 mod same_delivery;
+mod switch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -11,6 +11,7 @@ mod alarms;
 mod alerts;
 mod audit;
 mod bad_luck;
+mod brakes;
 mod burst;
 mod careful;
 mod cases;

@@ -26,7 +26,11 @@ pub(crate) fn no_answer<E>(permission: &str, error: &SdkError<E, HttpResponse>) 
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
-    let failure = Failure::of(permission, error);
+    of_failure(Failure::of(permission, error))
+}
+
+/// The same of an error that is sorted already.
+pub(crate) fn of_failure(failure: Failure) -> NoAnswer {
     let why = failure.to_string();
     match failure {
         Failure::Denied { permission, .. } => NoAnswer::Denied { permission, why },

@@ -9,14 +9,19 @@ mod stack;
 mod trails;
 mod triggers;
 
+use ecr_warden_core::brakes::Braked;
 use ecr_warden_core::doctor::{self, AwsCli, CheckName, Checkup, Diagnosis, NoAnswer};
+use ecr_warden_core::repository::RepositoryId;
 use futures_util::future::OptionFuture;
+use time::OffsetDateTime;
 
 pub use canary::canary;
 
 use crate::connect::clients::Clients;
 use crate::connect::profiles::Caller;
+use crate::doctor::answer::of_failure;
 use crate::doctor::stack::Resources;
+use crate::state::State;
 
 /// Makes all checks of a stack. A call that is not answered makes its own check unknown.
 pub async fn diagnose(clients: &Clients, caller: &Caller, stack: &str, aws: &AwsCli) -> Diagnosis {
@@ -41,11 +46,15 @@ pub async fn diagnose(clients: &Clients, caller: &Caller, stack: &str, aws: &Aws
     let parameter = summary
         .as_ref()
         .map(|summary| summary.policy_parameter.clone());
-    let (policy, of_stack) = tokio::join!(
+    let table = summary.as_ref().map(|summary| summary.state_table.clone());
+    let registry = RepositoryId::of_registry(&caller.account, &caller.region);
+    let (policy, braked, of_stack) = tokio::join!(
         policy(clients, parameter, aws),
+        braked(clients, table, &registry),
         of_stack(clients, resources, &caller.region, aws),
     );
     checks.push(policy);
+    checks.push(doctor::brakes(&braked));
     checks.extend(of_stack);
     Diagnosis::new(stack, &caller.account, &caller.region, checks)
 }
@@ -63,6 +72,21 @@ async fn policy(
     let read = name.as_deref().map(|name| settings::policy(clients, name));
     let text = OptionFuture::from(read).await;
     doctor::policy(name.as_deref().zip(text.as_ref()), aws)
+}
+
+/// What stops all changes. `table`: the state table's name, where the stack has one.
+async fn braked(
+    clients: &Clients,
+    table: Result<Option<String>, &NoAnswer>,
+    registry: &RepositoryId,
+) -> Result<Option<Braked>, NoAnswer> {
+    let Some(table) = table.map_err(stack::needs_stack)? else {
+        let why = "the stack has no output StateTableName".to_owned();
+        return Err(NoAnswer::NotAsked(why));
+    };
+    let record = State::new(clients, table).brakes().await;
+    let record = record.map_err(of_failure)?;
+    Ok(record.braked(registry, OffsetDateTime::now_utc().unix_timestamp()))
 }
 
 /// The checks of what the stack consists of.

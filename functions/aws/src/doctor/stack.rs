@@ -44,17 +44,19 @@ pub(crate) async fn summary(config: &SdkConfig, name: &str) -> Result<StackSumma
         let found = parameters.find(|parameter| parameter.parameter_key() == Some(name));
         found.and_then(|parameter| parameter.parameter_value.clone())
     };
-    let version = stack
-        .outputs()
-        .iter()
-        .find(|output| output.output_key() == Some("Version"));
+    let output = |name: &str| {
+        let mut outputs = stack.outputs().iter();
+        let found = outputs.find(|output| output.output_key() == Some(name));
+        found.and_then(|output| output.output_value.clone())
+    };
     Ok(StackSummary {
         status: stack
             .stack_status()
             .map(ToString::to_string)
             .unwrap_or_default(),
         reason: stack.stack_status_reason.clone(),
-        version: version.and_then(|output| output.output_value.clone()),
+        version: output("Version"),
+        state_table: output("StateTableName"),
         policy_parameter: parameter("PolicyParameterName").filter(|name| !name.is_empty()),
         repository_prefix: parameter("RepositoryPrefix").unwrap_or_default(),
     })

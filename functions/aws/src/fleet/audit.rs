@@ -11,6 +11,7 @@ use ecr_warden_core::evaluate::{evaluate, evaluate_registry};
 use ecr_warden_core::finding::Finding;
 use ecr_warden_core::plan;
 use ecr_warden_core::policy::{Policy, Resolved};
+use ecr_warden_core::reason::Reason;
 use ecr_warden_core::repository::{Reads, Repository, RepositoryId};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use time::OffsetDateTime;
@@ -78,6 +79,14 @@ impl Judged {
                 ..self
             },
             None => self,
+        }
+    }
+
+    /// The same where nothing is changed, for this reason.
+    pub(crate) fn held(self, hold: Option<&Reason>) -> Self {
+        Self {
+            policy: self.policy.held(hold.cloned()),
+            ..self
         }
     }
 }

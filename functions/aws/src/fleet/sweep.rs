@@ -1,6 +1,7 @@
 //! An audit that acts: it repairs what the policy lets it, and says everything in one message.
 
 mod act;
+mod braked;
 mod compare;
 mod existing;
 mod report;
@@ -119,6 +120,7 @@ impl Pipeline {
         };
         let registries = self.registries(sweep).await?;
         let since = self.existing_before(&policy).await?;
+        let braked = self.braked(sweep, &registries, &origin).await?;
         let mut request = sweep.request.clone();
         let earlier = match &request.next {
             Some(next) => Position::read(next).map_err(AuditError::Request)?,
@@ -150,7 +152,10 @@ impl Pipeline {
                 &enough,
                 &mut |seen| {
                     let judged = match seen {
-                        Scanned::Judged(judged) => judged.since(since.as_ref()),
+                        Scanned::Judged(judged) => {
+                            let braked = braked.get(&judged.repository.id.registry());
+                            judged.since(since.as_ref()).held(braked)
+                        }
                         // The pipeline reports it as it would for its own event.
                         Scanned::Unjudged { id, .. } => {
                             waiting.fetch_add(1, Ordering::Relaxed);

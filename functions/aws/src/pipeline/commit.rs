@@ -2,6 +2,7 @@
 
 use ecr_warden_core::claim::{Claim, settled, unreported};
 use ecr_warden_core::outcome::{Results, Verdict};
+use ecr_warden_core::owner::{Addressees, Owner};
 use ecr_warden_core::record::{Context, Lease, Result as RepairResult};
 use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::trigger::Origin;
@@ -21,6 +22,18 @@ pub(crate) struct News {
     pub(crate) origin: Origin,
     pub(crate) created_at: Option<i64>,
     pub(crate) recorded: bool,
+    /// The repository's.
+    pub(crate) owner: Option<Owner>,
+}
+
+impl News {
+    /// Whom an alert about it is for.
+    pub(crate) fn addressees<'n>(all: impl IntoIterator<Item = &'n Self>) -> Addressees {
+        let news = all
+            .into_iter()
+            .filter(|news| news.verdicts.iter().any(|verdict| verdict.news));
+        Addressees::of(news.map(|news| (&news.id, news.owner.as_ref())))
+    }
 }
 
 impl State {

@@ -7,6 +7,7 @@ use ecr_warden_core::action::{Action, Part};
 use ecr_warden_core::alert::Alert;
 use ecr_warden_core::claim::{Claim, is_news};
 use ecr_warden_core::outcome::{Outcome, Results, Verdict, verdicts};
+use ecr_warden_core::owner::Addressees;
 use ecr_warden_core::plan::Plan;
 use ecr_warden_core::policy::Resolved;
 use ecr_warden_core::reason::{Code, Reason};
@@ -64,13 +65,15 @@ impl Driver<'_> {
             origin: origin.clone(),
             created_at: report.created_at,
             recorded: report.recorded,
+            owner: policy.owner.clone(),
         };
         let done = all_ours.then_some((outcome, verdicts));
         if let Some(collected) = self.collected {
             collected.lock().await.push(news);
             return Ok(done);
         }
-        self.publish(&news.verdicts).await?;
+        self.publish(&news.verdicts, News::addressees([&news]))
+            .await?;
         if news.claims.iter().any(|claim| !claim.only_counts()) {
             let heard = self.topic.is_heard().await;
             self.state.commit(&news, heard).await;
@@ -153,13 +156,17 @@ impl Driver<'_> {
             &none,
             now,
         );
-        self.publish(&verdicts).await
+        let addressees = Addressees::of([(self.id(), None)]);
+        self.publish(&verdicts, addressees).await
     }
 
-    async fn publish(&self, verdicts: &[Verdict]) -> Result<(), String> {
+    async fn publish(&self, verdicts: &[Verdict], addressees: Addressees) -> Result<(), String> {
         let origin = &self.reconciler.trigger.origin;
         match Alert::of(self.id(), &self.reconciler.invocation.id, origin, verdicts) {
-            Some(alert) => self.topic.publish(&alert).await,
+            Some(alert) => {
+                let alert = alert.with_addressees(addressees);
+                self.topic.publish(&alert).await
+            }
             None => Ok(()),
         }
     }

@@ -1,8 +1,9 @@
 //! trigger ─▶ observe ─▶ evaluate ─▶ plan ─▶ claim ‖ apply ─▶ report ─▶ commit: the way of a single repository.
 //!
-//! The critical path is three round trips: read, all at once; claim and repair, all at once; publish. What is recorded after the alert
-//! does not delay it. A recreation takes more, because it must not lose anything.
+//! The critical path is four round trips: read, all at once; ask the brakes; claim and repair, all at once; publish. Where nothing is changed,
+//! the brakes are not asked. What is recorded after the alert does not delay it. A recreation takes more, because it must not lose anything.
 
+pub(crate) mod brakes;
 pub(crate) mod commit;
 mod defer;
 pub(crate) mod delay_queue;

@@ -39,6 +39,7 @@ impl Driver<'_> {
             }
             Wanted::Registry => seen.registry = self.record(&id.registry()).await?,
             Wanted::Stack => seen.stack = self.stack().await?,
+            Wanted::Clearance { counts } => seen.clearance = Some(self.clearance(counts).await?),
             Wanted::Deployment => {
                 seen.deployed_at = match self.state.deployed_at().await {
                     Ok(time) => Read::Known(time),
@@ -93,6 +94,7 @@ impl Driver<'_> {
             | Wanted::Record
             | Wanted::Registry
             | Wanted::Stack
+            | Wanted::Clearance { .. }
             | Wanted::Deployment => 0,
             Wanted::RecordAndSettings { needed } => CALLS_OF_REGISTRY * u32::from(*needed),
             Wanted::Description => 1,

@@ -92,6 +92,11 @@ pub(super) async fn ask(
             }
             Err(error) => return Err(failed(error)),
         };
+        for line in &part.brakes {
+            if !all.brakes.contains(line) {
+                remark!("{line}");
+            }
+        }
         if let Some(ledger) = &part.ledger {
             remark!("{}", ledger.line());
         }

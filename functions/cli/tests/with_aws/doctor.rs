@@ -52,7 +52,8 @@ fn well() -> Answers {
                 "DescribeStacks",
                 "<Stacks><member><StackName>ecr-warden</StackName><StackStatus>CREATE_COMPLETE</StackStatus>\
                  <CreationTime>2026-11-23T08:00:00Z</CreationTime><Parameters><member><ParameterKey>PolicyParameterName</ParameterKey>\
-                 <ParameterValue>/ecr-warden/policy</ParameterValue></member></Parameters></member></Stacks>",
+                 <ParameterValue>/ecr-warden/policy</ParameterValue></member></Parameters>\
+                 <Outputs><member><OutputKey>StateTableName</OutputKey><OutputValue>state</OutputValue></member></Outputs></member></Stacks>",
             ),
         ),
         ("ListStackResources", xml("ListStackResources", &resources)),
@@ -69,6 +70,7 @@ fn well() -> Answers {
         ("GetSchedule", json!({ "Name": "sweeps-1", "State": "ENABLED" }).to_string()),
         ("GetTopicAttributes", subscriptions(1, 0)),
         ("GetParameter", json!({ "Parameter": { "Value": POLICY } }).to_string()),
+        ("Query", json!({ "Items": [] }).to_string()),
         ("GetQueueAttributes", json!({ "Attributes": { "ApproximateNumberOfMessages": "0" } }).to_string()),
         ("GetFunctionRecursionConfig", json!({ "RecursiveLoop": "Allow" }).to_string()),
         ("GetFunctionConcurrency", json!({}).to_string()),
@@ -176,7 +178,7 @@ fn changed(
     let diagnosis: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(diagnosis["healthy"], false);
     let checks = diagnosis["checks"].as_array().unwrap();
-    assert_eq!(checks.len(), 9, "{out}");
+    assert_eq!(checks.len(), 10, "{out}");
     let text = |check: &Value, key: &str| check[key].as_str().unwrap_or_default().to_owned();
     let wrong = checks.iter().filter(|check| check["status"] != "ok");
     wrong
@@ -196,7 +198,7 @@ fn a_stack_that_works_is_ok_in_every_check() {
     let (status, out, error) = doctor(well(), &[]);
     assert_eq!((status, error.as_str()), (0, ""), "{out}");
     let lines: Vec<&str> = out.lines().collect();
-    let rows: Vec<Vec<&str>> = lines[1..10]
+    let rows: Vec<Vec<&str>> = lines[1..11]
         .iter()
         .map(|line| line.split_whitespace().collect())
         .collect();
@@ -210,6 +212,7 @@ fn a_stack_that_works_is_ok_in_every_check() {
             "triggers",
             "subscribers",
             "policy",
+            "brakes",
             "dead-letters",
             "functions",
             "permissions"
@@ -225,6 +228,8 @@ fn each_fault_has_a_line_and_says_what_to_do() {
     let role_refused = "<PermissionsBoundaryDecisionDetail><AllowedByPermissionsBoundary>false</AllowedByPermissionsBoundary>\
                         </PermissionsBoundaryDecisionDetail>";
     let invalid = json!({ "Parameter": { "Value": "version: 1\nmode: enforce\nrules: { mutable-tag: {} }\n" } });
+    let stop = json!({ "by": "arn:aws:iam::111111111111:user/joe", "at": 1_800_000_000, "reason": "INC-1" }).to_string();
+    let stopped = json!({ "Items": [{ "pk": { "S": "brakes" }, "sk": { "S": "brakes" }, "stopped": { "S": stop } }] });
     let full = json!({ "Attributes": { "ApproximateNumberOfMessages": "3" } });
     for (operation, answer, check, detail, advice) in [
         (
@@ -289,6 +294,20 @@ fn each_fault_has_a_line_and_says_what_to_do() {
             "policy",
             "does not exist",
             "put-parameter",
+        ),
+        (
+            "Query",
+            (200, stopped.to_string()),
+            "brakes",
+            "user/joe: INC-1",
+            "ecr-warden start",
+        ),
+        (
+            "Query",
+            json_error("ResourceNotFoundException"),
+            "brakes",
+            "does not exist",
+            "docs/deploy.md",
         ),
         (
             "GetQueueAttributes",
@@ -358,6 +377,7 @@ fn a_missing_permission_is_unknown_and_the_other_checks_go_on() {
             "sns:GetTopicAttributes",
         ),
         ("GetParameter", "policy", "ssm:GetParameter"),
+        ("Query", "brakes", "dynamodb:Query"),
         (
             "GetQueueAttributes",
             "dead-letters",
@@ -406,7 +426,7 @@ fn a_missing_permission_is_unknown_and_the_other_checks_go_on() {
     }
     let found = changed("DescribeStacks", denied("DescribeStacks"));
     let checks: Vec<&str> = found.iter().map(|(check, ..)| check.as_str()).collect();
-    assert_eq!(checks, ["stack", "policy"]);
+    assert_eq!(checks, ["stack", "policy", "brakes"]);
     let found = changed("ListStackResources", denied("ListStackResources"));
     assert_eq!(found.len(), 5, "{found:?}");
     assert!(
@@ -432,12 +452,12 @@ fn an_absent_stack_fails_once_and_the_trail_is_checked_all_the_same() {
         "{out}"
     );
     assert!(
-        out.ends_with("1 check is failing, 6 checks are unknown\n"),
+        out.ends_with("1 check is failing, 7 checks are unknown\n"),
         "{out}"
     );
     assert_eq!(
         out.matches("not checked: there is no stack").count(),
-        6,
+        7,
         "{out}"
     );
 }

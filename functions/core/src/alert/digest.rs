@@ -6,6 +6,7 @@ use super::model::{Alert, AlertAction, AlertFinding, alert_id, essence, finding,
 use super::summary::{DigestSummary, SHORTER};
 use crate::finding::Status;
 use crate::outcome::Verdict;
+use crate::owner::Addressees;
 use crate::repository::{RepositoryId, partition};
 use crate::text::counted;
 use crate::trigger::{Cause, Origin};
@@ -79,6 +80,7 @@ impl Alert {
             dead_letters: None,
             ledger: None,
             over_limit: None,
+            addressees: Addressees::of(news.iter().map(|(id, _)| (*id, None))),
             standing: Vec::new(),
         };
         Some(alert.shortened(longest))

@@ -12,6 +12,7 @@ pub(crate) use self::summary::REST;
 use self::summary::SHORTER;
 use crate::finding::{Severity, Status};
 use crate::outcome::Verdict;
+use crate::owner::Addressees;
 use crate::repository::{RepositoryId, partition};
 use crate::text::one_line;
 use crate::trigger::Origin;
@@ -59,6 +60,7 @@ impl Alert {
             dead_letters: None,
             ledger: None,
             over_limit: None,
+            addressees: Addressees::of([(id, None)]),
             name: id.label(),
             standing: verdicts
                 .iter()
@@ -129,6 +131,7 @@ impl Alert {
             dead_letters: None,
             ledger: None,
             over_limit: None,
+            addressees: Addressees::default(),
             name: parameter.to_owned(),
             standing: Vec::new(),
         }
@@ -177,6 +180,7 @@ impl Alert {
             dead_letters: None,
             ledger: None,
             over_limit: None,
+            addressees: Addressees::default(),
             name: format!("account {account}, {region}"),
             standing: Vec::new(),
         }

@@ -9,6 +9,7 @@ use super::summary::DigestSummary;
 use crate::finding::{Severity, Status};
 use crate::ledger::Ledger;
 use crate::outcome::{OutcomeAction, Verdict};
+use crate::owner::Addressees;
 use crate::reason::Code;
 use crate::rule::Advice;
 use crate::text::{counted, one_line, rfc3339};
@@ -53,6 +54,9 @@ pub struct Alert {
     /// What to do about a sweep that changed nothing because it would have changed too much.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub over_limit: Option<String>,
+    /// Whom it is for.
+    #[serde(flatten)]
+    pub addressees: Addressees,
     #[serde(skip)]
     pub(super) name: String,
     /// Rules whose findings were reported before and are open.
@@ -161,6 +165,12 @@ impl Alert {
             dead_letters: dead_letters.filter(|count| *count > 0),
             ..self
         }
+    }
+
+    /// Names whom it is for.
+    #[must_use]
+    pub fn with_addressees(self, addressees: Addressees) -> Self {
+        Self { addressees, ..self }
     }
 
     /// Names where the changes are listed.

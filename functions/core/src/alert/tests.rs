@@ -168,6 +168,7 @@ fn machines_get_the_contract() {
         "severity",
         "findings",
         "actions",
+        "namespaces",
         "outcome",
         "rules",
     ];
@@ -330,4 +331,23 @@ fn the_registry_is_named_as_one() {
         "{email}"
     );
     assert!(!email.contains("Repository  "), "{email}");
+}
+
+/// A subscription filters by them, so they are at the top.
+#[test]
+fn an_alert_says_whom_it_is_for() {
+    let alert = Alert::of(&id(), ID, &origin(), &verdicts()).unwrap();
+    let namespace = id().name.rsplit_once('/').unwrap().0.to_owned();
+    let machine = alert.machine();
+    assert_eq!(machine["namespaces"], serde_json::json!([namespace]));
+    assert_eq!(machine.get("owners"), None);
+    let slack = crate::owner::SlackId::try_from("S0123ABCD".to_owned()).ok();
+    let owner = crate::owner::Owner::new("payments", slack);
+    let alert = alert.with_addressees(Addressees::of([(&id(), Some(&owner))]));
+    let machine = alert.machine();
+    assert_eq!(machine["owners"], serde_json::json!(["payments"]));
+    assert_eq!(machine["mentions"], serde_json::json!(["S0123ABCD"]));
+    let body: serde_json::Value = serde_json::from_str(&alert.message().body).unwrap();
+    let email = body["email"].as_str().unwrap();
+    assert!(email.contains("\nOwner       payments\n"), "{email}");
 }

@@ -60,6 +60,7 @@ pub(super) fn write(alert: &Alert) -> String {
     if !alert.occurred_at.is_empty() {
         let _ = write!(out, "\n            at {}", alert.occurred_at);
     }
+    owners(&mut out, alert);
     out.push('\n');
     for finding in &alert.findings {
         let _ = write!(
@@ -108,6 +109,13 @@ pub(super) fn write(alert: &Alert) -> String {
     out
 }
 
+fn owners(out: &mut String, alert: &Alert) {
+    let owners = alert.addressees.owners.join(", ");
+    if !owners.is_empty() {
+        let _ = write!(out, "\nOwner       {owners}");
+    }
+}
+
 fn label(status: Status) -> &'static str {
     match status {
         Status::Failed => "Failed:  ",
@@ -127,6 +135,7 @@ fn many(alert: &Alert, summary: &DigestSummary) -> String {
     if !alert.occurred_at.is_empty() {
         let _ = write!(out, "\n            at {}", alert.occurred_at);
     }
+    owners(&mut out, alert);
     out.push('\n');
     if let Some(line) = &alert.over_limit {
         let _ = write!(out, "\n{line}\n");

@@ -24,6 +24,7 @@ impl Audit {
             report,
             next,
             ledger,
+            brakes,
             ignored,
             reason,
         } = part;
@@ -37,6 +38,7 @@ impl Audit {
         self.report = report;
         self.next = next;
         self.ledger = ledger.or(self.ledger.take());
+        self.brakes = brakes;
         self.ignored = ignored;
         self.reason = reason;
     }

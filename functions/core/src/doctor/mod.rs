@@ -2,6 +2,7 @@
 //!
 //! Each check has a file with what is read for it and a pure function that makes a [`Checkup`] of that.
 
+mod brakes;
 mod canary;
 mod checkup;
 mod command;
@@ -16,6 +17,7 @@ mod subscribers;
 mod trail;
 mod triggers;
 
+pub use brakes::brakes;
 pub use canary::{
     AlertHop, CANARY_TAG, CanaryAlert, CanaryFinding, CanaryNames, CanaryRun, Leftover,
     LeftoverKind, canary_checks,

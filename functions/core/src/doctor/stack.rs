@@ -15,6 +15,8 @@ pub struct StackSummary {
     pub version: Option<String>,
     /// The parameter `PolicyParameterName`; `None`: the policy is built in.
     pub policy_parameter: Option<String>,
+    /// The output `StateTableName`, where the stack has it.
+    pub state_table: Option<String>,
     /// The parameter `RepositoryPrefix`; empty: the stack may change all repositories.
     pub repository_prefix: String,
 }

@@ -1,65 +1,19 @@
-//! What stops changes before any rule is asked: repositories that are never changed, freezes, and how much one sweep may change.
+//! What stops changes before any rule is asked: repositories that are never changed, freezes, and how much may be changed in a sweep and in
+//! an hour.
 
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::Deserialize;
 
-use super::exemption::{Day, ExemptionReason};
-use crate::reason::{Code, Reason};
+use super::freeze::Freeze;
+use crate::glob::Glob;
 
-/// Days on which nothing is changed, as the file has them.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct FreezeFile {
-    /// The first day (UTC): 2026-12-20.
-    from: Day,
-    /// The last day (UTC): 2027-01-06.
-    until: Day,
-    /// Why. It is shown with each finding.
-    reason: ExemptionReason,
-}
-
-/// Days on which nothing is changed.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(try_from = "FreezeFile")]
-#[schemars(with = "FreezeFile")]
-pub(super) struct Freeze {
-    from: Day,
-    until: Day,
-    reason: ExemptionReason,
-}
-
-impl TryFrom<FreezeFile> for Freeze {
-    type Error = String;
-
-    fn try_from(file: FreezeFile) -> Result<Self, String> {
-        let FreezeFile {
-            from,
-            until,
-            reason,
-        } = file;
-        if until < from {
-            return Err(format!(
-                "this freeze ends before it begins: `until` is {until}, before `from`, {from}"
-            ));
-        }
-        Ok(Self {
-            from,
-            until,
-            reason,
-        })
-    }
-}
-
-impl Freeze {
-    /// Why nothing is changed at this time, in seconds since the epoch, if it holds then.
-    pub(super) fn hold(&self, now: i64) -> Option<Reason> {
-        let holds = (self.from.start()..self.until.end()).contains(&now);
-        let (until, reason) = (self.until, &self.reason);
-        holds.then(|| {
-            let why = format!("the policy changes nothing until {until} (`freezes`: {reason})");
-            Reason::new(Code::Frozen, why)
-        })
-    }
+/// What stops changes before any rule is asked.
+#[derive(Clone, Debug)]
+pub(super) struct PolicyBrakes {
+    pub(super) never_change: Vec<Glob>,
+    pub(super) freezes: Vec<Freeze>,
+    pub(super) changes_per_sweep: usize,
+    pub(super) changes_per_hour: u32,
 }
 
 /// Repositories that one sweep changes at most.
@@ -94,10 +48,48 @@ fn changes_schema(schema: &mut Schema) {
     *schema = json_schema!({ "type": "integer", "description": "Repositories that one sweep changes at most.", "minimum": 0, "maximum": MOST_CHANGES, "default": CHANGES });
 }
 
+/// Changes within an hour, in each account and region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "u64")]
+#[schemars(transform = hourly_schema)]
+pub(super) struct ChangesPerHour(pub(super) u32);
+
+/// A registry holds no more repositories (ECR, service quotas).
+const MOST_PER_HOUR: u32 = 100_000;
+/// More than new repositories need, and few enough to be looked through by a person.
+const PER_HOUR: u32 = 100;
+
+impl Default for ChangesPerHour {
+    fn default() -> Self {
+        Self(PER_HOUR)
+    }
+}
+
+impl TryFrom<u64> for ChangesPerHour {
+    type Error = String;
+
+    fn try_from(changes: u64) -> Result<Self, String> {
+        u32::try_from(changes)
+            .ok()
+            .filter(|changes| (1..=MOST_PER_HOUR).contains(changes))
+            .map(Self)
+            .ok_or_else(|| {
+                format!(
+                    "changes-per-hour is 1 to {MOST_PER_HOUR}, not {changes}; `mode: monitor` changes nothing"
+                )
+            })
+    }
+}
+
+fn hourly_schema(schema: &mut Schema) {
+    *schema = json_schema!({ "type": "integer", "description": "Changes within an hour, in each account and region.", "minimum": 1, "maximum": MOST_PER_HOUR, "default": PER_HOUR });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::policy::Policy;
+    use crate::reason::Code;
     use crate::repository::RepositoryId;
 
     fn policy(more: &str) -> Policy {
@@ -133,17 +125,17 @@ mod tests {
     }
 
     #[test]
-    fn a_freeze_ends_after_it_begins() {
-        let problem = problem("freezes: [{ from: 2027-01-06, until: 2026-12-20, reason: x }]");
-        assert!(problem.contains("line 3, column 11"), "{problem}");
-        assert!(problem.contains("before"), "{problem}");
-    }
-
-    #[test]
     fn changes_per_sweep_are_bounded() {
         assert_eq!(policy("").changes_per_sweep(), CHANGES);
         assert_eq!(policy("changes-per-sweep: 0").changes_per_sweep(), 0);
         assert_eq!(policy("changes-per-sweep: 500").changes_per_sweep(), 500);
         assert!(problem("changes-per-sweep: 501").contains("0 to 500"));
+    }
+    #[test]
+    fn changes_per_hour_are_bounded() {
+        assert_eq!(policy("").changes_per_hour(), PER_HOUR);
+        assert_eq!(policy("changes-per-hour: 1").changes_per_hour(), 1);
+        assert!(problem("changes-per-hour: 0").contains("mode: monitor"));
+        assert!(problem("changes-per-hour: 100001").contains("1 to 100000"));
     }
 }

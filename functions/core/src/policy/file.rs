@@ -6,12 +6,14 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::brake::{ChangesPerSweep, Freeze};
+use super::brake::{ChangesPerHour, ChangesPerSweep, PolicyBrakes};
 use super::costs::Costs;
 use super::exemption::{ByTag, Day, ExemptionFile, RuleId};
 use super::existing::Existing;
+use super::freeze::Freeze;
 use super::grace::Grace;
 use super::matching::Match;
+use super::owners::Contacts;
 use crate::glob::Glob;
 use crate::rules::RULES;
 
@@ -44,12 +46,16 @@ pub(super) struct PolicyFile {
     /// Repositories that are never changed, only reported.
     #[serde(default)]
     pub(super) never_change: Vec<Glob>,
-    /// Days on which nothing is changed.
+    /// Days, or hours of each week, in which nothing is changed.
     #[serde(default)]
     pub(super) freezes: Vec<Freeze>,
     /// How many repositories one sweep changes at most. Where it would change more, it changes none and reports them.
     #[serde(default)]
     pub(super) changes_per_sweep: ChangesPerSweep,
+    /// How many changes all functions together make within an hour, in each account and region. Then none is made for an hour, or until
+    /// `ecr-warden resume --brake`.
+    #[serde(default)]
+    pub(super) changes_per_hour: ChangesPerHour,
     /// How long a new repository is left alone, so that its creator can finish: `90s`, `5m`, at most `15m`. Off without it.
     #[serde(default)]
     pub(super) settle: Option<Settle>,
@@ -80,9 +86,26 @@ pub(super) struct PolicyFile {
     /// Rules that nothing exempts from, neither this file nor a tag.
     #[serde(default)]
     pub(super) non_negotiable: Vec<RuleId>,
+    /// The key of the tag that names a repository's owner. Alerts then have the owner.
+    #[serde(default)]
+    pub(super) owner_tag: Option<String>,
+    /// How owners are reached, by the values of that tag.
+    #[serde(default)]
+    pub(super) owners: Contacts,
     /// What storage costs, for audits that are asked for it.
     #[serde(default)]
     pub(super) costs: Option<Costs>,
+}
+
+impl PolicyFile {
+    pub(super) fn brakes(&self) -> PolicyBrakes {
+        PolicyBrakes {
+            never_change: self.never_change.clone(),
+            freezes: self.freezes.clone(),
+            changes_per_sweep: self.changes_per_sweep.0,
+            changes_per_hour: self.changes_per_hour.0,
+        }
+    }
 }
 
 /// Seconds that a new repository is left alone.

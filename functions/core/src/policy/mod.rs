@@ -6,11 +6,14 @@ pub mod costs;
 pub mod exemption;
 mod existing;
 mod file;
+mod freeze;
 mod grace;
 mod matching;
+mod owners;
 mod paired;
 mod resolved;
 mod scope;
+mod shorthand;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -19,15 +22,14 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::glob::Glob;
 use crate::repository::{Read, Reads, Repository, RepositoryId};
 use crate::rule::{Rule, RuleMode};
 use crate::rules::{RULES, entry};
 use crate::text::{LONGEST, one_line};
-use crate::yaml::document::{Content, Node, Problem, parse};
+use crate::yaml::document::{Node, Problem, parse};
 use crate::yaml::{MOST_PROBLEMS, read, unknown};
-use brake::Freeze;
 pub use brake::MOST_CHANGES;
+use brake::PolicyBrakes;
 use costs::Costs;
 use exemption::{ByTag, Day, Exemption};
 pub use existing::{Existing, ExistingBefore};
@@ -36,7 +38,9 @@ pub use file::{Mode, Settle, schema};
 pub use grace::Grace;
 pub use matching::Match;
 use matching::unread_tags;
+use owners::OwnerLookup;
 pub use resolved::{ActiveRule, Resolved};
+use shorthand::{no_settings, written_out};
 
 /// A policy that was read and found right.
 #[derive(Clone, Debug)]
@@ -46,9 +50,7 @@ pub struct Policy {
     settle: Option<Settle>,
     existing: Existing,
     existing_before: Option<Day>,
-    never_change: Vec<Glob>,
-    freezes: Vec<Freeze>,
-    changes_per_sweep: usize,
+    brakes: PolicyBrakes,
     repair_limit: usize,
     ecr_calls_per_second: Option<u32>,
     rules: Blocks,
@@ -57,6 +59,7 @@ pub struct Policy {
     by_tag: Option<ByTag>,
     non_negotiable: BTreeSet<&'static str>,
     costs: Option<Costs>,
+    owner: Option<OwnerLookup>,
 }
 
 /// All that is wrong with a policy, in its order. Never empty.
@@ -153,6 +156,7 @@ impl Policy {
                 message: "`existing-before` has no effect without `existing: monitor`".to_owned(),
             });
         }
+        problems.extend(owners::problem(&document));
         problems.sort();
         problems.dedup();
         match file {
@@ -162,9 +166,8 @@ impl Policy {
                 settle: file.settle,
                 existing: file.existing,
                 existing_before: file.existing_before,
-                never_change: file.never_change,
-                freezes: file.freezes,
-                changes_per_sweep: file.changes_per_sweep.0,
+                brakes: file.brakes(),
+                owner: OwnerLookup::of_file(file.owner_tag.as_ref(), &file.owners),
                 repair_limit: file.repair_limit.0,
                 ecr_calls_per_second: file.ecr_calls_per_second.map(|calls| calls.0),
                 rules,
@@ -193,7 +196,9 @@ impl Policy {
     /// more, which [`Resolved::reads_after`] then says.
     #[must_use]
     pub fn reads(&self, id: &RepositoryId) -> Reads {
-        self.reads_by(id, |rule| rule.reads())
+        let mut reads = self.reads_by(id, |rule| rule.reads());
+        reads.tags |= self.names_owners();
+        reads
     }
 
     /// The same when DescribeRepositories has answered: less.
@@ -260,6 +265,7 @@ impl Policy {
             enforce: self.mode == Mode::Enforce,
             repair_limit: self.repair_limit,
             costs: self.costs.clone(),
+            owner: self.owner.as_ref().and_then(|lookup| lookup.find(tags)),
             exemptions,
             by_tag: self.by_tag.clone(),
             non_negotiable: self.non_negotiable.clone(),
@@ -364,39 +370,6 @@ fn blocks(node: &Node, under: &Blocks, problems: &mut Vec<Problem>) -> Blocks {
         found.insert(entry.meta.id, settings);
     }
     found
-}
-
-/// What to write in the place of something that is neither settings nor a mode.
-fn no_settings(id: &str, content: &Content) -> Option<String> {
-    let instead = "write `{}` for its defaults, or `off`";
-    Some(match content {
-        Content::Null => format!("`{id}` has no settings: {instead}"),
-        Content::Bool(false) => format!(
-            "`{id}` is `false`: write `off`. Tools of YAML 1.1 turn `off` into `false`; `\"off\"` survives them"
-        ),
-        Content::Bool(true) => format!("`{id}` is `true`: write `{{}}` for its defaults"),
-        Content::Integer(_) | Content::Float(_) | Content::List(_) => {
-            format!("`{id}` has no settings by name: {instead}")
-        }
-        Content::Text(_) | Content::Mapping(_) => return None,
-    })
-}
-
-/// `rule: off` is short for `rule: { mode: off }`.
-fn written_out(block: &Node) -> Node {
-    let Content::Text(mode) = &block.content else {
-        return block.clone();
-    };
-    let at = |content| Node {
-        place: block.place,
-        content,
-    };
-    let mode = at(Content::Text(mode.clone()));
-    at(Content::Mapping(vec![(
-        block.place,
-        "mode".to_owned(),
-        mode,
-    )]))
 }
 
 #[cfg(test)]

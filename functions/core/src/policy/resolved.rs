@@ -10,6 +10,7 @@ use super::grace::Grace;
 use super::paired;
 use crate::action::Action;
 use crate::finding::Severity;
+use crate::owner::Owner;
 use crate::quarantine::STALE_QUARANTINE;
 use crate::reason::{Code, Reason};
 use crate::repository::{Read, Reads, Repository};
@@ -29,6 +30,8 @@ pub struct Resolved {
     pub repair_limit: usize,
     /// How storage is priced, where the policy says so.
     pub costs: Option<Costs>,
+    /// The repository's owner, where the policy has a tag for it.
+    pub owner: Option<Owner>,
     pub(super) exemptions: Vec<Exemption>,
     pub(super) by_tag: Option<ByTag>,
     pub(super) non_negotiable: BTreeSet<&'static str>,
@@ -57,6 +60,7 @@ impl Resolved {
             hold: None,
             repair_limit: MOST_REPAIRS,
             costs: None,
+            owner: None,
             exemptions: Vec::new(),
             by_tag: None,
             non_negotiable: BTreeSet::new(),
@@ -173,14 +177,15 @@ impl Resolved {
     }
 
     /// Why this repair is not made, if something stops it. The limit of a sweep counts repositories: a change of the registry is one change,
-    /// whichever repository asks for it. A quarantine of ecr-warden's own is lifted in any case but for that limit, because it blocks pushes.
+    /// whichever repository asks for it. A quarantine of ecr-warden's own is lifted in any case but for that limit and the operator's switch,
+    /// because it blocks pushes.
     #[must_use]
     pub fn hold_of(&self, rule: &str, action: &Action) -> Option<&Reason> {
         self.hold.as_ref().filter(|hold| {
             if hold.code.is_of_sweep() {
                 !action.is_of_registry()
             } else {
-                rule != STALE_QUARANTINE
+                rule != STALE_QUARANTINE || hold.code == Code::Stopped
             }
         })
     }

@@ -40,17 +40,37 @@ impl Policy {
     /// Why nothing is changed in a repository now; `None`: the rules decide. `now`: seconds since the epoch.
     #[must_use]
     pub fn hold(&self, id: &RepositoryId, now: i64) -> Option<Reason> {
-        if let Some(glob) = self.never_change.iter().find(|glob| glob.matches(&id.name)) {
+        if let Some(glob) = self
+            .brakes
+            .never_change
+            .iter()
+            .find(|glob| glob.matches(&id.name))
+        {
             let why = format!("the policy never changes it (`never-change: {glob}`)");
             return Some(Reason::new(Code::NeverChange, why));
         }
-        self.freezes.iter().find_map(|freeze| freeze.hold(now))
+        self.brakes
+            .freezes
+            .iter()
+            .find_map(|freeze| freeze.hold(now))
     }
 
     /// How many repositories one sweep changes at most.
     #[must_use]
     pub fn changes_per_sweep(&self) -> usize {
-        self.changes_per_sweep
+        self.brakes.changes_per_sweep
+    }
+
+    /// How many changes are made within an hour, in each account and region.
+    #[must_use]
+    pub fn changes_per_hour(&self) -> u32 {
+        self.brakes.changes_per_hour
+    }
+
+    /// Whether alerts name owners: then tags are read where there is something to report.
+    #[must_use]
+    pub fn names_owners(&self) -> bool {
+        self.owner.is_some()
     }
 
     /// Whether the rule of this id is on for any repository.

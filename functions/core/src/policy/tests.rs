@@ -358,6 +358,8 @@ fn the_limit_of_a_sweep_is_no_limit_for_the_registry() {
             (Code::SweepLimit, of_repository, of_repository),
             (Code::NotCounted, of_repository, of_repository),
             (Code::Frozen, true, false),
+            (Code::HourlyLimit, true, false),
+            (Code::Stopped, true, true),
             (Code::NeverChange, true, false),
             (Code::ExistingRepository, true, false),
         ] {

@@ -62,6 +62,7 @@ impl Reconciler<'_> {
             }
         };
         let findings = evaluate(&policy, &repository);
+        self.read_owner(seen, record, &repository, &findings)?;
         let policy = match record {
             Ok(_) => self.held(seen, policy, &findings, &repository, now)?,
             // Nothing is changed anyway, for that reason.
@@ -80,6 +81,7 @@ impl Reconciler<'_> {
         let mut report = self.report(policy, plan, record, repository.created_at, now);
         report.look_again_in = [report.look_again_in, settles].into_iter().flatten().min();
         report.conforms = self.conforms(&report);
+        self.cleared(seen, &report)?;
         ControlFlow::Continue(report)
     }
 
@@ -218,6 +220,9 @@ impl Reconciler<'_> {
         let lease = self.lease();
         let context = self.context(&lease, repository.created_at, now);
         let mut plan = plan::plan(&policy, &repository, findings, record, &context);
+        if self.policy.names_owners() && !plan.steps.is_empty() {
+            return None;
+        }
         // The other rules were not evaluated.
         plan.complete = false;
         Some(self.report(policy, plan, Ok(known.clone()), repository.created_at, now))
@@ -270,6 +275,7 @@ impl Reconciler<'_> {
         repository: &Repository,
         now: i64,
     ) -> Decided<Resolved> {
+        let policy = policy.held(seen.refusal());
         let policy = policy.held(self.policy.hold(self.id(), now));
         let policy = self.since(seen, policy, findings, repository)?;
         ControlFlow::Continue(policy.held(self.invocation.hold.clone()))

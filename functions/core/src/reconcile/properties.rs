@@ -105,6 +105,7 @@ fn each(check: impl Fn(&Case, &Observation, &Earlier, Next)) {
                         reads_all: again,
                         stack,
                         deployed_at: Read::NotAsked,
+                        clearance: None,
                     };
                     for earlier in &earlier {
                         check(&case, &seen, earlier, case.next(&seen, earlier));
@@ -220,7 +221,7 @@ fn every_attempt_ends() {
             }
             next = case.next(&seen, earlier);
         }
-        assert!(wanted_before.len() <= 6, "{wanted_before:?}");
+        assert!(wanted_before.len() <= 8, "{wanted_before:?}");
     });
 }
 
@@ -255,5 +256,23 @@ fn answer(wanted: &Wanted, seen: &mut Observation) {
         Wanted::Registry => seen.registry = Read::Known(Known::default()),
         Wanted::Stack => seen.stack = Read::Known(None),
         Wanted::Deployment => seen.deployed_at = Read::Known(NOW),
+        Wanted::Clearance { counts } => {
+            seen.clearance = Some(Clearance::Granted { counted: *counts });
+        }
     }
+}
+
+/// Nothing is changed that the brakes were not asked for.
+#[test]
+fn nothing_is_changed_without_clearance() {
+    each(|_, seen, _, next| {
+        assert_eq!(seen.clearance, None);
+        match next {
+            Next::Report(report) => {
+                assert!(report.claims.iter().all(|claim| claim.repair.is_none()));
+            }
+            Next::Recreate { begin, .. } => assert!(!begin, "{seen:?}"),
+            _ => {}
+        }
+    });
 }

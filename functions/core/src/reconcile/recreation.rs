@@ -83,6 +83,7 @@ impl Reconciler<'_> {
             plan.give_up(rule, &why);
             return ControlFlow::Continue(());
         }
+        self.clear(seen, true)?;
         let origin = &self.trigger.origin;
         let intent = Intent {
             id: format!("{}-{now}", self.delivery),

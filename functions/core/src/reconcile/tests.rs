@@ -154,6 +154,7 @@ pub(super) fn read(repository: Repository) -> Observation {
         record: Read::Known(Known::default()),
         repository: Seen::Read(Box::new(repository)),
         reads_all: true,
+        clearance: Some(Clearance::Granted { counted: true }),
         ..Observation::default()
     }
 }
@@ -759,6 +760,7 @@ fn what_is_held_is_reported_and_not_changed() {
         record: Read::Known(record),
         repository: Seen::Read(Box::new(mutable())),
         reads_all: true,
+        clearance: Some(Clearance::Granted { counted: true }),
         ..Observation::default()
     };
     let name = repository().id.name;
@@ -815,6 +817,7 @@ fn an_existing_repository_is_reported_and_not_changed() {
         record: Read::Known(Known::default()),
         repository: Seen::Read(Box::new(repository)),
         reads_all: true,
+        clearance: Some(Clearance::Granted { counted: true }),
         deployed_at,
         ..Observation::default()
     };
@@ -856,4 +859,130 @@ fn an_existing_repository_is_reported_and_not_changed() {
         dated.says(&seen),
         "report mutable-tags: existing-repository"
     );
+}
+
+/// The brakes are asked last, once, and only where something would be changed.
+#[test]
+fn the_brakes_are_asked_before_each_change() {
+    let stopped = Clearance::Refused(Reason::new(Code::Stopped, "INC-1"));
+    let used_up = Clearance::Refused(Reason::new(Code::HourlyLimit, "100 changes"));
+    let granted = |counted| Some(Clearance::Granted { counted });
+    let asks = "observe Clearance { counts: true }";
+    let mutable_tags = Case::new(policy(MUTABLE_TAGS, ""));
+    let recreates = Case::new(policy(RECREATES, ""));
+    let frozen = "freezes: [{ from: 2027-01-15, until: 2027-01-15, reason: launch }]";
+    let frozen = Case::new(policy(MUTABLE_TAGS, frozen));
+    for (case, repository, clearance, expected) in [
+        (&mutable_tags, repository(), None, "report"),
+        (&frozen, mutable(), None, "report mutable-tags: frozen"),
+        (&mutable_tags, mutable(), None, asks),
+        (&mutable_tags, mutable(), granted(false), asks),
+        (
+            &mutable_tags,
+            mutable(),
+            granted(true),
+            "report mutable-tags: repair",
+        ),
+        (
+            &mutable_tags,
+            mutable(),
+            Some(stopped.clone()),
+            "report mutable-tags: stopped",
+        ),
+        (
+            &mutable_tags,
+            mutable(),
+            Some(used_up.clone()),
+            "report mutable-tags: hourly-limit",
+        ),
+        (&recreates, weak(), None, asks),
+        (&recreates, weak(), granted(true), "begin"),
+        (
+            &recreates,
+            weak(),
+            Some(stopped.clone()),
+            "report weak-encryption: stopped",
+        ),
+        (
+            &recreates,
+            weak(),
+            Some(used_up.clone()),
+            "report weak-encryption: hourly-limit",
+        ),
+    ] {
+        let seen = Observation {
+            clearance: clearance.clone(),
+            ..read(repository)
+        };
+        assert_eq!(case.says(&seen), expected, "{clearance:?}");
+        assert_eq!(seen.next_attempt().clearance, clearance);
+    }
+    // The lift of a quarantine is none of the hour's changes, and the switch stops it all the same.
+    let mut quarantined = repository();
+    quarantined.policy = Read::Known(Some(crate::quarantine::impose(None).unwrap()));
+    for (clearance, expected) in [
+        (None, "observe Clearance { counts: false }"),
+        (granted(false), "report stale-quarantine: repair"),
+        (Some(used_up), "report stale-quarantine: repair"),
+        (Some(stopped), "report stale-quarantine: stopped"),
+    ] {
+        let seen = Observation {
+            clearance,
+            ..read(quarantined.clone())
+        };
+        assert_eq!(mutable_tags.says(&seen), expected);
+    }
+    // A recreation that was begun is finished.
+    let seen = recorded(recreating("another", NOW - 20), weak());
+    let seen = Observation {
+        clearance: None,
+        ..seen
+    };
+    assert_eq!(recreates.says(&seen), "take over");
+}
+
+/// Alerts name the owner: its tag is read where there is something to report, and there alone.
+#[test]
+fn the_owner_is_read_where_there_is_something_to_report() {
+    let owned = Case::new(policy(MUTABLE_TAGS, "owner-tag: team"));
+    let untagged = |repository: Repository| {
+        let mut seen = read(Repository {
+            tags: Read::NotAsked,
+            ..repository
+        });
+        seen.reads.recent_tags = true;
+        seen
+    };
+    let Next::Observe(Wanted::RecordAndRepository(reads)) =
+        owned.next(&Observation::default(), &Earlier::default())
+    else {
+        panic!("it reads nothing");
+    };
+    assert!(reads.tags, "in the same round");
+    assert_eq!(owned.says(&untagged(repository())), "report");
+    assert_eq!(owned.says(&untagged(mutable())), "observe Repository");
+    let asked = Case::new(policy(MUTABLE_TAGS, ""));
+    let repair = "report mutable-tags: repair";
+    assert_eq!(asked.says(&untagged(mutable())), repair);
+    let unreadable = Repository {
+        tags: Read::Unreadable("denied".to_owned()),
+        ..mutable()
+    };
+    assert_eq!(owned.says(&read(unreadable)), repair);
+    let mut tagged = mutable();
+    tagged.tags = Read::Known([("team".to_owned(), "payments".to_owned())].into());
+    let Next::Report(report) = owned.next(&read(tagged), &Earlier::default()) else {
+        panic!("it does not report");
+    };
+    assert_eq!(report.policy.owner.unwrap().name, "payments");
+    // A push alone is reported to its owner, too.
+    let rules = "nonconforming-image-tag: { allow: [\"v*\"] }";
+    let mut push = Case::new(policy(rules, "owner-tag: team")).push(false);
+    let lately = Observation {
+        record: Read::Known(conforming(&push.policy, 60)),
+        ..Observation::default()
+    };
+    assert_eq!(push.says(&lately), "report");
+    push.trigger.pushed.as_mut().unwrap().tag = Some("latest".to_owned());
+    assert_eq!(push.says(&lately), "observe Description");
 }

@@ -6,6 +6,7 @@ use super::block::{context, items, link, section, text, word};
 use crate::alert::{INVALID_POLICY, REST};
 use crate::finding::Severity;
 use crate::ledger::Ledger;
+use crate::owner::SlackId;
 use crate::repository::{RepositoryId, partition};
 use crate::text::counted;
 
@@ -86,6 +87,13 @@ pub(super) fn in_a_line(alert: &Value) -> String {
     )
 }
 
+/// Whom it is to mention. What is no id mentions no one, also in a forged alert.
+pub(super) fn mentioned(alert: &Value) -> Vec<SlackId> {
+    let ids = items(alert, "mentions").iter();
+    ids.filter_map(|id| serde_json::from_value(id.clone()).ok())
+        .collect()
+}
+
 pub(super) fn in_full(alert: &Value, most: usize) -> Vec<Value> {
     let mut blocks = vec![context(&head(alert))];
     let summary = alert.get("summary");
@@ -147,6 +155,13 @@ fn head(alert: &Value) -> String {
         text(alert, "region"),
         text(alert, "cause")
     ));
+    let owners: Vec<&str> = items(alert, "owners")
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    if !owners.is_empty() {
+        head.push_str(&format!(" · owned by {}", owners.join(", ")));
+    }
     if let Some(actor) = alert.get("actor").and_then(Value::as_str) {
         head.push_str(&format!(" by {actor}"));
     }

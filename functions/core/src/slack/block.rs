@@ -3,6 +3,7 @@
 use crate::finding::Severity;
 use serde_json::{Value, json};
 
+use crate::owner::SlackId;
 use crate::text::in_line;
 
 const HEADER: usize = 150;
@@ -21,6 +22,14 @@ pub(super) fn section(text: &str) -> Value {
 
 pub(super) fn context(text: &str) -> Value {
     json!({ "type": "context", "elements": [plain(text, TEXT / 2)] })
+}
+
+/// Mentions, which alone are markup: ids of Slack's own form, from the policy.
+pub(super) fn mentions(ids: &[SlackId]) -> Option<Value> {
+    let mentions: Vec<String> = ids.iter().map(SlackId::mention).collect();
+    (!mentions.is_empty()).then(
+        || json!({ "type": "section", "text": { "type": "mrkdwn", "text": mentions.join(" ") } }),
+    )
 }
 
 /// With a button, where there is where to go.

@@ -304,3 +304,39 @@ fn what_needs_people_comes_first() {
         "{shown}"
     );
 }
+
+/// Who is mentioned is the policy's to say: ids in an alert, and no text.
+#[test]
+fn an_owner_is_mentioned_by_id_alone() {
+    let alert = |mentions: Value, owner: &str| {
+        json!({
+            "schema": "ecr-warden.alert/1", "severity": "high", "account": "123456789012", "region": "eu-central-1",
+            "cause": "PutImage", "repository": "arn:aws:ecr:eu-central-1:123456789012:repository/shop/api",
+            "owners": [owner], "mentions": mentions, "findings": [], "actions": [],
+        })
+    };
+    let mentions = |alerts: &[Value]| -> Vec<String> {
+        let message = message(alerts);
+        let blocks = message["blocks"].as_array().unwrap().iter();
+        let markup = blocks.filter(|block| block["text"]["type"] == "mrkdwn");
+        markup
+            .map(|block| block["text"]["text"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let payments = alert(json!(["S0123ABCD"]), "payments");
+    assert_eq!(mentions(&[payments.clone()]), ["<!subteam^S0123ABCD>"]);
+    let shop = alert(json!(["U0123ABCD", "S0123ABCD"]), "shop");
+    let both = ["<!subteam^S0123ABCD> <@U0123ABCD>"];
+    assert_eq!(mentions(&[payments.clone(), shop.clone()]), both);
+    let many = vec![payments, shop.clone(), shop.clone(), shop.clone(), shop];
+    assert_eq!(mentions(&many), both, "also where each is one line");
+    for forged in [
+        json!("S0123ABCD"),
+        json!(["!channel", "<!here>", "S0123ABCD> <!channel", 5, "payments"]),
+        json!([]),
+    ] {
+        let forged = alert(forged, "<!channel>");
+        assert_eq!(mentions(&[forged.clone()]), Vec::<String>::new());
+        assert!(shown(&message(&[forged])).contains("owned by &lt;!channel&gt;"));
+    }
+}

@@ -405,6 +405,17 @@ fn check_slack(message: &Value) {
 fn check_block(block: &Value) {
     match block["type"].as_str().unwrap() {
         "header" => check_plain(&block["text"], 150),
+        "section" if block["text"]["type"] == "mrkdwn" => {
+            let text = block["text"]["text"].as_str().unwrap();
+            for mention in text.split(' ') {
+                let id = mention
+                    .strip_prefix("<!subteam^")
+                    .or_else(|| mention.strip_prefix("<@"));
+                let id = id.and_then(|id| id.strip_suffix('>')).unwrap();
+                let mut letters = id.bytes();
+                assert!(letters.all(|it| it.is_ascii_uppercase() || it.is_ascii_digit()));
+            }
+        }
         "section" => {
             check_plain(&block["text"], 3000);
             if let Some(button) = block.get("accessory") {

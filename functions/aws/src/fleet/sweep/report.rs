@@ -43,6 +43,7 @@ impl Pipeline {
         if let Some(alert) = digest {
             let alert = alert.with_dead_letters(self.dead_letters().await);
             let alert = alert
+                .with_addressees(News::addressees(&news))
                 .with_ledger(ledger.clone())
                 .with_over_limit(over_limit);
             self.topic.publish(&alert).await.map_err(AuditError::Aws)?;
