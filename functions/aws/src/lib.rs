@@ -36,7 +36,9 @@ pub use fleet::regions::{RegionStep, UnreadRegion, enabled_regions, survey_regio
 pub use fleet::single_flight::Entered;
 pub use fleet::survey::survey;
 pub use fleet::sweep::{Sweep, Swept};
-pub use operator::{NotRolledBack, all_repairs, changes, repair, resume, roll_back};
+pub use operator::{
+    NotRolledBack, SeenChange, all_repairs, changes, changes_under, repair, resume, roll_back,
+};
 pub use pipeline::{Pipeline, TryAgain};
 #[cfg(feature = "profiles")]
 pub use policy_parameter::{StoredPolicy, put_policy, read_policy};

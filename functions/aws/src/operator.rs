@@ -4,7 +4,7 @@ use ecr_warden_core::action::Action;
 use ecr_warden_core::ledger::ROLLBACK;
 use ecr_warden_core::record::{Held, Known, Newer, Repair, Repairs, Result as RepairResult};
 use ecr_warden_core::repository::RepositoryId;
-use ecr_warden_core::rules::RULES;
+use ecr_warden_core::rules::{RULES, entry};
 use ecr_warden_core::trigger::Cause;
 
 use crate::connect::clients::Regional;
@@ -47,6 +47,33 @@ pub async fn changes(state: &State, id: &RepositoryId) -> Result<Known, NotRolle
     Ok(known.with_registry(changed.into_iter(), &registry))
 }
 
+/// The same for a policy: the record of these rules is the registry's, because their repairs change it.
+///
+/// # Errors
+/// The state table can't be read.
+pub async fn changes_under(
+    state: &State,
+    id: &RepositoryId,
+    of_registry: impl Iterator<Item = &'static str>,
+) -> Result<Known, NotRolledBack> {
+    let known = state.load(id).await.map_err(aws)?;
+    let mut of_registry = of_registry.peekable();
+    if of_registry.peek().is_none() {
+        return Ok(known);
+    }
+    let registry = state.load(&id.registry()).await.map_err(aws)?;
+    Ok(known.with_registry(of_registry, &registry))
+}
+
+/// A change that an operator has seen, and has put back.
+#[derive(Clone, Copy, Debug)]
+pub struct SeenChange<'c> {
+    pub rule: &'c str,
+    /// Its number among the rule's, the newest first, from 0.
+    pub number: usize,
+    pub action: &'c Action,
+}
+
 /// The repairs that the state table remembers of all repositories and registries.
 ///
 /// # Errors
@@ -55,8 +82,7 @@ pub async fn all_repairs(state: &State) -> Result<AllRepairs, NotRolledBack> {
     state.all_repairs().await.map_err(aws)
 }
 
-/// Puts back the `n`th newest change of a rule, from 0, if nobody has changed it since. The rule does not repair it again
-/// until [`resume`]. `who` asked for it.
+/// Puts a change back, if nobody has changed the setting since. The rule does not repair it again until [`resume`]. `who` asked for it.
 ///
 /// # Errors
 /// Why it is not put back. Then all is as it was.
@@ -64,19 +90,27 @@ pub async fn roll_back(
     regional: &Regional,
     state: &State,
     id: &RepositoryId,
-    rule: &str,
-    n: usize,
+    SeenChange {
+        rule,
+        number,
+        action,
+    }: SeenChange<'_>,
     who: &str,
     now: i64,
 ) -> Result<Repair, NotRolledBack> {
     let refused = |why: String| NotRolledBack::Refused(why);
-    let known = changes(state, id).await?;
+    let of_registry = entry(rule).filter(|_| action.is_of_registry());
+    let of_registry = of_registry.map(|entry| entry.meta.id);
+    let known = changes_under(state, id, of_registry.into_iter()).await?;
     let record = known.repairs.get(rule).cloned().unwrap_or_default();
-    let change = record
-        .history
-        .get(n)
-        .ok_or_else(|| refused(format!("`{rule}` has not changed {} so often", id.name)))?;
-    let reverse = change.action.reverse().ok_or_else(|| {
+    let change = record.history.get(number);
+    if change.is_none_or(|change| change.action != *action) {
+        return Err(refused(format!(
+            "`{rule}` has changed {} again in the meantime: list the changes again",
+            id.name
+        )));
+    }
+    let reverse = action.reverse().ok_or_else(|| {
         refused(
             "a recreation cannot be rolled back, because ECR cannot change encryption; to return \
              to the old encryption, delete the repository and create it again"
@@ -151,9 +185,26 @@ pub async fn repair(
     who: &str,
     now: i64,
 ) -> Result<(), NotRolledBack> {
+    let refused = |why: String| Err(NotRolledBack::Refused(why));
     let subject = id.subject(action.is_of_registry());
     let mut known = state.load(&subject).await.map_err(aws)?;
     let record = known.repairs.remove(rule).unwrap_or_default();
+    // Much may have happened since it was planned: an operator has read the plan and agreed to it.
+    if let Some(held) = &record.held {
+        return refused(format!(
+            "{}: `ecr-warden resume {} {rule}`",
+            held.why, id.name
+        ));
+    }
+    if known.intent.is_some() {
+        return refused("it is being recreated: try again when that is done".to_owned());
+    }
+    let seen = load_once(regional, id, &action.reads())
+        .await
+        .map_err(aws)?;
+    if !action.stands_on(&seen).map_err(aws)? {
+        return refused(format!("it is not {} any more", action.from()));
+    }
     let begun = record.with(Repair {
         action: action.clone(),
         result: RepairResult::Begun,

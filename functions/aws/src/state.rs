@@ -318,8 +318,10 @@ impl State {
             record,
             kept_until,
         )?;
-        // What a person has put back is not repaired again until a person says so, however long that takes.
-        if record.held.as_ref().is_some_and(|held| held.by_person) {
+        // What a person has put back is not repaired again until a person says so, and a quarantine stands until it is lifted, however
+        // long that takes.
+        let by_person = record.held.as_ref().is_some_and(|held| held.by_person);
+        if by_person || record.quarantines() {
             item.remove(EXPIRES_AT);
         }
         Ok(item)

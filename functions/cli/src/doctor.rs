@@ -10,6 +10,7 @@ use crate::Compliance;
 use crate::failure::CommandError;
 use crate::output::{Stream, count, lines, say, table};
 use crate::progress::Progress;
+use crate::signals::stopped_by_signal;
 
 /// Check that ecr-warden works in this account and region; nothing is changed without --canary.
 ///
@@ -82,13 +83,9 @@ impl Doctor {
 
     /// Ctrl-C ends the waiting, not the removal.
     async fn fly(&self, clients: &Clients, caller: &Caller) -> CanaryRun {
-        // As a task, so that Ctrl-C is caught from now on.
-        let interrupt = tokio::spawn(tokio::signal::ctrl_c());
-        let stop = async {
-            if !matches!(interrupt.await, Ok(Ok(()))) {
-                std::future::pending::<()>().await;
-            }
-        };
+        // As a task, so that the signals are caught from now on.
+        let signal = tokio::spawn(stopped_by_signal());
+        let stop = async { drop(signal.await) };
         let progress = Progress::begin("canary");
         let say = |what: &str| progress.set(&format!("canary: {what}"));
         let wait = Duration::from_secs(self.wait);

@@ -18,7 +18,7 @@ use crate::output::{Target, remark, say};
 /// The policy is checked before and after. Everything else in it stays as it is written.
 #[derive(Args)]
 pub(crate) struct Exempt {
-    /// The repository: its name, or its ARN.
+    /// The repository: its name, in all accounts and regions that the policy is for, or its ARN.
     repository: String,
     /// The rule, as `mutable-tags`.
     rule: String,
@@ -67,7 +67,7 @@ impl Exempt {
     }
 
     fn in_file(&self, file: &Path) -> Result<(), CommandError> {
-        // An exemption by name holds in all accounts and regions.
+        // An exemption by name holds in all accounts and regions, one by ARN in its own.
         let amended = self.amended(&read(file)?, "000000000000", "us-east-1")?;
         let path = file.display().to_string();
         if !self.write {
@@ -92,6 +92,14 @@ impl Exempt {
         let stored = read_policy(&clients, name)
             .await
             .map_err(CommandError::Aws)?;
+        if let Some(id) = RepositoryId::from_arn(&self.repository)
+            && id.account != caller.account
+        {
+            return Err(CommandError::Usage(format!(
+                "{} is in another account than the parameter, {}",
+                self.repository, caller.account
+            )));
+        }
         let amended = self.amended(&stored.text, &caller.account, &caller.region)?;
         remark!("{}", amended.patch(name));
         let question = format!(
@@ -100,6 +108,16 @@ impl Exempt {
         );
         if !self.yes && !agreed(&question)? {
             return Err(CommandError::Usage("nothing was changed".to_owned()));
+        }
+        // The question may have been open for long, and an operator may have stopped everything since.
+        let latest = read_policy(&clients, name)
+            .await
+            .map_err(CommandError::Aws)?;
+        if latest.version != stored.version {
+            return Err(CommandError::Usage(format!(
+                "`{name}` has version {} by now, and this was written for {}: nothing was changed; run the command again",
+                latest.version, stored.version
+            )));
         }
         let version = put_policy(&clients, name, &amended.text).await;
         let version = version.map_err(CommandError::Aws)?;
@@ -122,7 +140,9 @@ impl Exempt {
         account: &str,
         region: &str,
     ) -> Result<AmendedPolicy, CommandError> {
-        let id = match RepositoryId::from_arn(&self.repository).filter(|id| !id.is_registry()) {
+        let named = RepositoryId::from_arn(&self.repository).filter(|id| !id.is_registry());
+        let only_there = named.is_some();
+        let id = match named {
             Some(id) => id,
             None => RepositoryId::new(account, region, &self.repository)
                 .map_err(|error| CommandError::Usage(error.to_string()))?,
@@ -134,6 +154,7 @@ impl Exempt {
             until,
             reason: &self.reason,
             owner: self.owner.as_deref(),
+            only_there,
         };
         add_exemption(text, &new, now()).map_err(CommandError::Usage)
     }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ecr_warden_aws::{Caller, Clients, Judged, State, changes, repair, stopped};
+use ecr_warden_aws::{Caller, Clients, Judged, State, changes_under, repair, stopped};
 use ecr_warden_core::action::Action;
 use ecr_warden_core::finding::Fix;
 use ecr_warden_core::plan::{Decision, plan};
@@ -16,6 +16,7 @@ use time::OffsetDateTime;
 use crate::connected::{agreed, failure};
 use crate::failure::CommandError;
 use crate::output::{Stream, count, lines, remark, table};
+use crate::signals::stopped_by_signal;
 
 /// One repair that is to be made.
 struct PlannedRepair {
@@ -147,7 +148,9 @@ async fn steps(state: &State, judged: Vec<Judged>) -> Result<PlannedRepairs, Com
     } in judged
     {
         let policy = policy.without_grace().held(stopped.clone());
-        let known = changes(state, &repository.id).await.map_err(failure)?;
+        let known = changes_under(state, &repository.id, policy.registry_rules())
+            .await
+            .map_err(failure)?;
         let now = OffsetDateTime::now_utc().unix_timestamp();
         let context = Context {
             origin: &origin,
@@ -170,11 +173,7 @@ async fn steps(state: &State, judged: Vec<Judged>) -> Result<PlannedRepairs, Com
             .collect();
         let plan = plan(&policy, &repository, findings, Ok(&known), &context);
         let held = plan.steps.iter().filter_map(|step| match &step.decision {
-            Decision::Withhold(why)
-                if policy.hold.as_ref().is_some_and(|it| it.code == why.code) =>
-            {
-                policy.hold.as_ref()
-            }
+            Decision::Withhold(why) => policy.holds.iter().find(|hold| hold.code == why.code),
             _ => None,
         });
         for hold in held {
@@ -210,10 +209,9 @@ async fn make(
 ) -> Result<(), CommandError> {
     static STOPPED: AtomicBool = AtomicBool::new(false);
     tokio::spawn(async {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            STOPPED.store(true, Ordering::SeqCst);
-            remark!("stopping after this change");
-        }
+        stopped_by_signal().await;
+        STOPPED.store(true, Ordering::SeqCst);
+        remark!("stopping after this change");
     });
     let mut failed: usize = 0;
     for (n, step) in steps.iter().enumerate() {

@@ -16,6 +16,7 @@ mod progress;
 mod rollback;
 mod rollback_sweep;
 mod rules;
+mod signals;
 mod stop;
 
 use std::process::ExitCode;

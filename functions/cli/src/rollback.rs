@@ -1,7 +1,7 @@
 //! `ecr-warden rollback` and `resume`: what was changed is put back, and let go again.
 
 use clap::Args;
-use ecr_warden_aws::{Caller, changes, close_brake, resume, roll_back};
+use ecr_warden_aws::{Caller, SeenChange, changes, close_brake, resume, roll_back};
 use ecr_warden_core::record::{Known, Repair, Result as RepairResult};
 use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::text::rfc3339;
@@ -92,7 +92,12 @@ impl Rollback {
             .of(&id.account, &id.region)
             .map_err(|error| CommandError::Usage(error.to_string()))?;
         let who = &there.caller.arn;
-        roll_back(&regional, &there.state, &id, rule, *n, who, now())
+        let change = SeenChange {
+            rule,
+            number: *n,
+            action: &repair.action,
+        };
+        roll_back(&regional, &there.state, &id, change, who, now())
             .await
             .map_err(failure)?;
         say!(

@@ -1,7 +1,8 @@
 //! `ecr-warden rollback --sweep`: all changes of a sweep are rolled back.
 
-use ecr_warden_aws::{changes, read_changes, roll_back};
+use ecr_warden_aws::{NotRolledBack, SeenChange, changes_under, read_changes, roll_back};
 use ecr_warden_core::ledger::{Change, Undo, undo};
+use ecr_warden_core::record::Known;
 use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::text::one_line;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -81,7 +82,7 @@ async fn plan<'c>(
             let id = RepositoryId::from_arn(&change.repository).ok_or_else(|| {
                 CommandError::Usage(format!("`{}` is no repository's ARN", change.repository))
             })?;
-            let known = changes(&there.state, &id).await.map_err(failure)?;
+            let known = on_record(there, &id, change).await.map_err(failure)?;
             let decision = undo(change, &known);
             Ok((change, id, decision))
         })
@@ -90,9 +91,18 @@ async fn plan<'c>(
         .await
 }
 
+/// A change of the registry is on record for the registry.
+async fn on_record(
+    there: &There,
+    id: &RepositoryId,
+    change: &Change,
+) -> Result<Known, NotRolledBack> {
+    changes_under(&there.state, id, change.of_registry().into_iter()).await
+}
+
 async fn one(there: &There, id: &RepositoryId, change: &Change) -> Result<(), String> {
     // Something may have changed while the question was open.
-    let known = changes(&there.state, id)
+    let known = on_record(there, id, change)
         .await
         .map_err(|error| error.to_string())?;
     match undo(change, &known) {
@@ -100,12 +110,20 @@ async fn one(there: &There, id: &RepositoryId, change: &Change) -> Result<(), St
         Undo::Done => return Ok(()),
         Undo::Impossible(why) => return Err(why.to_owned()),
     }
+    let newest = known.repairs.get(&change.rule);
+    let newest = newest.and_then(|repairs| repairs.history.first());
+    let newest = newest.ok_or("the change is not on record")?;
+    let seen = SeenChange {
+        rule: &change.rule,
+        number: 0,
+        action: &newest.action,
+    };
     let regional = there
         .clients
         .of(&id.account, &id.region)
         .map_err(|error| error.to_string())?;
     let who = &there.caller.arn;
-    roll_back(&regional, &there.state, id, &change.rule, 0, who, now())
+    roll_back(&regional, &there.state, id, seen, who, now())
         .await
         .map(|_| ())
         .map_err(|error| error.to_string())

@@ -11,6 +11,9 @@ use crate::repository::{
 };
 use crate::text::one_line;
 
+/// The name of the change of the registry.
+pub(crate) const SET_REGISTRY_SCANNING: &str = "set-registry-scanning";
+
 /// One idempotent change. Printing, the request to ECR, the IAM permissions and the snapshot must each handle
 /// every one, so this is an enum and each of them matches without a wildcard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,7 +110,7 @@ impl Action {
         match self {
             Self::SetTagMutability { .. } => "set-tag-mutability",
             Self::SetScanOnPush { .. } => "set-scan-on-push",
-            Self::SetRegistryScanning { .. } => "set-registry-scanning",
+            Self::SetRegistryScanning { .. } => SET_REGISTRY_SCANNING,
             Self::SetLifecyclePolicy { .. } => "set-lifecycle-policy",
             Self::SetTags { .. } => "set-tags",
             Self::SetRepositoryPolicy { .. } => "set-repository-policy",

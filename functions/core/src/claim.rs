@@ -130,7 +130,7 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
             said: Said {
                 status,
                 about,
-                since: before.map_or(context.now, |said| said.since),
+                since: known.since(rule, context),
                 version: before.map_or(0, |said| said.version).saturating_add(1),
                 action,
                 pending: Some(context.me.clone()).filter(|_| !counted_only),
@@ -264,9 +264,12 @@ fn steady(step: &crate::plan::Step, words: String) -> String {
 }
 
 fn about(context: &Context<'_>, status: Status, detail: &str, words: &str) -> String {
-    let created = context.created_at.unwrap_or_default();
     crate::text::one_line(
-        &format!("{created} {}: {detail}; {words}", status.name()),
+        &format!(
+            "{}{}: {detail}; {words}",
+            context.repository(),
+            status.name()
+        ),
         crate::text::LONGEST,
     )
 }

@@ -4,11 +4,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::Action;
+use crate::action::{Action, SET_REGISTRY_SCANNING};
 use crate::finding::Status;
 use crate::outcome::Verdict;
 use crate::record::{Known, Repair};
 use crate::repository::RepositoryId;
+use crate::rules::entry;
 use crate::text::counted;
 
 /// The cause of a repair that was a rollback.
@@ -113,6 +114,15 @@ pub fn read(text: &str) -> Result<Vec<Change>, String> {
         changes.push(change);
     }
     Ok(changes)
+}
+
+impl Change {
+    /// The rule, if the change is one of the registry.
+    #[must_use]
+    pub fn of_registry(&self) -> Option<&'static str> {
+        let rule = entry(&self.rule).map(|entry| entry.meta.id);
+        rule.filter(|_| self.action == SET_REGISTRY_SCANNING)
+    }
 }
 
 /// Whether a change can be rolled back.

@@ -15,7 +15,7 @@ pub use self::decision::{Decision, Plan, Step};
 use self::lifecycle::lifecycle;
 use self::reverts::{Refusal, fight, persists, refused_lately, reverted};
 use crate::action::{Action, Part};
-use crate::finding::{Finding, Fix, Severity, Status, Violation};
+use crate::finding::{Finding, Fix, Severity, Violation};
 use crate::lifecycle::matches_nothing;
 use crate::policy::Resolved;
 use crate::quarantine;
@@ -86,7 +86,7 @@ pub fn plan(
         let decision = match decision {
             Decision::Repair(action) => {
                 let hold = policy.hold_of(finding.rule, &action).cloned();
-                let grace = grace(policy, &finding, state, context.now);
+                let grace = grace(policy, &finding, state, context);
                 // What a sweep leaves for the next one is said of what the next one may repair.
                 let hold = match &hold {
                     Some(why) if why.code.is_of_sweep() => grace.or(hold),
@@ -120,19 +120,18 @@ pub fn plan(
     }
 }
 
-/// Why a finding is not repaired yet. Its time begins when it is first seen, and again when it comes back after it was resolved.
+/// Why a finding is not repaired yet. Its time begins when it is first seen, and again when it comes back after it was resolved, or in
+/// another repository of the same name.
 fn grace(
     policy: &Resolved,
     finding: &Finding,
     state: Result<&Known, &str>,
-    now: i64,
+    context: &Context<'_>,
 ) -> Option<Reason> {
     let grace = policy.rule(finding.rule)?.grace?;
-    let said = state.ok().and_then(|known| known.said.get(finding.rule));
-    let standing = said.filter(|said| !matches!(said.status, Status::Fixed | Status::Resolved));
-    let since = standing.map_or(now, |said| said.since);
+    let since = state.map_or(context.now, |known| known.since(finding.rule, context));
     let until = since.saturating_add(grace.seconds());
-    (now < until).then(|| {
+    (context.now < until).then(|| {
         let time = rfc3339(until).unwrap_or_default();
         let why = format!("the policy repairs it after {time} (`enforce-after: {grace}`)");
         Reason::new(Code::GracePeriod, why)

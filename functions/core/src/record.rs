@@ -1,5 +1,7 @@
 //! What the state table remembers of a repository: what was reported, what was repaired, and a recreation under way.
 
+mod since;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -104,15 +106,7 @@ impl Known {
     /// have been imposed; one is lifted when the lifting was seen.
     #[must_use]
     pub fn quarantined(&self) -> bool {
-        let policies = self.changes().filter_map(|repair| match &repair.action {
-            Action::SetRepositoryPolicy { to, .. } => {
-                let lifted = !to.as_deref().is_some_and(quarantine::is_in);
-                Some((repair.at, lifted)).filter(|_| !lifted || repair.result == Result::Done)
-            }
-            _ => None,
-        });
-        // Of one second, the lifting is the last.
-        policies.max().is_some_and(|(_, lifted)| !lifted)
+        quarantine_stands(self.changes())
     }
 
     /// Whether a recreation of ours made the repository that was created then, in seconds since the epoch. An attempt is
@@ -251,6 +245,12 @@ pub struct Held {
 }
 
 impl Repairs {
+    /// Whether a quarantine may stand by this record: it is kept until the quarantine is lifted.
+    #[must_use]
+    pub fn quarantines(&self) -> bool {
+        quarantine_stands(self.history.iter())
+    }
+
     /// The same one write later.
     fn next(&self) -> Self {
         Self {
@@ -362,6 +362,19 @@ pub struct Context<'c> {
     pub now: i64,
     /// Milliseconds since the epoch: the same name at another time is another repository.
     pub created_at: Option<i64>,
+}
+
+/// Whether the last of these changes of a repository policy leaves a quarantine in it.
+fn quarantine_stands<'r>(changes: impl Iterator<Item = &'r Repair>) -> bool {
+    let policies = changes.filter_map(|repair| match &repair.action {
+        Action::SetRepositoryPolicy { to, .. } => {
+            let lifted = !to.as_deref().is_some_and(quarantine::is_in);
+            Some((repair.at, lifted)).filter(|_| !lifted || repair.result == Result::Done)
+        }
+        _ => None,
+    });
+    // Of one second, the lifting is the last.
+    policies.max().is_some_and(|(_, lifted)| !lifted)
 }
 
 /// Whether a rule is about pushes.

@@ -263,7 +263,7 @@ mod tests {
         part_is_fresh(
             "../README.md",
             "## What it checks\n\n",
-            "\nMost rules",
+            "\nA rule is off",
             &super::readme(),
         );
         part_is_fresh(

@@ -75,7 +75,7 @@ pub async fn canary(
         };
         run.stopped = stopped;
         if !stopped {
-            if !matches!(run.alert, AlertHop::Received(_)) {
+            if run.reported().is_none() {
                 say("asking the auditor what it finds");
                 run.audited = Some(audit(clients, stack, &repository.id).await);
             }
@@ -127,8 +127,9 @@ async fn follow(
         if run.immutable_after.is_none() && repository.is_immutable().await {
             run.immutable_after = Some(begin.elapsed());
         }
-        match (&run.alert, queue) {
-            (AlertHop::Awaited, Some(queue)) => {
+        let followed = !matches!(run.alert, AlertHop::NotFollowed(_));
+        match queue {
+            Some(queue) if followed && run.reported().is_none() => {
                 let messages = queue.receive().await;
                 let mut messages = messages.iter();
                 let alert = messages.find_map(|it| CanaryAlert::read(it, &arn, begin.elapsed()));

@@ -3,7 +3,9 @@
 use super::*;
 use crate::evaluate::evaluate;
 use crate::evaluate::tests::repository;
+use crate::finding::Status;
 use crate::policy::Policy;
+use crate::quarantine::STALE_QUARANTINE;
 use crate::record::{Held, Lease, Newer, Repair, Repairs, Result as Repaired, Said};
 use crate::repository::{DENIED_BY_POLICY, Encryption, Read, TagMutability};
 use crate::trigger::{Cause, Origin};
@@ -753,7 +755,7 @@ fn with_grace(time: &str) -> Policy {
 fn first_seen(ago: i64, status: Status) -> Known {
     let said = Said {
         status,
-        about: "x".to_owned(),
+        about: format!("{} x", mutable().created_at.unwrap_or_default()),
         since: NOW - ago,
         version: 1,
         action: None,
@@ -768,7 +770,17 @@ fn first_seen(ago: i64, status: Status) -> Known {
     }
 }
 
-/// The time begins when the finding is first seen, and again when it comes back after it was resolved.
+/// The same about a repository that had this one's name before.
+fn of_an_earlier_repository(ago: i64) -> Known {
+    let mut known = first_seen(ago, Status::Withheld);
+    for said in known.said.values_mut() {
+        said.about = "1 x".to_owned();
+    }
+    known
+}
+
+/// The time begins when the finding is first seen, and again when it comes back after it was resolved, or in another repository of
+/// the name.
 #[test]
 fn a_repair_waits_until_its_grace_period_is_over() {
     let policy = with_grace("2h");
@@ -780,6 +792,7 @@ fn a_repair_waits_until_its_grace_period_is_over() {
         (first_seen(2 * HOUR, Status::Open), true),
         (first_seen(90 * HOUR, Status::Fixed), false),
         (first_seen(90 * HOUR, Status::Resolved), false),
+        (of_an_earlier_repository(90 * HOUR), false),
     ] {
         match decision(&policy, &mutable(), &known) {
             Decision::Repair(_) => assert!(repaired, "{known:?}"),
@@ -832,6 +845,20 @@ fn a_rollback_outlasts_a_grace_period_and_a_sweeps_limit_does_not_hide_it() {
     }
     let over = first_seen(8 * 24 * HOUR, Status::Withheld);
     assert_eq!(code(Code::SweepLimit, &over), Code::SweepLimit);
+    // What only stops other repairs does not lift the limit for one that it does not stop.
+    let resolved = policy
+        .for_repository(&mutable().id, &mutable().tags)
+        .unwrap();
+    let resolved = resolved
+        .held(Some(Reason::new(Code::Frozen, "why")))
+        .held(Some(Reason::new(Code::SweepLimit, "why")));
+    let lift = Action::SetRepositoryPolicy {
+        from: None,
+        to: None,
+    };
+    let code_of = |rule: &str| resolved.hold_of(rule, &lift).map(|why| why.code);
+    assert_eq!(code_of(STALE_QUARANTINE), Some(Code::SweepLimit));
+    assert_eq!(code_of("public-access"), Some(Code::Frozen));
     let mut rolled_back = first_seen(8 * 24 * HOUR, Status::Withheld);
     let held = Repairs::default().with_held(Some(Held {
         why: "rolled back by mary".to_owned(),

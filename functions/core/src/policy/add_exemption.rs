@@ -18,6 +18,8 @@ pub struct NewExemption<'a> {
     pub until: Day,
     pub reason: &'a str,
     pub owner: Option<&'a str>,
+    /// Only in the repository's account and region; else wherever a repository has that name.
+    pub only_there: bool,
 }
 
 /// A policy's text with one more exemption.
@@ -135,12 +137,16 @@ fn indent(lines: &[String]) -> String {
 /// Text is written as JSON, which is YAML in double quotes.
 fn lines(new: &NewExemption<'_>) -> Vec<String> {
     let text = |text: &str| serde_json::Value::from(text).to_string();
-    let mut lines = vec![
-        format!("- repositories: [{}]", text(&new.repository.name)),
+    let mut lines = vec![format!("- repositories: [{}]", text(&new.repository.name))];
+    if new.only_there {
+        lines.push(format!("  accounts: [{}]", text(&new.repository.account)));
+        lines.push(format!("  regions: [{}]", text(&new.repository.region)));
+    }
+    lines.extend([
         format!("  rules: [{}]", new.rule),
         format!("  until: {}", new.until),
         format!("  reason: {}", text(new.reason)),
-    ];
+    ]);
     lines.extend(new.owner.map(|owner| format!("  owner: {}", text(owner))));
     lines
 }
@@ -183,8 +189,42 @@ mod tests {
             until: Day::try_from(until.to_owned()).unwrap(),
             reason,
             owner: Some("team: shop"),
+            only_there: false,
         };
         add_exemption(text, &new, NOW)
+    }
+
+    /// By ARN it holds where the repository is; by name wherever the policy holds.
+    #[test]
+    fn an_exemption_by_arn_holds_in_that_account_and_region_alone() {
+        let id = |account: &str, region: &str| {
+            RepositoryId::new(account, region, "shop/api").unwrap()
+        };
+        let there = id("111111111111", "eu-west-1");
+        for only_there in [false, true] {
+            let new = NewExemption {
+                repository: &there,
+                rule: "mutable-tags",
+                until: Day::try_from("2027-02-01".to_owned()).unwrap(),
+                reason: "OPS-1",
+                owner: None,
+                only_there,
+            };
+            let text = "version: 1\nmode: enforce\nrules: { mutable-tags: {} }\n";
+            let policy = parse(&add_exemption(text, &new, NOW).unwrap().text).unwrap();
+            for (elsewhere, exempt) in [
+                (there.clone(), true),
+                (id("111111111111", "us-east-1"), !only_there),
+                (id("222222222222", "eu-west-1"), !only_there),
+            ] {
+                let other = NewExemption {
+                    repository: &elsewhere,
+                    ..new
+                };
+                let found = exemption(&policy, &other, NOW).unwrap();
+                assert_eq!(found.is_some(), exempt, "{elsewhere:?} {only_there}");
+            }
+        }
     }
 
     const NEW: &str = "- repositories: [\"shop/api\"]\n  rules: [mutable-tags]\n  until: 2027-02-01\n  reason: \"OPS-1\"\n  owner: \"team: shop\"\n";

@@ -270,7 +270,7 @@ impl Policy {
             by_tag: self.by_tag.clone(),
             non_negotiable: self.non_negotiable.clone(),
             untrusted_follows,
-            hold: None,
+            holds: Vec::new(),
         })
     }
 

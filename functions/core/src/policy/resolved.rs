@@ -24,8 +24,8 @@ pub struct Resolved {
     pub rules: Vec<ActiveRule>,
     /// Whether the policy as a whole repairs.
     pub enforce: bool,
-    /// Why nothing is changed although the policy repairs.
-    pub hold: Option<Reason>,
+    /// Why nothing is changed although the policy repairs. One reason need not stop what another one does: see [`Self::hold_of`].
+    pub holds: Vec<Reason>,
     /// See `repair-limit`.
     pub repair_limit: usize,
     /// How storage is priced, where the policy says so.
@@ -57,7 +57,7 @@ impl Resolved {
         Self {
             rules: Vec::new(),
             enforce: false,
-            hold: None,
+            holds: Vec::new(),
             repair_limit: MOST_REPAIRS,
             costs: None,
             owner: None,
@@ -181,7 +181,7 @@ impl Resolved {
     /// because it blocks pushes.
     #[must_use]
     pub fn hold_of(&self, rule: &str, action: &Action) -> Option<&Reason> {
-        self.hold.as_ref().filter(|hold| {
+        self.holds.iter().find(|hold| {
             if hold.code.is_of_sweep() {
                 !action.is_of_registry()
             } else {
@@ -190,13 +190,11 @@ impl Resolved {
         })
     }
 
-    /// The same, repairing nothing for this reason, if there is one. An earlier reason stays.
+    /// The same, repairing nothing for this reason, too, if there is one.
     #[must_use]
-    pub fn held(self, hold: Option<Reason>) -> Self {
-        Self {
-            hold: self.hold.or(hold),
-            ..self
-        }
+    pub fn held(mut self, hold: Option<Reason>) -> Self {
+        self.holds.extend(hold);
+        self
     }
 
     /// The same, repairing at once where it has a grace period: an operator asks for the repair.

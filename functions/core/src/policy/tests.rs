@@ -340,7 +340,7 @@ fn existing_repositories_are_monitored() {
     ] {
         let resolved = dated.for_repository(&id("shop/api"), &tags(&[])).unwrap();
         let resolved = resolved.since(Ok(since), created_at);
-        assert_eq!(resolved.hold.is_none(), enforce, "{created_at:?}");
+        assert_eq!(resolved.holds.is_empty(), enforce, "{created_at:?}");
     }
     let wrong = problems("version: 1\nmode: enforce\nexisting-before: 2027-01-02\n");
     assert_eq!(wrong.len(), 1, "{wrong:?}");

@@ -292,7 +292,7 @@ impl Reconciler<'_> {
     ) -> Decided<Resolved> {
         let since = match (self.policy.existing_before(), &seen.deployed_at) {
             (None, _) => return ControlFlow::Continue(policy),
-            (Some(_), _) if policy.hold.is_some() => return ControlFlow::Continue(policy),
+            (Some(_), _) if !policy.holds.is_empty() => return ControlFlow::Continue(policy),
             (Some(ExistingBefore::Time(time)), _) => Ok(time),
             (Some(ExistingBefore::Deployment), _) if findings.is_empty() => {
                 return ControlFlow::Continue(policy);

@@ -71,7 +71,7 @@ fn withheld(run: &CanaryRun, finding: &CanaryFinding) -> Checkup {
     let by_policy = finding.status == Status::Exempt
         || finding.reason.is_some_and(|code| BY_POLICY.contains(&code));
     let because = because(finding);
-    if let AlertHop::Received(_) = run.alert {
+    if run.reported().is_some() {
         return if by_policy {
             let detail =
                 format!("`{name}` was evaluated and left alone, as the policy says: {because}");

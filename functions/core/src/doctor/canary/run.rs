@@ -84,26 +84,35 @@ impl CanaryRun {
         match &self.alert {
             AlertHop::NotFollowed(_) => self.immutable_after.is_some(),
             AlertHop::Awaited => false,
-            AlertHop::Received(alert) => {
-                let fixed =
-                    alert.finding(RULE).map(|finding| finding.status) == Some(Status::Fixed);
-                !fixed || self.immutable_after.is_some()
-            }
+            // A grave finding is reported before `settle` ends, and the rule's in another alert.
+            AlertHop::Received(_) => self.reported().is_some_and(|finding| {
+                finding.status != Status::Fixed || self.immutable_after.is_some()
+            }),
         }
     }
 
-    /// Of the rule that the repository violates, as the auditor or the alert has it.
-    pub(super) fn finding(&self) -> Option<&CanaryFinding> {
-        match (&self.alert, &self.audited) {
-            (AlertHop::Received(alert), _) => alert.finding(RULE),
-            (_, Some(Ok(findings))) => findings.iter().find(|finding| finding.rule == RULE),
-            _ => None,
+    /// Of the rule that the repository violates, as the alert has it.
+    #[must_use]
+    pub fn reported(&self) -> Option<&CanaryFinding> {
+        match &self.alert {
+            AlertHop::Received(alert) => alert.finding(RULE),
+            AlertHop::NotFollowed(_) | AlertHop::Awaited => None,
         }
+    }
+
+    /// The same, as the alert or else the auditor has it.
+    pub(super) fn finding(&self) -> Option<&CanaryFinding> {
+        let audited = self
+            .audited
+            .as_ref()
+            .and_then(|answer| answer.as_ref().ok());
+        let audited = audited.and_then(|all| all.iter().find(|finding| finding.rule == RULE));
+        self.reported().or(audited)
     }
 }
 
 /// What to do where nothing came.
-pub(super) const NOTHING_CAME: &str = "see the checks trail, triggers and functions, and the enforcer's log; CloudTrail can be late: run it again with --wait 900";
+pub(super) const NOTHING_CAME: &str = "see the checks trail, triggers and functions, and the enforcer's log; CloudTrail can be late: run it again with --wait 900, or longer than `settle` of the policy";
 
 pub(super) fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
