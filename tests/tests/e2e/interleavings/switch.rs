@@ -24,11 +24,8 @@ async fn the_switch_holds_against_an_event_under_way() {
     world.create(name).await;
     create_with_everything(&world, begun).await;
     let enforcer = &world.stack.enforcer;
-    let mut creations = 0;
-    world.local.proxy.plan(begun, move |call| {
-        creations += usize::from(call.operation == "CreateRepository");
-        // The first one is the rehearsal.
-        (creations == 2).then_some(Fault::Kill)
+    world.local.proxy.plan(begun, |call| {
+        (call.operation == "DeleteRepository").then_some(Fault::Kill)
     });
     let event = call("CreateRepository", begun);
     let killed = world.invoke_message(enforcer, "begun", &event).await;
