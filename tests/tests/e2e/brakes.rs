@@ -3,6 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_ecr::types::ImageTagMutability;
 use ecr_warden_tests::local_aws::{ACCOUNT, REGION};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::careful::{ecr_warden, said};
@@ -102,6 +103,37 @@ async fn the_brake_opens_once_and_closes() {
     let swept = swept.unwrap();
     assert_eq!(swept["summary"]["fixed"]["mutable-tags"], 2, "{swept}");
     assert_eq!(about_the_brake(&inbox.take().await.unwrap()), 1);
+}
+
+/// The hour begins with one of them, and the brake opens by another one.
+#[tokio::test]
+async fn events_at_the_same_time_share_the_hour() {
+    let world = World::own();
+    let policy = HOURLY.replace("changes-per-hour: 2", "changes-per-hour: 5");
+    world.set_policy(&policy).await;
+    let mut inbox = world.inbox("at-once").await;
+    let names: Vec<String> = (0..12).map(|n| format!("at-once/{n}")).collect();
+    for name in &names {
+        world.create(name).await;
+    }
+    let outcomes = join_all(names.iter().map(|name| world.pushed(name))).await;
+    let with = |expected: &str| {
+        let outcomes = outcomes.iter();
+        outcomes
+            .filter(|outcome| status(outcome, "mutable-tags") == Some(expected))
+            .count()
+    };
+    assert_eq!((with("fixed"), with("withheld")), (5, 7), "{outcomes:#?}");
+    let mut immutable = 0;
+    for name in &names {
+        immutable += usize::from(world.mutability(name).await == ImageTagMutability::Immutable);
+    }
+    assert_eq!(immutable, 5);
+    let alerts = inbox.take().await.unwrap();
+    let about_the_brake = alerts
+        .iter()
+        .filter(|alert| alert["rules"] == json!(["changes-per-hour"]));
+    assert_eq!(about_the_brake.count(), 1, "{alerts:#?}");
 }
 
 /// Events, a sweep and the command change nothing, and say who has stopped them and why.

@@ -25,6 +25,7 @@ use crate::support::{World, call, status};
 const POLICY: &str = r#"
 version: 1
 mode: enforce
+changes-per-hour: 100000
 overrides:
   - match: { repositories: ["both/**"] }
     rules:

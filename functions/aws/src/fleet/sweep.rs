@@ -194,7 +194,8 @@ impl Pipeline {
             // A recreation that was begun is finished.
             let held = |id: RepositoryId| {
                 let begun = on_record.get(&id.arn()) == Some(&true);
-                let hold = (!begun).then(|| limit.hold());
+                let brake = braked.get(&id.registry()).cloned();
+                let hold = (!begun).then(|| brake.unwrap_or_else(|| limit.hold()));
                 (id, hold)
             };
             let held: Vec<_> = std::mem::take(&mut others).into_iter().map(held).collect();

@@ -176,7 +176,7 @@ mod tests {
         for id in [repository.registry(), repository] {
             assert_eq!(of_partition(&partition(&id)), Some(id));
         }
-        for other in ["sign-of-life", "quota#1/eu-west-1", "policy#/p"] {
+        for other in ["sign-of-life", "brakes", "quota#1/eu-west-1", "policy#/p"] {
             assert_eq!(of_partition(other), None, "{other}");
         }
     }

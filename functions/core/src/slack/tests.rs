@@ -324,7 +324,10 @@ fn an_owner_is_mentioned_by_id_alone() {
             .collect()
     };
     let payments = alert(json!(["S0123ABCD"]), "payments");
-    assert_eq!(mentions(&[payments.clone()]), ["<!subteam^S0123ABCD>"]);
+    assert_eq!(
+        mentions(std::slice::from_ref(&payments)),
+        ["<!subteam^S0123ABCD>"]
+    );
     let shop = alert(json!(["U0123ABCD", "S0123ABCD"]), "shop");
     let both = ["<!subteam^S0123ABCD> <@U0123ABCD>"];
     assert_eq!(mentions(&[payments.clone(), shop.clone()]), both);
@@ -336,7 +339,10 @@ fn an_owner_is_mentioned_by_id_alone() {
         json!([]),
     ] {
         let forged = alert(forged, "<!channel>");
-        assert_eq!(mentions(&[forged.clone()]), Vec::<String>::new());
+        assert_eq!(
+            mentions(std::slice::from_ref(&forged)),
+            Vec::<String>::new()
+        );
         assert!(shown(&message(&[forged])).contains("owned by &lt;!channel&gt;"));
     }
 }

@@ -12,6 +12,7 @@ pub(crate) const POLICY: &str = r"
 version: 1
 mode: enforce
 changes-per-sweep: 500
+changes-per-hour: 100000
 rules:
   mutable-tags: {}
   weak-encryption: { require: KMS, when-empty: recreate }

@@ -25,7 +25,7 @@ async fn the_switch_holds_against_an_event_under_way() {
     create_with_everything(&world, begun).await;
     let enforcer = &world.stack.enforcer;
     world.local.proxy.plan(begun, |call| {
-        (call.operation == "CreateRepository").then_some(Fault::Kill)
+        (call.operation == "DeleteRepository").then_some(Fault::Kill)
     });
     let event = call("CreateRepository", begun);
     let killed = world.invoke_message(enforcer, "begun", &event).await;
