@@ -47,6 +47,13 @@ impl Surroundings {
         Ok(())
     }
 
+    /// Whether ECR must be asked when it scans each repository. Beside a configuration without rules each repository's own setting decides
+    /// (ECR User Guide, basic scanning), and DescribeRepositories has that.
+    pub(crate) fn frequencies_differ(&self) -> bool {
+        let registry = self.scanning.known();
+        registry.is_none_or(|registry| registry.enhanced || !registry.rules.is_empty())
+    }
+
     /// Gives up what is asked for and not there yet: why.
     pub(crate) fn give_up(&mut self, reads: &Reads, why: &str) {
         if reads.scanning && self.scanning == Read::NotAsked {
