@@ -45,4 +45,5 @@ mod slack;
 mod strangers;
 mod support;
 mod sweep_limit;
+mod tags;
 mod template;
