@@ -29,6 +29,8 @@ pub(crate) struct Needs {
     /// Who am I, and what is the same for all repositories.
     once: usize,
     of_each: fn(Repository) -> usize,
+    /// Whether ECR is asked when it scans: 25 repositories of each large page, because the registry has no rules.
+    scanning: bool,
     /// Whether its resource tags are asked for.
     tags: fn(Repository) -> bool,
     /// Calls that only explain what is found, for the first of these repositories.
@@ -41,6 +43,7 @@ pub(crate) fn shipped() -> Needs {
         policy: root().join("infra/policy.yaml"),
         // GetCallerIdentity, DescribePullThroughCacheRules.
         once: 2,
+        scanning: false,
         // Both policies and images: whether it could be recreated.
         of_each: |repository| if may_be_recreated(repository) { 3 } else { 0 },
         tags: may_be_recreated,
@@ -59,6 +62,7 @@ pub(crate) fn all_rules() -> Needs {
         policy: root().join("tests/bench/all-rules.yaml"),
         // These, GetRegistryScanningConfiguration, which has no rules, GetRegistryPolicy and DescribeRegistry.
         once: 5,
+        scanning: true,
         // Both policies.
         of_each: |_| 2,
         tags: |_| true,
@@ -81,6 +85,7 @@ impl Needs {
         let details: usize = repositories.all().map(self.of_each).sum();
         let explaining = repositories.all().map(self.explaining);
         let explaining: usize = explaining.filter(|calls| *calls > 0).take(EXPLAINED).sum();
+        let pages = if self.scanning { pages * 2 } else { pages };
         self.once + pages + details + explaining + self.calls_for_tags(repositories)
     }
 

@@ -55,8 +55,10 @@ async fn tags_come_from_the_index_and_what_is_missing_there_is_confirmed() {
         tagged(&world, name, "team", "shop").await;
     }
     let exempt = "ecr-warden:exempt:missing-tags";
+    let soon = time::OffsetDateTime::now_utc() + time::Duration::days(10);
+    let until = format!("{} OPS-1", soon.date());
     for name in ["shop/exempt", "shop/exempt-lately"] {
-        tagged(&world, name, exempt, "2100-01-01 OPS-1").await;
+        tagged(&world, name, exempt, &until).await;
     }
     world.create("shop/untagged").await;
     world.local.proxy.real_aws(|aws| {

@@ -47,9 +47,9 @@ impl Surroundings {
         Ok(())
     }
 
-    /// Whether ECR must be asked when it scans each repository. Beside a configuration without rules each repository's own setting decides
-    /// (ECR User Guide, basic scanning), and DescribeRepositories has that.
-    pub(crate) fn frequencies_differ(&self) -> bool {
+    /// Whether the registry has rules for when repositories are scanned, or may have some. Without any, each repository's own setting decides
+    /// (ECR User Guide, basic scanning), which DescribeRepositories has.
+    pub(crate) fn has_scan_rules(&self) -> bool {
         let registry = self.scanning.known();
         registry.is_none_or(|registry| registry.enhanced || !registry.rules.is_empty())
     }

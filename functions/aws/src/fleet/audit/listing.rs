@@ -13,6 +13,8 @@ use crate::connect::error::Failure;
 use crate::ecr::load::{NAMES_OF_SCANNING, Surroundings, bare, scan_frequencies};
 use crate::ecr::tag_index::{MOST_ARNS, TagsByArn, indexed_tags};
 
+/// Of a page with as many repositories ECR is asked when it scans some of them, where the registry has no rules for it.
+const LARGE_PAGE: usize = 500;
 /// The index of tags is asked again so often where it does not answer: each repository can be asked instead.
 const TRIES_OF_INDEX: usize = 2;
 
@@ -67,10 +69,11 @@ impl RegionAudit<'_> {
         let mut around = Arc::unwrap_or_clone(around);
         let scanning = async {
             self.surround(&mut around, &common).await;
-            if around.frequencies_differ() {
-                self.scan_frequencies(&repositories).await
+            let is_large = repositories.len() >= LARGE_PAGE;
+            if is_large && !around.has_scan_rules() {
+                self.scan_frequencies_by_sample(&repositories).await
             } else {
-                BTreeMap::new()
+                self.scan_frequencies(&repositories).await
             }
         };
         let (frequencies, mut tags) = tokio::join!(scanning, self.indexed_tags(&repositories));
@@ -151,6 +154,26 @@ impl RegionAudit<'_> {
             .collect()
             .await;
         pages.into_iter().flatten().collect()
+    }
+
+    /// The same where the registry has no rules, so that each repository's own setting decides: for all of them or, where ECR says so of one
+    /// of a sample, for none.
+    async fn scan_frequencies_by_sample(
+        &self,
+        repositories: &[(Repository, Reads)],
+    ) -> BTreeMap<String, Read<ScanFrequency>> {
+        let set = repositories.iter().filter(|(of, _)| of.scan_on_push);
+        let sample: Vec<(Repository, Reads)> = set.take(NAMES_OF_SCANNING).cloned().collect();
+        let known = self.scan_frequencies(&sample).await;
+        let is_scanned = |read: &Read<ScanFrequency>| {
+            let frequency = read.known();
+            frequency.is_some_and(ScanFrequency::on_push)
+        };
+        if known.values().all(is_scanned) {
+            known
+        } else {
+            self.scan_frequencies(repositories).await
+        }
     }
 
     /// When ECR scans the repositories of a page of which that is asked, many with each call.
