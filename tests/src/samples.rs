@@ -66,7 +66,7 @@ fn created(name: &'static str) -> Sample {
 pub type Flagged = (&'static str, fn() -> Sample, &'static str);
 
 /// In the order of the rules.
-pub const FLAGGED: [Flagged; 12] = [
+pub const FLAGGED: [Flagged; 13] = [
     ("mutable-tags", mutable, "fixed"),
     ("weak-encryption", weak, "open"),
     ("no-scan-on-push", unscanned, "fixed"),
@@ -87,6 +87,7 @@ pub const FLAGGED: [Flagged; 12] = [
         "open",
     ),
     ("over-budget", heavy, "open"),
+    ("missing-statements", || created("shop/plain-http"), "open"),
 ];
 
 fn mutable() -> Sample {

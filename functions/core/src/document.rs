@@ -22,6 +22,69 @@ pub(crate) fn same(one: Option<&str>, other: Option<&str>) -> bool {
     }
 }
 
+/// Whether two statements of repository policies say the same. Beside what [`same`] overlooks, their names make no difference, nor does
+/// the case of actions and condition keys, nor whether a condition's value is written as text (IAM User Guide, "IAM JSON policy elements:
+/// Action", "Condition").
+#[must_use]
+pub(crate) fn same_statement(one: &Value, other: &Value) -> bool {
+    meaning(one) == meaning(other)
+}
+
+fn meaning(statement: &Value) -> Value {
+    let Value::Object(fields) = statement else {
+        return statement.clone();
+    };
+    let fields = fields.iter().filter(|(name, _)| *name != "Sid");
+    let fields = fields.map(|(name, value)| {
+        let value = match (name.as_str(), value) {
+            ("Action" | "NotAction", value) => each_text(value, &|action| {
+                // All actions of a repository policy are ECR's.
+                let all = action == "*";
+                if all {
+                    "ecr:*".to_owned()
+                } else {
+                    action.to_lowercase()
+                }
+            }),
+            ("Condition", Value::Object(operators)) => {
+                let compared = operators.iter();
+                let compared = compared.map(|(operator, keys)| (operator.clone(), folded(keys)));
+                Value::Object(compared.collect())
+            }
+            (_, value) => value.clone(),
+        };
+        (name.clone(), value)
+    });
+    canonical(Value::Object(fields.collect()), false)
+}
+
+/// The keys of a condition in lower case, unless two differ by that alone.
+fn folded(keys: &Value) -> Value {
+    let Value::Object(written) = keys else {
+        return keys.clone();
+    };
+    let lower = written.iter().map(|(key, value)| {
+        let value = each_text(value, &str::to_owned);
+        (key.to_lowercase(), value)
+    });
+    let lower: serde_json::Map<String, Value> = lower.collect();
+    if lower.len() == written.len() {
+        Value::Object(lower)
+    } else {
+        keys.clone()
+    }
+}
+
+/// A text, or each of a list, changed; numbers and truth values become texts.
+fn each_text(value: &Value, change: &dyn Fn(&str) -> String) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(|item| each_text(item, change)).collect(),
+        Value::String(text) => Value::String(change(text)),
+        Value::Bool(_) | Value::Number(_) => Value::String(value.to_string()),
+        Value::Null | Value::Object(_) => value.clone(),
+    }
+}
+
 /// `of_principal`: the value says who, and not what or when.
 fn canonical(value: Value, of_principal: bool) -> Value {
     match value {

@@ -73,6 +73,7 @@ pub(crate) mod tests {
             scan_frequency: Read::NotAsked,
             pull_through: Read::Known(false),
             root_cache: false,
+            creator: None,
             images: Read::Known([].into()),
             replicated: false,
             pushed: None,

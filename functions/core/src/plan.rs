@@ -60,14 +60,15 @@ pub fn plan(
         .chain(stale_quarantine(policy, repository, context))
         .chain(blinded(repository))
     {
+        let after = now_repairable(policy, &finding, &repaired, &parts);
         let exemption = policy.exemption(finding.rule, &repository.tags, context.now);
         let decision = match exemption {
             Ok(Some(standing)) => Decision::Exempt(standing),
-            Ok(None) => decide(policy, &finding, state, context),
+            Ok(None) => decide(policy, after.as_ref().unwrap_or(&finding), state, context),
             Err(why) => {
                 finding.violation.detail.push_str("; ");
                 finding.violation.detail.push_str(&why);
-                decide(policy, &finding, state, context)
+                decide(policy, after.as_ref().unwrap_or(&finding), state, context)
             }
         };
         let decision = match decision {
@@ -135,6 +136,28 @@ fn grace(
         let time = rfc3339(until).unwrap_or_default();
         let why = format!("the policy repairs it after {time} (`enforce-after: {grace}`)");
         Reason::new(Code::GracePeriod, why)
+    })
+}
+
+/// What is found after the repairs of this plan that come before, where it could not be repaired without them and can be then.
+fn now_repairable(
+    policy: &Resolved,
+    finding: &Finding,
+    repaired: &Repository,
+    parts: &[Part],
+) -> Option<Finding> {
+    let Fix::Manual(_) = finding.violation.fix else {
+        return None;
+    };
+    let active = policy.rule(finding.rule).filter(|_| !parts.is_empty())?;
+    let violation = active.rule.check(repaired)?;
+    let is_repair_of = |part: &Part| match &violation.fix {
+        Fix::Safe(action) | Fix::Disruptive(action) => action.part() == *part,
+        Fix::Manual(_) => false,
+    };
+    parts.iter().any(is_repair_of).then(|| Finding {
+        violation: violation.clone(),
+        ..finding.clone()
     })
 }
 

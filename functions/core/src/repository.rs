@@ -64,6 +64,9 @@ pub struct Repository {
     /// Whether that is by a pull-through cache rule with the prefix `ROOT`, which covers every repository. It is never stored.
     #[serde(skip)]
     pub root_cache: bool,
+    /// The ARN of who created it, where the event of its creation is the occasion to look. It is never stored.
+    #[serde(skip)]
+    pub creator: Option<String>,
     /// All images that are not archived.
     #[serde(default)]
     pub images: Read<Arc<[Image]>>,
@@ -116,6 +119,7 @@ impl Repository {
             scan_frequency: Read::NotAsked,
             pull_through: Read::NotAsked,
             root_cache: false,
+            creator: None,
             images: Read::NotAsked,
             replicated: false,
             pushed,

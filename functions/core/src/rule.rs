@@ -65,6 +65,18 @@ pub trait Rule: Send + Sync + std::fmt::Debug {
         self.reads()
     }
 
+    /// What of [`Rule::reads_after`] only adds to the words of a finding: without it the same is found, and the same repair follows. An
+    /// audit of very many repositories leaves it out.
+    fn explained_by(&self, _described: &Repository) -> Reads {
+        Reads::default()
+    }
+
+    /// What must be read to find what is wrong and what repairs it.
+    fn reads_to_judge(&self, described: &Repository) -> Reads {
+        let all = self.reads_after(described);
+        all.without(&self.explained_by(described))
+    }
+
     /// Judges a snapshot. Blind to mode and exemptions: the plan knows those.
     fn check(&self, repository: &Repository) -> Option<Violation>;
 
@@ -92,6 +104,11 @@ pub trait Rule: Send + Sync + std::fmt::Debug {
     /// The lifecycle policy that repositories without one are to have.
     fn default_lifecycle(&self) -> Option<&Map<String, Value>> {
         None
+    }
+
+    /// Whether its findings are about the repository's resource tags.
+    fn judges_tags(&self) -> bool {
+        false
     }
 
     /// Whether its repair changes the registry, so that the record of the repair is the registry's and not a repository's.

@@ -28,9 +28,13 @@ pub(crate) struct Needs {
     pub(crate) policy: PathBuf,
     /// Who am I, and what is the same for all repositories.
     once: usize,
-    /// Whether ECR is asked when it scans the repositories.
-    scanning: bool,
     of_each: fn(Repository) -> usize,
+    /// Whether ECR is asked when it scans: 25 repositories of each large page, because the registry has no rules.
+    scanning: bool,
+    /// Whether its resource tags are asked for.
+    tags: fn(Repository) -> bool,
+    /// Calls that only explain what is found, for the first of these repositories.
+    explaining: fn(Repository) -> usize,
 }
 
 pub(crate) fn shipped() -> Needs {
@@ -40,39 +44,63 @@ pub(crate) fn shipped() -> Needs {
         // GetCallerIdentity, DescribePullThroughCacheRules.
         once: 2,
         scanning: false,
-        of_each: |repository| {
-            let tags_in_use = usize::from(repository.has(Fault::MutableTags));
-            // Tags, both policies, images: whether it could be recreated.
-            let weak = repository.is_sensitive() && repository.has(Fault::WeakEncryption);
-            tags_in_use + if weak { 4 } else { 0 }
-        },
+        // Both policies and images: whether it could be recreated.
+        of_each: |repository| if may_be_recreated(repository) { 3 } else { 0 },
+        tags: may_be_recreated,
+        // The tags in use.
+        explaining: |repository| usize::from(repository.has(Fault::MutableTags)),
     }
+}
+
+fn may_be_recreated(repository: Repository) -> bool {
+    repository.is_sensitive() && repository.has(Fault::WeakEncryption)
 }
 
 pub(crate) fn all_rules() -> Needs {
     Needs {
         title: "all rules",
         policy: root().join("tests/bench/all-rules.yaml"),
-        // These, GetRegistryScanningConfiguration, GetRegistryPolicy and DescribeRegistry.
+        // These, GetRegistryScanningConfiguration, which has no rules, GetRegistryPolicy and DescribeRegistry.
         once: 5,
         scanning: true,
-        of_each: |repository| {
-            // Tags and both policies; the tags in use; whether there are images.
-            3 + usize::from(repository.has(Fault::MutableTags))
+        // Both policies.
+        of_each: |_| 2,
+        tags: |_| true,
+        // The tags in use; whether there are images.
+        explaining: |repository| {
+            usize::from(repository.has(Fault::MutableTags))
                 + usize::from(repository.has(Fault::WeakEncryption))
         },
     }
 }
 
-/// API reference, BatchGetRepositoryScanningConfiguration.
-const NAMES_OF_SCANNING: usize = 25;
+/// API reference, GetResources.
+const ARNS_OF_TAGS: usize = 100;
+/// An audit explains the findings of this number of repositories.
+const EXPLAINED: usize = 300;
 
 impl Needs {
     fn calls(&self, repositories: Repositories) -> usize {
         let pages = repositories.count.div_ceil(PAGE);
         let details: usize = repositories.all().map(self.of_each).sum();
-        let batches = repositories.count.div_ceil(NAMES_OF_SCANNING);
-        self.once + pages + details + if self.scanning { batches } else { 0 }
+        let explaining = repositories.all().map(self.explaining);
+        let explaining: usize = explaining.filter(|calls| *calls > 0).take(EXPLAINED).sum();
+        let pages = if self.scanning { pages * 2 } else { pages };
+        self.once + pages + details + explaining + self.calls_for_tags(repositories)
+    }
+
+    /// Many with each call, and those again that seem to have none.
+    fn calls_for_tags(&self, repositories: Repositories) -> usize {
+        let page = |first: usize| {
+            let listed = repositories.from(first).take(PAGE);
+            let asked = listed.filter(|repository| (self.tags)(*repository));
+            let tags: Vec<bool> = asked.map(|asked| asked.tag().is_some()).collect();
+            match tags.len() {
+                few @ (0 | 1) => few,
+                many => many.div_ceil(ARNS_OF_TAGS) + tags.iter().filter(|has| !**has).count(),
+            }
+        };
+        (0..repositories.count).step_by(PAGE).map(page).sum()
     }
 }
 

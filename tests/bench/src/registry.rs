@@ -219,6 +219,7 @@ fn json_answer(
                 .collect();
             Ok(json!({ "tags": tags }).to_string())
         }
+        "GetResources" => Ok(indexed(body, repositories)),
         "GetRepositoryPolicy" => {
             let name = text("repositoryName");
             let policy = one(name)?.policy();
@@ -327,6 +328,21 @@ fn images(repository: Repository) -> String {
         })
         .collect();
     json!({ "imageDetails": images }).to_string()
+}
+
+/// The index of tags has the repositories with tags.
+fn indexed(body: &Value, all: Repositories) -> String {
+    let arns = body.get("ResourceARNList").and_then(Value::as_array);
+    let tagged: Vec<_> = arns
+        .into_iter()
+        .flatten()
+        .filter_map(|arn| {
+            let (_, name) = arn.as_str()?.split_once(":repository/")?;
+            let team = all.named(name)?.tag()?;
+            Some(json!({ "ResourceARN": arn, "Tags": [{ "Key": "team", "Value": team }] }))
+        })
+        .collect();
+    json!({ "PaginationToken": "", "ResourceTagMappingList": tagged }).to_string()
 }
 
 fn scanning(body: &Value, all: Repositories) -> String {

@@ -24,7 +24,7 @@ use crate::caller::{Answer, Ask, Caller};
 use crate::processes::kill_owner_of;
 pub use real_aws::{
     CloudFormation, ExclusionFilters, MessageAttributes, Pages, PullThroughCaches, RealAws,
-    Recursion, RegistryPolicy, RegistryScanning, Reply, Subscriptions, Visibility,
+    Recursion, RegistryPolicy, RegistryScanning, Reply, Subscriptions, TagIndex, Visibility,
 };
 
 /// What happens to a call.

@@ -1,6 +1,6 @@
 //! What the functions do with each of their permissions: how it begins, what happens, and whether it was done.
 
-use aws_sdk_ecr::types::{EncryptionType, ImageTagMutability};
+use aws_sdk_ecr::types::{EncryptionType, ImageTagMutability, Tag};
 use ecr_warden_tests::inbox::Inbox;
 use ecr_warden_tests::local_aws::{LocalAws, REGION};
 use ecr_warden_tests::moto::Moto;
@@ -63,6 +63,8 @@ pub(crate) enum Case {
     Archived,
     /// Slack gets a message.
     InSlack,
+    /// Tags of repositories are read with one call, and none is asked for its own.
+    TagsAtOnce,
 }
 
 /// Whose role it is.
@@ -167,6 +169,7 @@ overrides:
 {}{}
   - {{ match: {{ repositories: [\"strangersout/**\"] }}, rules: {{ public-access: {{}} }} }}
   - {{ match: {{ repositories: [\"tagged/**\"] }}, rules: {{ missing-tags: {{ require: {{ data: {{ allowed: [sensitive], default: sensitive }} }} }} }} }}
+  - {{ match: {{ repositories: [\"tagsatonce/**\"] }}, rules: {{ missing-tags: {{ require: {{ team: {{}} }} }} }} }}
 ",
             registry(Doer::Enforcer),
             registry(Doer::Auditor),
@@ -223,6 +226,16 @@ overrides:
                 let ecr = &self.world.clients.ecr;
                 let set = ecr.set_repository_policy().repository_name(name);
                 set.policy_text(EVERYONE).send().await.unwrap();
+            }
+            Case::TagsAtOnce => {
+                let second = format!("{name}-second");
+                self.world.create(&second).await;
+                for name in [name, &second] {
+                    let tag = Tag::builder().key("team").value("shop").build().unwrap();
+                    let ecr = &self.world.clients.ecr;
+                    let set = ecr.tag_resource().resource_arn(arn(name)).tags(tag);
+                    set.send().await.unwrap();
+                }
             }
             // It comes as far as clearing its record.
             Case::TakenOver => {
@@ -318,6 +331,10 @@ overrides:
                 return answer;
             }
             (Case::Reported, _) => json!({ "repositories": ["large/**"] }),
+            (Case::TagsAtOnce, _) => {
+                self.world.local.proxy.forget(&arn(name));
+                json!({ "repositories": [format!("{name}*")] })
+            }
             _ => json!({ "repositories": [name], "mode": "enforce" }),
         };
         self.world.invoke_function(&auditor, &request).await
@@ -399,6 +416,11 @@ overrides:
             }
             Case::Imported => self.in_security_hub(name) == ["ACTIVE"],
             Case::Archived => self.in_security_hub(name) == ["ARCHIVED"],
+            Case::TagsAtOnce => {
+                let calls = self.world.local.proxy.calls(&arn(name));
+                let made = |operation: &str| calls.iter().any(|call| call.operation == operation);
+                answer.is_ok() && made("GetResources") && !made("ListTagsForResource")
+            }
             Case::InSlack => {
                 let taken = self.webhook.taken();
                 taken

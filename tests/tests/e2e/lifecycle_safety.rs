@@ -63,3 +63,48 @@ async fn a_default_that_expires_tagged_images_is_withheld() {
     let found = status(&outcome, "no-lifecycle-policy");
     assert_eq!(found, Some("fixed"), "{outcome}");
 }
+
+/// A lifecycle policy that does less than the policy requires is reported, and stays.
+#[tokio::test]
+async fn a_lifecycle_policy_that_breaks_what_is_required_is_reported() {
+    let world = World::own();
+    let policy = "version: 1\nmode: enforce\nrules: { no-lifecycle-policy: { untagged-expire-within: 30, keep-at-least: { \"v*\": 10 } } }\n";
+    world.set_policy(policy).await;
+    let ecr = &world.clients.ecr;
+    let rule = |status: &str, by: &str, count: u64| {
+        let unit = if by == "imageCountMoreThan" {
+            ""
+        } else {
+            r#""countUnit":"days","#
+        };
+        format!(
+            r#"{{"rules":[{{"rulePriority":1,"selection":{{"tagStatus":"{status}",{unit}"countType":"{by}","countNumber":{count}}},"action":{{"type":"expire"}}}}]}}"#
+        )
+    };
+    for (name, document, said) in [
+        ("shop/right", rule("untagged", "sinceImagePushed", 30), None),
+        (
+            "shop/slow",
+            rule("untagged", "sinceImagePushed", 31),
+            Some("does not expire untagged images within 30 days"),
+        ),
+        (
+            "shop/greedy",
+            rule("any", "sinceImagePushed", 14),
+            Some("may keep fewer than 10 images tagged `v*`"),
+        ),
+    ] {
+        world.create(name).await;
+        let put = ecr.put_lifecycle_policy().repository_name(name);
+        put.lifecycle_policy_text(&document).send().await.unwrap();
+        let outcome = world.invoke(&call("PutLifecyclePolicy", name)).await;
+        let outcome = outcome.unwrap();
+        let found = status(&outcome, "no-lifecycle-policy");
+        assert_eq!(found, said.map(|_| "open"), "{outcome}");
+        let detail = outcome.to_string();
+        assert!(said.is_none_or(|said| detail.contains(said)), "{detail}");
+        let get = ecr.get_lifecycle_policy().repository_name(name);
+        let now = get.send().await.unwrap().lifecycle_policy_text.unwrap();
+        assert_eq!(now, document, "it stays");
+    }
+}

@@ -46,5 +46,6 @@ mod slack;
 mod strangers;
 mod support;
 mod sweep_limit;
+mod tags;
 mod template;
 mod undeploy;

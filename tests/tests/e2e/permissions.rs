@@ -21,7 +21,7 @@ use crate::support::{World, call};
 
 /// Each permission in each statement that the local AWS asks for, and what is not done without it. Those that need another policy
 /// than most come last.
-const ASKED_FOR: [(&str, &str, Case); 39] = [
+const ASKED_FOR: [(&str, &str, Case); 40] = [
     ("ReadRepositories", "ecr:DescribeImages", Case::Recreated),
     (
         "ReadRepositories",
@@ -133,16 +133,18 @@ const ASKED_FOR: [(&str, &str, Case); 39] = [
         Case::RegistryJudged,
     ),
     ("ReadRegistry", "ecr:DescribeRegistry", Case::RegistryJudged),
+    ("ReadTagsAtOnce", "tag:GetResources", Case::TagsAtOnce),
 ];
 
-/// What fails without these is said in the log alone, which has an alarm for it; the next sweep tries again.
-const SAID_IN_THE_LOG: [(Doer, Case); 6] = [
+/// What fails without these is said in the log alone; the next sweep tries again.
+const SAID_IN_THE_LOG: [(Doer, Case); 7] = [
     (Doer::Auditor, Case::TakenOver),
     (Doer::Auditor, Case::Unheard),
     (Doer::Enforcer, Case::Unheard),
     (Doer::Auditor, Case::LettersCounted),
     (Doer::Auditor, Case::Imported),
     (Doer::Auditor, Case::Archived),
+    (Doer::Auditor, Case::TagsAtOnce),
 ];
 
 /// Which of AWS's services takes a permission in the role's name, where the local one does not ask.

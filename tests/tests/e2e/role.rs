@@ -61,7 +61,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Only the auditor does these.
-const AUDITORS: [&str; 2] = ["dynamodb:Scan", "s3:PutObject"];
+const AUDITORS: [&str; 3] = ["dynamodb:Scan", "s3:PutObject", "tag:GetResources"];
 
 /// A policy of its own lets both functions do these, where there is a parameter.
 const FOR_BOTH: [&str; 2] = ["ssm:GetParameter", "ssm:GetParameterHistory"];
@@ -94,6 +94,7 @@ fn granted(name: &str) -> BTreeSet<&'static str> {
                 "s3",
                 "ssm",
                 "iam",
+                "tag",
             ]
             .contains(&service)
                 && word.contains(':')

@@ -27,6 +27,11 @@ rules:
 overrides:
   - match: { repositories: ["shop/heavy"] }
     rules: { over-budget: { most-gb: 0.0000001 } }
+  - match: { repositories: ["shop/plain-http"] }
+    rules:
+      missing-statements:
+        required-statements:
+          - { Sid: DenyPlainHttp, Effect: Deny, Principal: "*", Action: "ecr:*", Condition: { Bool: { "aws:SecureTransport": "false" } } }
   - match: { repositories: ["shop/**", "unnamed"] }
     rules: { disallowed-region: { allow: [us-east-1] } }
 "#;

@@ -769,6 +769,7 @@ fn an_asterisk_is_only_for_what_has_no_resource() {
         "ecr:GetRegistryPolicy",
         "ecr:GetRegistryScanningConfiguration",
         "ecr:PutRegistryScanningConfiguration",
+        "tag:GetResources",
     ];
     let all = BY_ACCOUNT.iter().chain(&registry).chain([&BY_NAME]);
     assert_eq!(found, all.map(|action| (*action).to_owned()).collect());

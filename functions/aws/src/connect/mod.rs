@@ -7,3 +7,4 @@ pub(crate) mod http;
 #[cfg(feature = "profiles")]
 pub(crate) mod profiles;
 pub(crate) mod rate_limit;
+pub(crate) mod signature;

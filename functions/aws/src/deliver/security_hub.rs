@@ -3,15 +3,12 @@
 //! Two calls, signed and sent here: the SDK's crate for Security Hub takes longer to build than everything else together.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use aws_credential_types::provider::ProvideCredentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
 use aws_types::SdkConfig;
 use ecr_warden_core::asff::{self, GENERATOR, archived, imported, product_arn, record_state};
 use ecr_warden_core::audit::{AuditFinding, Request};
-use ecr_warden_core::repository::{RepositoryId, domain};
+use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::text::rfc3339;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
@@ -20,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::connect::clients::{Clients, ConfigError};
 use crate::connect::http::{Http, client};
+use crate::connect::signature::Post;
 
 /// BatchImportFindings takes no more.
 const BATCH: usize = 100;
@@ -255,46 +253,22 @@ impl SecurityHub {
         path: &str,
         body: Vec<u8>,
     ) -> Result<hyper::Request<Full<Bytes>>, String> {
-        let endpoint = match self.config.endpoint_url() {
-            Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
-            None => format!("https://securityhub.{region}.{}", domain(region)),
+        let post = Post {
+            service: "securityhub",
+            region,
+            path,
+            headers: vec![("content-type", "application/json")],
+            body: &body,
         };
-        let uri = format!("{endpoint}{path}");
-        let host = endpoint.split_once("://").map_or("", |(_, host)| host);
-        let kind = ("content-type", "application/json");
-        let identity = self
-            .config
-            .credentials_provider()
-            .ok_or("there are no credentials")?
-            .provide_credentials()
-            .await
-            .map_err(|error| error.to_string())?
-            .into();
-        let parameters = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(region)
-            .name("securityhub")
-            .time(SystemTime::now())
-            .settings(SigningSettings::default())
-            .build()
-            .map_err(|error| error.to_string())?
-            .into();
-        let signable = SignableRequest::new(
-            "POST",
-            &uri,
-            [("host", host), kind].into_iter(),
-            SignableBody::Bytes(&body),
-        )
-        .map_err(|error| error.to_string())?;
-        let (instructions, _) = sign(signable, &parameters)
-            .map_err(|error| error.to_string())?
-            .into_parts();
-        let mut request = hyper::Request::post(&uri)
-            .header("host", host)
-            .header(kind.0, kind.1)
+        let headers = post.signed_headers(&self.config).await?;
+        let uri = format!("{}{path}", post.endpoint(&self.config));
+        let mut request = hyper::Request::post(uri);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let request = request
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| error.to_string())?;
-        instructions.apply_to_request_http1x(&mut request);
         Ok(request)
     }
 }

@@ -174,6 +174,14 @@ async fn scan_frequency(
     Ok(known.remove(&id.name).unwrap_or_default())
 }
 
+/// The tags of a repository, as ECR has them now.
+pub(crate) async fn tags_now(
+    aws: &Regional,
+    id: &RepositoryId,
+) -> Result<Read<BTreeMap<String, String>>, LoadError> {
+    read(asked(true, tags(aws, id)).await)
+}
+
 /// What is read by calls of its own for each repository.
 pub(crate) struct Details {
     tags: Asked<BTreeMap<String, String>>,
@@ -240,8 +248,13 @@ impl Details {
             Read::Unreadable(why) if self.pull_through => Read::Unreadable(why.clone()),
             _ => Read::NotAsked,
         };
+        let tags = match read(self.tags)? {
+            // As they were when it was listed, if they were read then.
+            Read::NotAsked => bare.tags.clone(),
+            read => read,
+        };
         Ok(Repository {
-            tags: read(self.tags)?,
+            tags,
             policy: read(self.policy)?,
             lifecycle: read(self.lifecycle)?,
             has_images: read(self.has_images)?,

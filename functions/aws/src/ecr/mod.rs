@@ -5,3 +5,4 @@ pub(crate) mod convert;
 pub(crate) mod load;
 pub(crate) mod recreate;
 pub(crate) mod stacks;
+pub(crate) mod tag_index;

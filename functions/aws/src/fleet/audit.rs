@@ -4,6 +4,7 @@ mod listing;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 
 use ecr_warden_core::audit::{Position, Request};
@@ -20,7 +21,7 @@ use tokio::time::Instant;
 use crate::connect::clients::{Clients, Regional};
 use crate::ecr::load::{
     CALLS_OF_REGISTRY, LoadError, Surroundings, calls, calls_of_details, details, load_once,
-    registry,
+    registry, tags_now,
 };
 use crate::fleet::page_cursor::{Pace, PageCursor};
 
@@ -106,6 +107,15 @@ impl Home {
     }
 }
 
+/// How far an audit goes.
+pub(crate) struct Bounds<'e> {
+    pub(crate) deadline: Option<Instant>,
+    /// Whether it stops now.
+    pub(crate) enough: &'e (dyn Fn() -> bool + Sync),
+    /// The number of repositories of a region of which is read what only adds to the words of findings. `None`: all.
+    pub(crate) explained: Option<usize>,
+}
+
 /// Audits everything that is asked for, and hands over each repository once. `Some`: it stopped at the deadline, or because it
 /// was `enough`, there.
 ///
@@ -116,8 +126,7 @@ pub(crate) async fn audit(
     policy: &Policy,
     request: &Request,
     home: &Home,
-    deadline: Option<Instant>,
-    enough: &(dyn Fn() -> bool + Sync),
+    bounds: &Bounds<'_>,
     each: &mut (dyn FnMut(Scanned) + Send),
 ) -> Result<Option<Position>, AuditError> {
     if let Some(other) = request
@@ -173,8 +182,9 @@ pub(crate) async fn audit(
             request,
             account: &home.account,
             region,
-            deadline,
-            enough,
+            bounds,
+            explained: AtomicUsize::new(0),
+            without_index: AtomicBool::new(false),
         };
         if let Some(stopped) = of_region.run(start, each).await? {
             return Ok(Some(stopped));
@@ -193,8 +203,11 @@ struct RegionAudit<'a> {
     request: &'a Request,
     account: &'a str,
     region: String,
-    deadline: Option<Instant>,
-    enough: &'a (dyn Fn() -> bool + Sync),
+    bounds: &'a Bounds<'a>,
+    /// Repositories of which was read what only explains findings.
+    explained: AtomicUsize,
+    /// The index of tags may not be asked, or does not answer.
+    without_index: AtomicBool,
 }
 
 /// A repository that is still to be judged.
@@ -323,7 +336,7 @@ impl RegionAudit<'_> {
 
     fn is_over(&self) -> bool {
         let late = |deadline| Instant::now() >= deadline;
-        self.deadline.is_some_and(late) || (self.enough)()
+        self.bounds.deadline.is_some_and(late) || (self.bounds.enough)()
     }
 }
 
@@ -335,15 +348,23 @@ async fn judge(aws: &Regional, policy: &Policy, one: &Waiting) -> Result<Scanned
         ..
     } = one;
     let id = described.id.clone();
-    let _ = aws.turns.take(calls_of_details(reads), None).await;
-    let mut repository = details(aws, &id, reads)
+    let is_indexed = described.tags.known().is_some();
+    let mut unread = reads.clone();
+    unread.tags &= !is_indexed;
+    let _ = aws.turns.take(calls_of_details(&unread), None).await;
+    let mut repository = details(aws, &id, &unread)
         .await
         .snapshot(aws, described.clone(), around, true)
         .await?;
     let mut resolved = policy.for_repository(&id, &repository.tags);
+    if is_indexed && rests_on_tags(policy, &resolved, &repository) {
+        let _ = aws.turns.take(1, None).await;
+        repository.tags = tags_now(aws, &id).await?;
+        resolved = policy.for_repository(&id, &repository.tags);
+    }
     if let Ok(known) = &resolved {
         // Settings that depend on its tags ask for more, and so does a default lifecycle policy: rarely.
-        let mut needed = known.reads_after(&repository);
+        let mut needed = known.reads_to_judge(&repository);
         needed.add(plan::reads(known, &repository));
         if !reads.cover(&needed) {
             needed.add(reads.clone());
@@ -360,4 +381,18 @@ async fn judge(aws: &Regional, policy: &Policy, one: &Waiting) -> Result<Scanned
             repository,
         })),
     })
+}
+
+/// Whether what was found comes from tags, which the index may have as they were some time ago.
+fn rests_on_tags(
+    policy: &Policy,
+    resolved: &Result<Resolved, String>,
+    repository: &Repository,
+) -> bool {
+    let Ok(resolved) = resolved else {
+        return true;
+    };
+    let findings = evaluate(resolved, repository);
+    resolved.finds_fault_with_tags(&findings)
+        || (!findings.is_empty() && policy.depends_on_tags(&repository.id))
 }

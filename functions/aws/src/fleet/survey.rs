@@ -14,7 +14,10 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use crate::connect::clients::Clients;
-use crate::fleet::audit::{AuditError, Home, Judged, Scanned, audit};
+use crate::fleet::audit::{AuditError, Bounds, Home, Judged, Scanned, audit};
+
+/// The number of repositories of a region of which an audit reads what only explains its findings, such as which tags move.
+const EXPLAINED: usize = 300;
 
 /// Evaluates every repository that the request asks for, and changes nothing. `each` sees each one as it comes. Past the `deadline`
 /// it stops, and the answer says where to continue.
@@ -57,14 +60,16 @@ pub(crate) async fn survey_without_deduction(
 ) -> Result<Audit, AuditError> {
     let now = OffsetDateTime::now_utc().unix_timestamp();
     let mut answer = Audit::default();
-    let all = || false;
     let stopped = audit(
         clients,
         policy,
         request,
         home,
-        deadline,
-        &all,
+        &Bounds {
+            deadline,
+            enough: &|| false,
+            explained: Some(EXPLAINED),
+        },
         &mut |seen| {
             each(&seen);
             if let (true, Scanned::Judged(judged)) = (request.cost, &seen)

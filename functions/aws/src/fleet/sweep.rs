@@ -29,7 +29,7 @@ use crate::connect::clock::rfc3339_now;
 use crate::connect::error::Failure;
 use crate::deliver::reports::Reports;
 use crate::deliver::security_hub::SecurityHub;
-use crate::fleet::audit::{AuditError, Home, Scanned, audit};
+use crate::fleet::audit::{AuditError, Bounds, Home, Scanned, audit};
 use crate::fleet::survey::survey;
 use crate::pipeline::Pipeline;
 
@@ -148,8 +148,12 @@ impl Pipeline {
                 &policy,
                 &request,
                 sweep.home,
-                Some(sweep.stop_looking),
-                &enough,
+                &Bounds {
+                    deadline: Some(sweep.stop_looking),
+                    enough: &enough,
+                    // What was reported is compared word for word.
+                    explained: None,
+                },
                 &mut |seen| {
                     let judged = match seen {
                         Scanned::Judged(judged) => {

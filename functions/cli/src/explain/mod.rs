@@ -221,5 +221,9 @@ fn repository(trigger: &Trigger, files: &[PathBuf]) -> Result<Repository, Comman
         ..Repository::unread(&trigger.repository, Some(0), trigger.pushed.clone())
     };
     let over = |repository, file: &PathBuf| snapshot::laid_over(&repository, file);
-    files.iter().try_fold(new, over)
+    Ok(Repository {
+        // No file has it.
+        creator: trigger.creator().map(str::to_owned),
+        ..files.iter().try_fold(new, over)?
+    })
 }

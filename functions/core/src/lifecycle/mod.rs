@@ -4,6 +4,7 @@
 //! at most one rule, and one that matches the tags of a rule is not expired by a rule of lower priority.
 
 pub(crate) mod document;
+pub(crate) mod promises;
 
 use std::collections::BTreeSet;
 
@@ -85,6 +86,28 @@ pub struct Impact {
     pub tagged: usize,
     /// Of the expired and archived ones, those pulled in the last 30 days: a deployment may need them.
     pub pulled_lately: usize,
+    /// Images that a rule selects and that stay, as parts of an index that stays.
+    pub parts: usize,
+}
+
+/// The seconds a build takes from the push of an index's first part to that of the index.
+const BUILD: i64 = 60 * 60;
+
+/// Which images are parts of an index that stays: ECR does not expire these. Which images an index names is in its manifest alone, which is
+/// not read. Parts are pushed without a tag and before their index, so an image without a tag that was pushed up to an hour before an index
+/// that stays counts as its part.
+fn kept_parts(images: &[Image], fates: &[Fate]) -> Vec<bool> {
+    let all = images.iter().zip(fates);
+    let kept = all.filter(|(image, fate)| image.index && **fate == Fate::Stays);
+    let mut kept: Vec<i64> = kept.map(|(image, _)| image.pushed_at).collect();
+    kept.sort_unstable();
+    let is_part = |image: &Image| {
+        let next = kept.partition_point(|pushed_at| *pushed_at < image.pushed_at);
+        let next = kept.get(next);
+        image.may_be_part(true)
+            && next.is_some_and(|index| index.saturating_sub(image.pushed_at) <= BUILD)
+    };
+    images.iter().map(is_part).collect()
 }
 
 /// Days. ECR records a pull of an image at most once in 24 hours (ECR API reference, ImageDetail, `lastRecordedPullTime`).
@@ -94,7 +117,15 @@ impl Impact {
     /// Of this lifecycle policy now, in seconds since the epoch.
     #[must_use]
     pub fn of(document: &Value, images: &[Image], now: i64) -> Self {
-        let fates = fates(document, images, now);
+        let mut fates = fates(document, images, now);
+        let mut parts = 0_usize;
+        let kept = kept_parts(images, &fates);
+        for (fate, is_part) in fates.iter_mut().zip(kept) {
+            if is_part && *fate != Fate::Stays {
+                *fate = Fate::Stays;
+                parts = parts.saturating_add(1);
+            }
+        }
         let count = |of: Fate| fates.iter().filter(|fate| **fate == of).count();
         let gone = || {
             let all = images.iter().zip(&fates);
@@ -108,6 +139,7 @@ impl Impact {
             archived: count(Fate::Archived),
             tagged: gone().filter(|(image, _)| !image.tags.is_empty()).count(),
             pulled_lately: gone().filter(|(image, _)| lately(image)).count(),
+            parts,
         }
     }
 
@@ -131,9 +163,13 @@ impl std::fmt::Display for Impact {
             " of {} images, {} of them tagged",
             self.images, self.tagged
         )?;
-        match self.pulled_lately {
+        if self.pulled_lately > 0 {
+            let pulled = self.pulled_lately;
+            write!(f, " and {pulled} pulled in the last {LATELY} days")?;
+        }
+        match self.parts {
             0 => Ok(()),
-            pulled => write!(f, " and {pulled} pulled in the last {LATELY} days"),
+            parts => write!(f, "; {parts} are taken for parts of images that stay"),
         }
     }
 }
@@ -190,7 +226,7 @@ fn tag_patterns(selection: &Value) -> impl Iterator<Item = (&str, String)> {
 
 /// Whether a tag can match a pattern, in which `*` stands for any characters and nothing else does. A tag is
 /// `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}` (OCI Distribution Specification, "Pulling manifests").
-fn may_match_tag(pattern: &str) -> bool {
+pub(crate) fn may_match_tag(pattern: &str) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut literal = pattern.chars().filter(|c| *c != '*');
     let length = literal.clone().count();
@@ -293,6 +329,78 @@ mod tests {
     fn of(rules: &[Value], images: &[Image]) -> Vec<bool> {
         let fates = fates(&json!({ "rules": rules }), images, NOW);
         fates.iter().map(|fate| *fate == Fate::Expired).collect()
+    }
+
+    /// A multi-platform image is an index with a tag and parts without. As long as the index stays, its parts do.
+    #[test]
+    fn parts_of_an_index_stay_with_it() {
+        let untagged = rule(
+            1,
+            json!({ "tagStatus": "untagged", "countType": "sinceImagePushed", "countUnit": "days", "countNumber": 14 }),
+        );
+        let document = json!({ "rules": [untagged] });
+        let index = |days: i64, tags: &[&str]| Image {
+            index: true,
+            ..image(days, tags)
+        };
+        let before = |seconds: i64, image: Image| Image {
+            pushed_at: image.pushed_at - seconds,
+            ..image
+        };
+        let (minute, hour) = (60, 60 * 60);
+        for (images, expired, parts) in [
+            // Two platforms and an attestation for each, pushed before.
+            (
+                vec![
+                    before(minute, image(40, &[])),
+                    before(minute, image(40, &[])),
+                    image(40, &[]),
+                    index(40, &["v1"]),
+                ],
+                0,
+                3,
+            ),
+            // Pushed much earlier, or later than every index.
+            (
+                vec![before(2 * hour, image(40, &[])), index(40, &["v1"])],
+                1,
+                0,
+            ),
+            (vec![image(30, &[]), index(40, &["v1"])], 1, 0),
+            // The index goes: so do its parts.
+            (vec![image(40, &[]), index(40, &[])], 2, 0),
+            // Of two indexes one goes; the other keeps what was pushed before it.
+            (
+                vec![
+                    image(40, &[]),
+                    index(40, &[]),
+                    image(30, &[]),
+                    index(30, &["v2"]),
+                ],
+                2,
+                1,
+            ),
+            // An image of its own.
+            (vec![image(40, &[])], 1, 0),
+        ] {
+            let impact = Impact::of(&document, &images, NOW);
+            assert_eq!(
+                (impact.expired, impact.parts),
+                (expired, parts),
+                "{images:?}"
+            );
+        }
+        // So a default for untagged images can be put.
+        let images: Vec<Image> = (15..40)
+            .flat_map(|days| [image(days, &[]), image(days, &[]), index(days, &["v"])])
+            .collect();
+        let impact = Impact::of(&document, &images, NOW);
+        assert!(impact.is_small(), "{impact}");
+        assert!(
+            impact
+                .to_string()
+                .ends_with("; 50 are taken for parts of images that stay")
+        );
     }
 
     /// What is archived can't be pulled: it counts like what goes, where a lifecycle policy is put, and is not saved.

@@ -180,6 +180,7 @@ fn a_repository(chance: &mut Chance) -> Repository {
             chance.read(cached)
         },
         root_cache: false,
+        creator: chance.of(&[None, Some("arn:aws:iam::111122223333:user/mary".to_owned())]),
         replicated: chance.once_in(8),
         images: {
             let mut image = || Image {
@@ -265,12 +266,18 @@ fn settings(rule: &str, chance: &mut Chance) -> Value {
         }] } })
         }
         "missing-tags" => json!({ "require": {
-            "team": { "default": chance.of(&[None, Some("unknown")]) },
+            "team": { "default": chance.of(&[json!(null), json!("unknown"), json!({ "actor": true })]) },
             "data": {
                 "allowed": ["sensitive", "public"],
                 "default": chance.of(&[None, Some("public")]),
             },
         } }),
+        "missing-statements" if chance.once_in(2) => json!({ "required-statements": [{
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "ecr:*",
+            "Condition": { "Bool": { "aws:SecureTransport": "false" } },
+        }] }),
         "disallowed-region" => json!({ "allow": ["eu-central-1"] }),
         "over-budget" => json!({ "most-gb": chance.of(&[0.5, 5.0]) }),
         _ => json!({}),
@@ -441,6 +448,12 @@ fn an_exemption_removes_exactly_its_findings() {
                 Decision::Exempt(_) => exempted += 1,
                 // The text of a policy that another repair changes first, or no more, differs.
                 Decision::Repair(Action::SetRepositoryPolicy { .. }) => {}
+                // Nor can be repaired what only that other repair makes possible.
+                Decision::Manual(_)
+                    if matches!(
+                        without.decision,
+                        Decision::Repair(Action::SetRepositoryPolicy { .. })
+                    ) => {}
                 decision => assert_eq!(decision, &without.decision, "seed {seed}"),
             }
         }
@@ -594,6 +607,7 @@ fn a_recreation_is_planned_only_of_what_can_be_put_back() {
             scan_frequency: _,
             pull_through: _,
             root_cache: _,
+            creator: _,
             images: _,
             replicated: _,
             pushed: _,
@@ -690,4 +704,42 @@ fn a_rule_judges_by_its_own_reads() {
             );
         }
     }
+}
+
+/// What an audit of very many repositories leaves out changes no verdict: the same is found, and the same repair follows.
+#[test]
+fn what_only_explains_decides_nothing() {
+    let mut without = 0;
+    for (seed, case) in cases() {
+        let mut bare = case.repository.clone();
+        // What cannot be read is reported as such, where it is read.
+        if bare.has_images.unreadable().is_some() || bare.recent_tags.unreadable().is_some() {
+            continue;
+        }
+        let (mut all, mut needed) = (Reads::default(), Reads::default());
+        for active in &case.enforced.rules {
+            needed.add(active.rule.reads_to_judge(&bare));
+            all.add(active.rule.reads_after(&bare));
+        }
+        if all.images && !needed.images {
+            bare.has_images = Read::NotAsked;
+        }
+        if all.recent_tags && !needed.recent_tags {
+            bare.recent_tags = Read::NotAsked;
+        }
+        without += usize::from(all != needed);
+        let found = |repository: &Repository| -> Vec<_> {
+            let findings = crate::evaluate::evaluate(&case.enforced, repository);
+            let fixes = findings.into_iter().map(|finding| {
+                let fix = match finding.violation.fix {
+                    Fix::Manual(_) => None,
+                    fix => Some(fix),
+                };
+                (finding.rule, finding.severity, fix)
+            });
+            fixes.collect()
+        };
+        assert_eq!(found(&bare), found(&case.repository), "seed {seed}");
+    }
+    assert!(without > 5, "{without}");
 }

@@ -197,9 +197,8 @@ mod tests {
     /// By ARN it holds where the repository is; by name wherever the policy holds.
     #[test]
     fn an_exemption_by_arn_holds_in_that_account_and_region_alone() {
-        let id = |account: &str, region: &str| {
-            RepositoryId::new(account, region, "shop/api").unwrap()
-        };
+        let id =
+            |account: &str, region: &str| RepositoryId::new(account, region, "shop/api").unwrap();
         let there = id("111111111111", "eu-west-1");
         for only_there in [false, true] {
             let new = NewExemption {

@@ -11,6 +11,7 @@ mod grace;
 mod matching;
 mod owners;
 mod paired;
+mod reads;
 mod resolved;
 mod scope;
 mod shorthand;
@@ -22,8 +23,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::repository::{Read, Reads, Repository, RepositoryId};
-use crate::rule::{Rule, RuleMode};
+use crate::repository::{Read, RepositoryId};
+use crate::rule::RuleMode;
 use crate::rules::{RULES, entry};
 use crate::text::{LONGEST, one_line};
 use crate::yaml::document::{Node, Problem, parse};
@@ -190,48 +191,6 @@ impl Policy {
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint
-    }
-
-    /// What must be read of a repository to judge it, as far as its name tells. Settings that depend on its tags can need
-    /// more, which [`Resolved::reads_after`] then says.
-    #[must_use]
-    pub fn reads(&self, id: &RepositoryId) -> Reads {
-        let mut reads = self.reads_by(id, |rule| rule.reads());
-        reads.tags |= self.names_owners();
-        reads
-    }
-
-    /// The same when DescribeRepositories has answered: less.
-    #[must_use]
-    pub fn reads_after(&self, described: &Repository) -> Reads {
-        self.reads_by(&described.id, |rule| rule.reads_after(described))
-    }
-
-    fn reads_by(&self, id: &RepositoryId, of: impl Fn(&dyn Rule) -> Reads) -> Reads {
-        let by_tag = |matching: &Match| !matching.tags.is_empty() && matching.covers_name(id);
-        let overridden = self.overrides.iter().any(|(matching, _)| by_tag(matching));
-        let mut exemptions = self.exemptions.iter();
-        let mut reads = Reads {
-            tags: self.by_tag.is_some()
-                || overridden
-                || exemptions.any(|exemption| by_tag(&exemption.matching)),
-            ..Reads::default()
-        };
-        // With none of the overrides by tag, and with all of them.
-        let both = [false, true];
-        for by_tag in both.into_iter().take(if overridden { 2 } else { 1 }) {
-            let mut settings = self.rules.clone();
-            for (matching, blocks) in &self.overrides {
-                if matching.covers_name(id) && (by_tag || matching.tags.is_empty()) {
-                    lay_over(&mut settings, blocks);
-                }
-            }
-            paired::pair(&mut settings);
-            for active in self.active(settings, id).into_iter().flatten() {
-                reads.add(active.with_repair(of(active.rule.as_ref())));
-            }
-        }
-        reads
     }
 
     /// What the policy says of one repository.

@@ -9,7 +9,7 @@ use super::file::MOST_REPAIRS;
 use super::grace::Grace;
 use super::paired;
 use crate::action::Action;
-use crate::finding::Severity;
+use crate::finding::{Finding, Severity};
 use crate::owner::Owner;
 use crate::quarantine::STALE_QUARANTINE;
 use crate::reason::{Code, Reason};
@@ -218,11 +218,29 @@ impl Resolved {
     /// What the rules together need to know when DescribeRepositories has answered.
     #[must_use]
     pub fn reads_after(&self, described: &Repository) -> Reads {
+        self.reads_by(|rule| rule.reads_after(described))
+    }
+
+    /// The same but for what only adds to the words of findings.
+    #[must_use]
+    pub fn reads_to_judge(&self, described: &Repository) -> Reads {
+        self.reads_by(|rule| rule.reads_to_judge(described))
+    }
+
+    fn reads_by(&self, of: impl Fn(&dyn Rule) -> Reads) -> Reads {
         let mut reads = Reads::default();
         for active in &self.rules {
-            reads.add(active.with_repair(active.rule.reads_after(described)));
+            reads.add(active.with_repair(of(active.rule.as_ref())));
         }
         reads
+    }
+
+    /// Whether one of these findings is about the repository's tags: of tags that are out of date it must not be reported.
+    #[must_use]
+    pub fn finds_fault_with_tags(&self, findings: &[Finding]) -> bool {
+        let of = |finding: &Finding| self.rule(finding.rule);
+        let mut rules = findings.iter().filter_map(of);
+        rules.any(|active| active.rule.judges_tags())
     }
 }
 

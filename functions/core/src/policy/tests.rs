@@ -4,6 +4,7 @@ use super::*;
 use crate::action::Action;
 use crate::quarantine::STALE_QUARANTINE;
 use crate::reason::{Code, Reason};
+use crate::repository::Reads;
 
 const GOOD: &str = "\
 version: 1

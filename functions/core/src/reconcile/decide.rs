@@ -169,6 +169,7 @@ impl Reconciler<'_> {
                 return ControlFlow::Continue(Repository {
                     pushed: self.trigger.pushed.clone(),
                     replicated: self.trigger.replicated || record.is_ok_and(|it| it.replica),
+                    creator: self.trigger.creator().map(str::to_owned),
                     ..*repository.clone()
                 });
             }

@@ -92,6 +92,12 @@ impl Reads {
         }
     }
 
+    /// Whether nothing is to be read.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+
     pub fn add(&mut self, other: Self) {
         let Self {
             tags,
@@ -113,6 +119,22 @@ impl Reads {
         self.pull_through |= pull_through;
         self.storage |= storage;
         self.keys.extend(keys);
+    }
+
+    /// These but for those.
+    #[must_use]
+    pub fn without(&self, others: &Self) -> Self {
+        Self {
+            tags: self.tags && !others.tags,
+            policy: self.policy && !others.policy,
+            lifecycle: self.lifecycle && !others.lifecycle,
+            images: self.images && !others.images,
+            recent_tags: self.recent_tags && !others.recent_tags,
+            scanning: self.scanning && !others.scanning,
+            pull_through: self.pull_through && !others.pull_through,
+            storage: self.storage && !others.storage,
+            keys: self.keys.difference(&others.keys).cloned().collect(),
+        }
     }
 
     /// Whether these bring all that those would.

@@ -1,10 +1,11 @@
 //! `missing-tags`: a resource tag that the policy requires is absent or has a value that it does not allow.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use wildmatch::WildMatch;
 
 use crate::action::Action;
@@ -34,8 +35,59 @@ pub struct MissingTags {
 pub struct RequiredTag {
     /// The values that it may have, with `*`: `team-*`; without any, every value that is not empty.
     pub allowed: Vec<String>,
-    /// The value that a repair sets if the tag is absent or wrong; without it, findings are only reported.
-    pub default: Option<String>,
+    /// The value that a repair sets if the tag is absent or wrong; without it, findings are only reported. `{ actor: true }`: the ARN of the
+    /// caller who creates the repository.
+    pub default: Option<DefaultValue>,
+}
+
+/// What a repair sets a tag to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum DefaultValue {
+    /// This value.
+    Text(String),
+    /// The ARN of who created the repository. It is known from the event of the creation alone.
+    Actor {
+        /// `true`.
+        actor: bool,
+    },
+}
+
+impl<'de> Deserialize<'de> for DefaultValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OfDefault)
+    }
+}
+
+struct OfDefault;
+
+impl<'de> Visitor<'de> for OfDefault {
+    type Value = DefaultValue;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value in quotes, or { actor: true }")
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<DefaultValue, E> {
+        Ok(DefaultValue::Text(value.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<DefaultValue, A::Error> {
+        let mut actor = false;
+        while let Some(key) = fields.next_key::<String>()? {
+            if key != "actor" {
+                return Err(de::Error::unknown_field(&key, &["actor"]));
+            }
+            actor = fields.next_value()?;
+        }
+        if actor {
+            Ok(DefaultValue::Actor { actor })
+        } else {
+            Err(de::Error::custom(
+                "write `{ actor: true }`, or leave `default` out",
+            ))
+        }
+    }
 }
 
 impl RequiredTag {
@@ -51,10 +103,54 @@ impl RequiredTag {
     /// A value that the policy names: AWS takes no `*` in a value.
     fn value(&self) -> Option<&String> {
         let written = |allowed: &&String| !allowed.contains('*');
-        self.default
-            .as_ref()
-            .or_else(|| self.allowed.iter().find(written))
+        self.text().or_else(|| self.allowed.iter().find(written))
     }
+
+    fn text(&self) -> Option<&String> {
+        match &self.default {
+            Some(DefaultValue::Text(text)) => Some(text),
+            Some(DefaultValue::Actor { .. }) | None => None,
+        }
+    }
+
+    /// What a repair sets it to, if that is known and allowed.
+    fn default_for(&self, repository: &Repository) -> Option<String> {
+        match &self.default {
+            Some(DefaultValue::Text(text)) => Some(text.clone()),
+            Some(DefaultValue::Actor { .. }) => {
+                let creator = repository.creator.as_deref()?;
+                Some(tag_value(creator)).filter(|value| self.accepts(value))
+            }
+            None => None,
+        }
+    }
+
+    /// What the team is to tag it with.
+    fn wanted(&self, key: &str) -> String {
+        let values = match self.allowed.as_slice() {
+            [] => String::new(),
+            allowed => format!(" (one of {})", allowed.join(", ")),
+        };
+        let actor = match &self.default {
+            Some(DefaultValue::Actor { .. }) => {
+                " (its creator is set if the event of its creation names one, and the value is allowed)"
+            }
+            Some(DefaultValue::Text(_)) | None => "",
+        };
+        format!("`{key}`{values}{actor}")
+    }
+}
+
+/// A text as a tag's value: ECR takes letters, digits, spaces and `_.:/=+-@`, at most 256 of them (API reference, Tag).
+fn tag_value(text: &str) -> String {
+    let fit = |c: char| {
+        if c.is_ascii_alphanumeric() || " _.:/=+-@".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
+    text.chars().map(fit).take(LONGEST_VALUE).collect()
 }
 
 impl Settings for MissingTags {
@@ -69,12 +165,16 @@ Tags name the team that owns a repository, its cost centre and how sensitive its
 Overrides and exemptions of this policy can depend on them.
 
 The repair sets the policy's default where it has one, and replaces a wrong value by it. The alert \
-and the record contain the old value.",
+and the record contain the old value. With `default: { actor: true }` the value is the ARN of the \
+caller who created the repository, as the event of the creation names it: characters that a tag \
+cannot have become `_`, and no more than 256 are kept. Where an AWS service created \
+it, and in other events and sweeps, which do not know the creator, the tag is reported.",
         example: r#"missing-tags:
   require:
     team: {}
     owner: { allowed: ["team-*"] }
-    data: { allowed: [public, internal, secret], default: internal }"#,
+    data: { allowed: [public, internal, secret], default: internal }
+    creator: { default: { actor: true } }"#,
         controls: &["AWS Config ECR_REPOSITORY_TAGGED"],
     };
 }
@@ -89,6 +189,10 @@ impl Rule for MissingTags {
             tags: self.any || !self.require.is_empty(),
             ..Reads::default()
         }
+    }
+
+    fn judges_tags(&self) -> bool {
+        true
     }
 
     fn check(&self, repository: &Repository) -> Option<Violation> {
@@ -129,7 +233,9 @@ impl Rule for MissingTags {
             .collect();
         let to: BTreeMap<String, Option<String>> = wrong
             .iter()
-            .filter_map(|(key, required)| Some(((*key).clone(), Some(required.default.clone()?))))
+            .filter_map(|(key, required)| {
+                Some(((*key).clone(), Some(required.default_for(repository)?)))
+            })
             .collect();
         let from = to
             .keys()
@@ -140,10 +246,7 @@ impl Rule for MissingTags {
             fix: if to.is_empty() {
                 let wanted: Vec<String> = wrong
                     .iter()
-                    .map(|(key, required)| match required.allowed.as_slice() {
-                        [] => format!("`{key}`"),
-                        allowed => format!("`{key}` (one of {})", allowed.join(", ")),
-                    })
+                    .map(|(key, required)| required.wanted(key))
                     .collect();
                 Fix::Manual(format!("tag it with {}", wanted.join(", ")))
             } else {
@@ -161,7 +264,7 @@ impl Rule for MissingTags {
                     "require: `{name}` can't be a tag: 1 to {LONGEST_KEY} characters, not beginning with `aws:`"
                 ));
             }
-            let values = required.allowed.iter().chain(&required.default);
+            let values = required.allowed.iter().chain(required.text());
             if values
                 .into_iter()
                 .any(|value| value.chars().count() > LONGEST_VALUE)
@@ -171,19 +274,14 @@ impl Rule for MissingTags {
                 ));
             }
             if required
-                .default
-                .as_ref()
+                .text()
                 .is_some_and(|default| !required.accepts(default))
             {
                 problems.push(format!(
                     "require: the default of `{name}` is not one of its allowed values"
                 ));
             }
-            if required
-                .default
-                .as_ref()
-                .is_some_and(|default| default.contains('*'))
-            {
+            if required.text().is_some_and(|default| default.contains('*')) {
                 problems.push(format!(
                     "require: the default of `{name}` has a `*`, which AWS does not take in a tag's value"
                 ));
@@ -290,7 +388,7 @@ mod tests {
     fn rule(default: Option<&str>) -> MissingTags {
         let required = RequiredTag {
             allowed: vec!["public".to_owned(), "sensitive".to_owned()],
-            default: default.map(str::to_owned),
+            default: default.map(|text| DefaultValue::Text(text.to_owned())),
         };
         MissingTags {
             mode: None,
@@ -371,14 +469,14 @@ mod tests {
                     "data".to_owned(),
                     RequiredTag {
                         allowed: vec!["a".to_owned()],
-                        default: Some("b".to_owned()),
+                        default: Some(DefaultValue::Text("b".to_owned())),
                     },
                 ),
                 (
                     "owner".to_owned(),
                     RequiredTag {
                         allowed: vec!["team-*".to_owned()],
-                        default: Some("team-*".to_owned()),
+                        default: Some(DefaultValue::Text("team-*".to_owned())),
                     },
                 ),
             ]
@@ -414,6 +512,78 @@ mod tests {
                 .terraform
                 .contains("\"platform\"")
         );
+    }
+
+    #[test]
+    fn the_creator_may_be_the_default() {
+        let long = format!("arn:aws:iam::111122223333:user/{}", "x".repeat(300));
+        for (allowed, creator, value) in [
+            (
+                None,
+                Some("arn:aws:sts::111122223333:assumed-role/Admin/mary@example.com"),
+                Some("arn:aws:sts::111122223333:assumed-role/Admin/mary@example.com"),
+            ),
+            (
+                None,
+                Some("arn:aws:sts::111122223333:assumed-role/a/<b,c>\u{202e}\n*"),
+                Some("arn:aws:sts::111122223333:assumed-role/a/_b_c____"),
+            ),
+            (None, Some(long.as_str()), long.get(..256)),
+            (
+                Some("arn:aws:iam::*"),
+                Some("arn:aws:sts::111122223333:assumed-role/Admin/mary"),
+                None,
+            ),
+            (None, None, None),
+        ] {
+            let required = RequiredTag {
+                allowed: allowed.into_iter().map(str::to_owned).collect(),
+                default: Some(DefaultValue::Actor { actor: true }),
+            };
+            let rule = MissingTags {
+                require: [("owner".to_owned(), required)].into(),
+                ..MissingTags::default()
+            };
+            let mut repository = with(&[]);
+            repository.creator = creator.map(str::to_owned);
+            let fix = rule.check(&repository).unwrap().fix;
+            match (fix, value) {
+                (Fix::Safe(Action::SetTags { to, .. }), Some(value)) => {
+                    assert_eq!(to, [("owner".to_owned(), Some(value.to_owned()))].into());
+                }
+                (Fix::Manual(why), None) => assert!(why.contains("its creator"), "{why}"),
+                other => panic!("{creator:?}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_default_is_a_text_or_the_actor() {
+        for (default, said) in [
+            ("x", None),
+            ("{ actor: true }", None),
+            ("{ actor: false }", Some("write `{ actor: true }`")),
+            ("{}", Some("write `{ actor: true }`")),
+            ("{ actr: true }", Some("actr")),
+            ("7", Some("{ actor: true }")),
+            ("[x]", Some("{ actor: true }")),
+        ] {
+            let policy = format!(
+                "version: 1\nmode: monitor\nrules:\n  missing-tags:\n    require:\n      owner: {{ default: {default} }}\n"
+            );
+            let why = crate::policy::Policy::parse(&policy).err();
+            let why = why.map(|why| why.to_string());
+            match said {
+                None => assert_eq!(why, None, "{default}"),
+                Some(said) => {
+                    let why = why.unwrap_or_else(|| panic!("{default} is taken"));
+                    assert!(
+                        why.contains(said) && why.contains("line 6"),
+                        "{default}: {why}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 pub mod blocked_push;
 pub mod disallowed_region;
+pub mod missing_statements;
 pub mod missing_tags;
 pub mod mutable_tags;
 pub mod no_lifecycle_policy;
@@ -32,6 +33,7 @@ pub static RULES: &[Entry] = &[
     Entry::of::<nonconforming_image_tag::NonconformingImageTag>(),
     Entry::of::<blocked_push::BlockedPush>(),
     Entry::of::<over_budget::OverBudget>(),
+    Entry::of::<missing_statements::MissingStatements>(),
 ];
 
 /// The registry's line for an id.
@@ -77,13 +79,14 @@ rules:
   disallowed-region: { allow: [eu-central-1] }
   nonconforming-image-tag: {}
   over-budget: { most-gb: 1 }
+  missing-statements: { required-statements: [{ Effect: Deny, Principal: \"*\", Action: \"ecr:DeleteRepository\" }] }
 ";
         let policy = crate::policy::Policy::parse(policy).unwrap();
         let id = crate::evaluate::tests::repository().id;
         let resolved = policy
             .for_repository(&id, &crate::repository::Read::NotAsked)
             .unwrap();
-        assert_eq!(resolved.rules.len(), 10);
+        assert_eq!(resolved.rules.len(), 11);
         for active in &resolved.rules {
             let advice = active.rule.advice(&id);
             for text in [&advice.terraform, &advice.cloudformation, &advice.cli] {

@@ -16,7 +16,7 @@ pub(super) use self::text::advise;
 use self::text::{fits_filter, is_floating_version, lacks, listed, with_impact};
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
-use crate::repository::{Reads, Repository, RepositoryId, TagMutability};
+use crate::repository::{Read, Reads, Repository, RepositoryId, TagMutability};
 use crate::rule::{Advice, Meta, Rule, RuleMode, Settings, Subject};
 
 /// A filter may be 1 to 128 characters with at most two wildcards, and a repository has at most five
@@ -24,6 +24,10 @@ use crate::rule::{Advice, Meta, Rule, RuleMode, Settings, Subject};
 const LONGEST_FILTER: usize = 128;
 const MOST_WILDCARDS: usize = 2;
 pub(super) const MOST_FILTERS: usize = 5;
+
+/// Of a repository whose tags were not read.
+static NO_TAGS: BTreeSet<String> = BTreeSet::new();
+const TAGS_NOT_READ: &str = "; which of its tags move was not read: an audit of this repository alone names those whose pushes will fail";
 
 /// Tag mutability weaker than the policy asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -200,6 +204,9 @@ impl MutableTags {
                     .to_owned(),
             );
         }
+        if repository.recent_tags == Read::NotAsked && !self.explained_by(repository).is_nothing() {
+            return Ok(&NO_TAGS);
+        }
         repository.recent_tags.required().map_err(|why| {
             format!("not changed: which of its tags would break could not be read: {why}")
         })
@@ -233,6 +240,15 @@ impl Rule for MutableTags {
             Reads::default()
         } else {
             self.reads()
+        }
+    }
+
+    /// Which tags can't be pushed again. Where filters are granted to the tags in use, these decide more than words.
+    fn explained_by(&self, described: &Repository) -> Reads {
+        Reads {
+            recent_tags: self.exclusions != Some(Exclusions::InUse)
+                && self.reads_after(described).recent_tags,
+            ..Reads::default()
         }
     }
 
@@ -286,8 +302,12 @@ impl Rule for MutableTags {
             },
             Ok(tags) => {
                 let (to, stuck) = self.wanted(now, tags);
+                let detail = match repository.recent_tags {
+                    Read::NotAsked => format!("{detail}{TAGS_NOT_READ}"),
+                    _ => with_impact(detail, &stuck),
+                };
                 Violation {
-                    detail: with_impact(detail, &stuck),
+                    detail,
                     fix: Fix::Safe(Action::SetTagMutability {
                         from: now.clone(),
                         to,

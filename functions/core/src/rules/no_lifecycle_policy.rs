@@ -1,18 +1,27 @@
 //! `no-lifecycle-policy`: nothing ever removes old images.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
-use crate::lifecycle::{document, matches_nothing, selects_tagged};
+use crate::lifecycle::promises::{expires_untagged, loses};
+use crate::lifecycle::{document, matches_nothing, may_match_tag, selects_tagged};
 use crate::repository::{Reads, Repository, RepositoryId};
 use crate::rule::{Advice, Meta, Rule, RuleMode, Settings, Subject, heredoc, shell_word};
+use crate::text::one_line;
 use crate::yaml::document::{Node, Problem};
 
 /// ECR: 100 to 30,720 characters.
 const SIZE: std::ops::RangeInclusive<usize> = 100..=30_720;
+/// OCI Distribution Specification, "Pulling manifests".
+const LONGEST_TAG: usize = 128;
+/// Of one pattern, and patterns: each is tried.
+const MOST_KEPT: u64 = 1000;
+const MOST_PATTERNS: usize = 20;
 
 /// A repository without a lifecycle policy that can match an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -24,6 +33,10 @@ pub struct NoLifecyclePolicy {
     pub default: Option<Map<String, Value>>,
     /// Required beside a `default` with a rule whose `tagStatus` is `any` or `tagged`: such a rule deletes tagged images.
     pub deletes_tagged_images: bool,
+    /// Days within which every lifecycle policy must expire an image without a tag, counted from its push. An image that is pulled may stay.
+    pub untagged_expire_within: Option<u32>,
+    /// The images with a matching tag that every lifecycle policy must keep, at least this number of each pattern: `{ "v*": 10 }`.
+    pub keep_at_least: BTreeMap<String, u64>,
 }
 
 impl Settings for NoLifecyclePolicy {
@@ -49,14 +62,21 @@ ever match it: it has no rules, or each names tags that no image can have, such 
 A `default` that expires tagged images, with a rule whose `tagStatus` is `any` or `tagged`, is \
 refused without `deletes-tagged-images: true` beside it. Archiving them is allowed, because \
 archived images can be restored. Pulls of archived images fail, so archiving counts like expiry \
-when the default is set on a repository with images.",
+when the default is set on a repository with images. Images without a tag that were pushed up to an hour before \
+an image index that stays are taken for its parts: ECR keeps them with it.
+
+With `untagged-expire-within` and `keep-at-least` a lifecycle policy must also do that. It is judged by what it would do to \
+made-up images: one without a tag, and old images with matching tags that were never pulled, also beside many \
+newer ones and with tags that match its other rules. A lifecycle policy that fails is reported and never changed.",
         example: r#"no-lifecycle-policy:
   default:
     rules:
       - rulePriority: 1
         description: untagged images go after two weeks
         selection: { tagStatus: untagged, countType: sinceImagePushed, countUnit: days, countNumber: 14 }
-        action: { type: expire }"#,
+        action: { type: expire }
+  untagged-expire-within: 30
+  keep-at-least: { "v*": 10 }"#,
         controls: &[
             "AWS Security Hub ECR.3",
             "AWS Config ECR_PRIVATE_LIFECYCLE_POLICY_CONFIGURED",
@@ -73,6 +93,28 @@ when the default is set on a repository with images.",
 }
 
 impl NoLifecyclePolicy {
+    /// What the policy requires of a lifecycle policy and this one does not do, in one line.
+    fn broken(&self, text: &str) -> Option<String> {
+        if self.untagged_expire_within.is_none() && self.keep_at_least.is_empty() {
+            return None;
+        }
+        let Ok(document) = serde_json::from_str::<Value>(text) else {
+            return Some("is no JSON".to_owned());
+        };
+        let late = self.untagged_expire_within;
+        let late = late.filter(|days| !expires_untagged(&document, *days));
+        let late = late.map(|days| format!("does not expire untagged images within {days} days"));
+        let lost = self.keep_at_least.iter().filter_map(|(pattern, least)| {
+            let tag = loses(&document, pattern, *least)?;
+            let tag = one_line(&tag, LONGEST_TAG);
+            Some(format!(
+                "may keep fewer than {least} images tagged `{pattern}`: it expires `{tag}`"
+            ))
+        });
+        let all: Vec<String> = late.into_iter().chain(lost).collect();
+        (!all.is_empty()).then(|| all.join(", and "))
+    }
+
     fn document(&self) -> Option<String> {
         self.default
             .as_ref()
@@ -94,10 +136,19 @@ impl Rule for NoLifecyclePolicy {
 
     fn check(&self, repository: &Repository) -> Option<Violation> {
         let missing = match repository.lifecycle.required() {
-            Ok(Some(text)) => {
-                let why = matches_nothing(text)?;
-                Ok(format!("no image can match its lifecycle policy: {why}"))
-            }
+            Ok(Some(text)) => match matches_nothing(text) {
+                Some(why) => Ok(format!("no image can match its lifecycle policy: {why}")),
+                None => {
+                    let broken = self.broken(text)?;
+                    return Some(Violation {
+                        detail: format!("its lifecycle policy {broken}"),
+                        fix: Fix::Manual(
+                            "change its lifecycle policy where it is defined; ecr-warden replaces none that an image can match"
+                                .to_owned(),
+                        ),
+                    });
+                }
+            },
             Ok(None) => Ok("it has no lifecycle policy, so images are never removed".to_owned()),
             Err(why) => Err(why),
         };
@@ -130,10 +181,33 @@ impl Rule for NoLifecyclePolicy {
     }
 
     fn contradictions(&self) -> Vec<String> {
-        let Some(document) = &self.default else {
-            return Vec::new();
-        };
         let mut problems = Vec::new();
+        for (pattern, least) in &self.keep_at_least {
+            let shown = one_line(pattern, LONGEST_TAG);
+            if !may_match_tag(pattern) {
+                problems.push(format!("keep-at-least: no tag can match `{shown}`"));
+            } else if !(1..=MOST_KEPT).contains(least) {
+                problems.push(format!(
+                    "keep-at-least: `{shown}` is {least}: write 1 to {MOST_KEPT}"
+                ));
+            } else if *least > 1 && !pattern.contains('*') {
+                problems.push(format!(
+                    "keep-at-least: only one image can have the tag `{shown}`: write 1, or a pattern with `*`"
+                ));
+            }
+        }
+        if self.keep_at_least.len() > MOST_PATTERNS {
+            problems.push(format!("keep-at-least: at most {MOST_PATTERNS} patterns"));
+        }
+        if self.untagged_expire_within == Some(0) {
+            problems.push("untagged-expire-within: at least 1 day".to_owned());
+        }
+        let Some(document) = &self.default else {
+            return problems;
+        };
+        if let Some(broken) = self.document().and_then(|text| self.broken(&text)) {
+            problems.push(format!("default: it {broken}"));
+        }
         let size = self.document().map_or(0, |text| text.chars().count());
         if !SIZE.contains(&size) {
             problems.push(format!(
@@ -205,6 +279,7 @@ mod tests {
             mode: None,
             default: json!({ "rules": rules }).as_object().cloned(),
             deletes_tagged_images: true,
+            ..NoLifecyclePolicy::default()
         }
     }
 
@@ -267,6 +342,65 @@ mod tests {
     }
 
     #[test]
+    fn a_lifecycle_policy_does_what_is_required_or_is_reported() {
+        let mut repository = repository();
+        let rule = NoLifecyclePolicy {
+            untagged_expire_within: Some(30),
+            keep_at_least: [("v*".to_owned(), 10)].into(),
+            ..rule(&json!([expire(1, "untagged")]))
+        };
+        assert_eq!(rule.contradictions(), Vec::<String>::new());
+        let mut slow = expire(1, "untagged");
+        slow["selection"]["countNumber"] = json!(31);
+        for (rules, said) in [
+            (json!([expire(1, "untagged")]), None),
+            (
+                json!([slow]),
+                Some("its lifecycle policy does not expire untagged images within 30 days"),
+            ),
+            (
+                json!([expire(1, "any")]),
+                Some(
+                    "its lifecycle policy may keep fewer than 10 images tagged `v*`: it expires `v0`",
+                ),
+            ),
+        ] {
+            repository.lifecycle = Read::Known(Some(json!({ "rules": rules }).to_string()));
+            let found = rule.check(&repository);
+            let detail = found.as_ref().map(|violation| violation.detail.as_str());
+            assert_eq!(detail, said, "{rules}");
+            assert!(found.is_none_or(|violation| matches!(violation.fix, Fix::Manual(_))));
+        }
+        // The default must do it, too.
+        let refusing = NoLifecyclePolicy {
+            default: json!({ "rules": [expire(1, "any")] }).as_object().cloned(),
+            ..rule
+        };
+        let problems = refusing.contradictions().join("; ");
+        assert!(
+            problems.contains("default: it may keep fewer than 10"),
+            "{problems}"
+        );
+    }
+
+    #[test]
+    fn what_no_lifecycle_policy_can_keep() {
+        for (pattern, least, said) in [
+            ("v/*", 10, "no tag can match"),
+            ("v*", 0, "write 1 to 1000"),
+            ("v*", 1001, "write 1 to 1000"),
+            ("latest", 2, "only one image can have the tag"),
+        ] {
+            let rule = NoLifecyclePolicy {
+                keep_at_least: [(pattern.to_owned(), least)].into(),
+                ..NoLifecyclePolicy::default()
+            };
+            let problems = rule.contradictions().join("; ");
+            assert!(problems.contains(said), "{pattern}: {problems}");
+        }
+    }
+
+    #[test]
     fn the_default_is_put_where_there_is_none() {
         let mut repository = repository();
         let rule = rule(&json!([expire(1, "untagged")]));
@@ -295,6 +429,7 @@ mod tests {
             mode: None,
             default: Some(own),
             deletes_tagged_images: false,
+            ..NoLifecyclePolicy::default()
         };
         let advice = rule.advice(&id);
         assert!(
@@ -315,6 +450,7 @@ mod tests {
             mode: None,
             default: Some(serde_json::from_str(UNTAGGED_EXPIRE).unwrap()),
             deletes_tagged_images: false,
+            ..NoLifecyclePolicy::default()
         };
         assert_eq!(rule.contradictions(), Vec::<String>::new());
     }

@@ -1,11 +1,13 @@
 //! `weak-encryption`: a repository's layers are encrypted with less than the policy asks.
 
 mod settings;
+mod text;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::settings::{Rung, WhenEmpty, WhenNotEmpty};
+use self::text::{HOLDS_IMAGES, HOLDS_IMAGES_OR_NOT, RECREATED, advise};
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
 use crate::quarantine;
@@ -13,19 +15,10 @@ use crate::repository::{
     Encryption, EncryptionType, Key, MOST_TAGS, Read, Reads, Repository, RepositoryId,
     TagMutability,
 };
-use crate::rule::{Advice, Meta, Rule, RuleMode, Settings, Subject, quoted, shell_word};
+use crate::rule::{Advice, Meta, Rule, RuleMode, Settings, Subject};
 
 /// The alias of the key that AWS manages for ECR. An account that never used it has no such key.
 pub const AWS_MANAGED_KEY: &str = "alias/aws/ecr";
-
-const HOLDS_IMAGES: &str = "it holds images, so it is not recreated; create a repository with the \
-                            required encryption, copy the images to it and change the deployments";
-
-/// What is said of a repository that was, or is to be, recreated (terraform-provider-aws, `internal/service/ecr/repository.go`:
-/// `encryption_configuration` forces a replacement, and `force_delete` deletes with force).
-const RECREATED: &str = "Once it is recreated, change the encryption block where the repository is defined before the next \
-                         `terraform apply`: otherwise Terraform plans to replace the repository, and with `force_delete = true` \
-                         that deletes its images. A repository that is defined without an encryption block needs one.";
 
 /// Encryption weaker than the policy asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -81,6 +74,10 @@ removes it when the repository conforms, is exempt, or the policy no longer requ
 }
 
 impl WeakEncryption {
+    fn only_reports(&self) -> bool {
+        self.when_empty == WhenEmpty::Alert && self.when_not_empty == WhenNotEmpty::Alert
+    }
+
     /// What a recreated repository gets.
     fn wanted(&self) -> Encryption {
         match self.require {
@@ -159,6 +156,9 @@ impl WeakEncryption {
         let unread = |what: &str, why: String| {
             Some(format!("not recreated: {what} could not be read: {why}"))
         };
+        if repository.has_images == Read::NotAsked && self.only_reports() {
+            return Some(HOLDS_IMAGES_OR_NOT.to_owned());
+        }
         match repository.has_images.required() {
             Err(why) => return unread("whether it holds images", why),
             Ok(true) => return Some(HOLDS_IMAGES.to_owned()),
@@ -247,6 +247,10 @@ impl Rule for WeakEncryption {
             return Reads::default();
         }
         let mut reads = Reads::of_recreation();
+        if self.when_empty == WhenEmpty::Alert {
+            // Nothing is put back. A quarantine of ecr-warden's own is in the repository policy.
+            (reads.tags, reads.lifecycle) = (false, false);
+        }
         reads.keys.extend(self.kms_key.clone());
         if self.require >= Rung::CustomerKey {
             reads.keys.insert(AWS_MANAGED_KEY.to_owned());
@@ -268,6 +272,14 @@ impl Rule for WeakEncryption {
             Reads::default()
         } else {
             reads
+        }
+    }
+
+    /// Whether it holds images, where nothing is done in either case.
+    fn explained_by(&self, described: &Repository) -> Reads {
+        Reads {
+            images: self.only_reports() && self.reads_after(described).images,
+            ..Reads::default()
         }
     }
 
@@ -342,47 +354,17 @@ impl Rule for WeakEncryption {
     }
 
     fn advice(&self, _id: &RepositoryId) -> Advice {
-        let wanted = self.wanted();
-        let kind = match wanted.kind {
-            EncryptionType::Aes256 => "AES256",
-            EncryptionType::Kms | EncryptionType::KmsDsse | EncryptionType::Unknown(_) => "KMS",
-        };
         // Without `kms-key`, one of the keys that pass: AWS's own does not, above the rung KMS.
         let listed = (self.require == Rung::AllowedKeys)
             .then(|| self.allowed_keys.first())
             .flatten();
-        let (mut terraform, mut cloudformation, mut cli) = (
-            String::new(),
-            String::new(),
-            shell_word(&format!("encryptionType={kind}")),
-        );
-        if let Some(key) = wanted.kms_key.as_ref().or(listed) {
-            terraform = format!("\n  kms_key         = {}", quoted(key));
-            cloudformation = format!("\n  KmsKey: {}", quoted(key));
-            cli = shell_word(&format!("encryptionType={kind},kmsKey={key}"));
-        } else if self.require > Rung::Kms {
-            // No key is named, and without one AWS's own is used: what is pasted stops instead.
-            terraform = "\n  kms_key         = var.kms_key".to_owned();
-            cloudformation = "\n  KmsKey: !Ref KmsKey".to_owned();
-            cli =
-                format!("'encryptionType={kind},kmsKey='\"${{KMS_KEY:?name a key of your own}}\"");
-        }
-        Advice {
-            text: "Ask for the right encryption where the repository is defined; changing it there replaces the \
-                   repository, so do it while it is empty."
-                .to_owned(),
-            terraform: format!(
-                "encryption_configuration {{\n  encryption_type = \"{kind}\"{terraform}\n}}"
-            ),
-            cli: format!(
-                "# ECR can't change the encryption: make a new repository, and copy the images\n\
-                 aws ecr create-repository --repository-name \"${{NEW_REPOSITORY:?name the new repository}}\" \
-                 --encryption-configuration {cli}"
-            ),
-            cloudformation: format!(
-                "EncryptionConfiguration:\n  EncryptionType: {kind}{cloudformation}"
-            ),
-        }
+        let wanted = self.wanted();
+        let key = wanted.kms_key.as_ref().or(listed);
+        advise(
+            &wanted.kind,
+            key.map(String::as_str),
+            self.require > Rung::Kms,
+        )
     }
 
     /// After a recreation the definition is what is wrong: Terraform compares it with the repository and replaces that.

@@ -18,6 +18,13 @@ pub struct Trigger {
 }
 
 impl Trigger {
+    /// The ARN of the caller who created the repository, where this is its creation and no AWS service did it.
+    #[must_use]
+    pub fn creator(&self) -> Option<&str> {
+        let actor = self.origin.actor.as_deref();
+        actor.filter(|actor| self.just_created() && actor.starts_with("arn:"))
+    }
+
     /// Whether the repository was created a moment ago, so that ECR may not show it yet.
     #[must_use]
     pub fn just_created(&self) -> bool {

@@ -25,6 +25,7 @@ pub fn fine() -> Repository {
         scan_frequency: Read::NotAsked,
         pull_through: Read::Known(false),
         root_cache: false,
+        creator: None,
         images: Read::NotAsked,
         replicated: false,
         pushed: None,

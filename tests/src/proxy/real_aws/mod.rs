@@ -12,6 +12,7 @@ mod recursion;
 mod registry_policy;
 mod registry_scanning;
 mod subscriptions;
+mod tag_index;
 mod visibility;
 
 use hyper::body::Bytes;
@@ -28,6 +29,7 @@ pub use recursion::Recursion;
 pub use registry_policy::RegistryPolicy;
 pub use registry_scanning::RegistryScanning;
 pub use subscriptions::Subscriptions;
+pub use tag_index::TagIndex;
 pub use visibility::Visibility;
 
 /// An answer to a call.
@@ -105,6 +107,7 @@ pub struct RealAws {
     pub registry_scanning: RegistryScanning,
     pub exclusion_filters: ExclusionFilters,
     pub pages: Pages,
+    pub tag_index: TagIndex,
 }
 
 impl RealAws {
@@ -120,6 +123,7 @@ impl RealAws {
             &mut self.registry_scanning,
             &mut self.exclusion_filters,
             &mut self.pages,
+            &mut self.tag_index,
         ]
     }
 

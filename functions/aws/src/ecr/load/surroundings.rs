@@ -47,6 +47,13 @@ impl Surroundings {
         Ok(())
     }
 
+    /// Whether the registry has rules for when repositories are scanned, or may have some. Without any, each repository's own setting decides
+    /// (ECR User Guide, basic scanning), which DescribeRepositories has.
+    pub(crate) fn has_scan_rules(&self) -> bool {
+        let registry = self.scanning.known();
+        registry.is_none_or(|registry| registry.enhanced || !registry.rules.is_empty())
+    }
+
     /// Gives up what is asked for and not there yet: why.
     pub(crate) fn give_up(&mut self, reads: &Reads, why: &str) {
         if reads.scanning && self.scanning == Read::NotAsked {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use aws_sdk_ecr::operation::describe_repositories::DescribeRepositoriesOutput;
 use ecr_warden_core::repository::{Read, Reads, Repository, RepositoryId, ScanFrequency};
@@ -10,6 +11,12 @@ use futures_util::StreamExt;
 use super::{AT_ONCE, AuditError, PAGE, PAUSE, RegionAudit, TRIES};
 use crate::connect::error::Failure;
 use crate::ecr::load::{NAMES_OF_SCANNING, Surroundings, bare, scan_frequencies};
+use crate::ecr::tag_index::{MOST_ARNS, TagsByArn, indexed_tags};
+
+/// Of a page with as many repositories ECR is asked when it scans some of them, where the registry has no rules for it.
+const LARGE_PAGE: usize = 500;
+/// The index of tags is asked again so often where it does not answer: each repository can be asked instead.
+const TRIES_OF_INDEX: usize = 2;
 
 /// A page, and what its repositories and those before have in common.
 pub(super) struct Listed {
@@ -52,7 +59,7 @@ impl RegionAudit<'_> {
             };
             if self.request.covers(&id) {
                 let described = bare(&id, repository);
-                let mut reads = self.policy.reads_after(&described);
+                let mut reads = self.reads(&described);
                 reads.storage |= self.request.cost;
                 reads.lifecycle |= self.request.cost;
                 common.add(reads.clone());
@@ -60,13 +67,22 @@ impl RegionAudit<'_> {
             }
         }
         let mut around = Arc::unwrap_or_clone(around);
-        let ((), frequencies) = tokio::join!(
-            self.surround(&mut around, &common),
-            self.scan_frequencies(&repositories),
-        );
+        let scanning = async {
+            self.surround(&mut around, &common).await;
+            let is_large = repositories.len() >= LARGE_PAGE;
+            if is_large && !around.has_scan_rules() {
+                self.scan_frequencies_by_sample(&repositories).await
+            } else {
+                self.scan_frequencies(&repositories).await
+            }
+        };
+        let (frequencies, mut tags) = tokio::join!(scanning, self.indexed_tags(&repositories));
         for (repository, _) in &mut repositories {
             if let Some(frequency) = frequencies.get(&repository.id.name) {
                 repository.scan_frequency = frequency.clone();
+            }
+            if let Some(tags) = tags.remove(&repository.id.arn()) {
+                repository.tags = Read::Known(tags);
             }
         }
         Ok(Listed {
@@ -88,6 +104,75 @@ impl RegionAudit<'_> {
                 return;
             }
             tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// What is read of a repository. What only explains findings is read of the first ones that need it.
+    fn reads(&self, described: &Repository) -> Reads {
+        let all = self.policy.reads_after(described);
+        let Some(explained) = self.bounds.explained else {
+            return all;
+        };
+        let needed = self.policy.reads_to_judge(described);
+        if all == needed || self.explained.fetch_add(1, Ordering::Relaxed) < explained {
+            all
+        } else {
+            needed
+        }
+    }
+
+    /// The tags of a page's repositories of which they are asked, many with each call: of those that the index of tags has. Where it can't
+    /// be asked, they are read one by one.
+    async fn indexed_tags(&self, repositories: &[(Repository, Reads)]) -> TagsByArn {
+        let asked = repositories.iter().filter(|(_, reads)| reads.tags);
+        let arns: Vec<String> = asked.map(|(of, _)| of.id.arn()).collect();
+        // Of a single one, its own tags are no more calls.
+        if arns.len() < 2 {
+            return TagsByArn::new();
+        }
+        let calls = arns.chunks(MOST_ARNS).map(|arns| async {
+            let mut tries = 0;
+            while !self.without_index.load(Ordering::Relaxed) {
+                match indexed_tags(&self.aws, arns).await {
+                    Ok(known) => return known,
+                    Err(Failure::Unavailable(_)) if tries < TRIES_OF_INDEX => {
+                        tries = tries.saturating_add(1);
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                    Err(failure) => {
+                        // Once, and not for each call that is under way.
+                        if !self.without_index.swap(true, Ordering::Relaxed) {
+                            tracing::warn!(%failure, region = self.region, "tags are read one by one; grant tag:GetResources");
+                        }
+                    }
+                }
+            }
+            TagsByArn::new()
+        });
+        let pages: Vec<TagsByArn> = futures_util::stream::iter(calls)
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        pages.into_iter().flatten().collect()
+    }
+
+    /// The same where the registry has no rules, so that each repository's own setting decides: for all of them or, where ECR says so of one
+    /// of a sample, for none.
+    async fn scan_frequencies_by_sample(
+        &self,
+        repositories: &[(Repository, Reads)],
+    ) -> BTreeMap<String, Read<ScanFrequency>> {
+        let set = repositories.iter().filter(|(of, _)| of.scan_on_push);
+        let sample: Vec<(Repository, Reads)> = set.take(NAMES_OF_SCANNING).cloned().collect();
+        let known = self.scan_frequencies(&sample).await;
+        let is_scanned = |read: &Read<ScanFrequency>| {
+            let frequency = read.known();
+            frequency.is_some_and(ScanFrequency::on_push)
+        };
+        if known.values().all(is_scanned) {
+            known
+        } else {
+            self.scan_frequencies(repositories).await
         }
     }
 
