@@ -172,6 +172,7 @@ fn stale_quarantine(
         severity: Severity::Low,
         violation,
         left: None,
+        advice: None,
     })
 }
 

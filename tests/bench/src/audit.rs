@@ -53,8 +53,8 @@ pub(crate) fn all_rules() -> Needs {
     Needs {
         title: "all rules",
         policy: root().join("tests/bench/all-rules.yaml"),
-        // These, GetRegistryScanningConfiguration, GetRegistryPolicy and DescribeRegistry.
-        once: 5,
+        // These, GetRegistryScanningConfiguration, GetRegistryPolicy, DescribeRegistry and DescribeRepositoryCreationTemplates.
+        once: 6,
         scanning: true,
         of_each: |repository| {
             // Tags and both policies; the tags in use; whether there are images.

@@ -21,7 +21,7 @@ use crate::support::{World, call};
 
 /// Each permission in each statement that the local AWS asks for, and what is not done without it. Those that need another policy
 /// than most come last.
-const ASKED_FOR: [(&str, &str, Case); 39] = [
+const ASKED_FOR: [(&str, &str, Case); 40] = [
     ("ReadRepositories", "ecr:DescribeImages", Case::Recreated),
     (
         "ReadRepositories",
@@ -133,6 +133,11 @@ const ASKED_FOR: [(&str, &str, Case); 39] = [
         Case::RegistryJudged,
     ),
     ("ReadRegistry", "ecr:DescribeRegistry", Case::RegistryJudged),
+    (
+        "ReadRegistry",
+        "ecr:DescribeRepositoryCreationTemplates",
+        Case::RegistryJudged,
+    ),
 ];
 
 /// What fails without these is said in the log alone, which has an alarm for it; the next sweep tries again.

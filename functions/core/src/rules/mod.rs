@@ -11,6 +11,7 @@ pub mod no_lifecycle_policy;
 pub mod no_scan_on_push;
 pub mod nonconforming_image_tag;
 pub mod nonconforming_name;
+pub mod nonconforming_template;
 pub mod over_budget;
 pub mod public_access;
 pub mod untrusted_access;
@@ -32,6 +33,7 @@ pub static RULES: &[Entry] = &[
     Entry::of::<nonconforming_image_tag::NonconformingImageTag>(),
     Entry::of::<blocked_push::BlockedPush>(),
     Entry::of::<over_budget::OverBudget>(),
+    Entry::of::<nonconforming_template::NonconformingTemplate>(),
 ];
 
 /// The registry's line for an id.
@@ -77,13 +79,14 @@ rules:
   disallowed-region: { allow: [eu-central-1] }
   nonconforming-image-tag: {}
   over-budget: { most-gb: 1 }
+  nonconforming-template: {}
 ";
         let policy = crate::policy::Policy::parse(policy).unwrap();
         let id = crate::evaluate::tests::repository().id;
         let resolved = policy
             .for_repository(&id, &crate::repository::Read::NotAsked)
             .unwrap();
-        assert_eq!(resolved.rules.len(), 10);
+        assert_eq!(resolved.rules.len(), 11);
         for active in &resolved.rules {
             let advice = active.rule.advice(&id);
             for text in [&advice.terraform, &advice.cloudformation, &advice.cli] {

@@ -1,17 +1,18 @@
 //! `weak-encryption`: a repository's layers are encrypted with less than the policy asks.
 
+mod keys;
 mod settings;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::keys::{at_creation, described};
 pub use self::settings::{Rung, WhenEmpty, WhenNotEmpty};
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
 use crate::quarantine;
 use crate::repository::{
-    Encryption, EncryptionType, Key, MOST_TAGS, Read, Reads, Repository, RepositoryId,
-    TagMutability,
+    Encryption, EncryptionType, MOST_TAGS, Reads, Repository, RepositoryId, TagMutability,
 };
 use crate::rule::{Advice, Meta, Rule, RuleMode, Settings, Subject, quoted, shell_word};
 
@@ -48,6 +49,8 @@ pub struct WeakEncryption {
 }
 
 impl Settings for WeakEncryption {
+    const KNOWN_AT_CREATION: bool = true;
+
     const META: Meta = Meta {
         id: "weak-encryption",
         severity: Severity::Medium,
@@ -226,15 +229,6 @@ impl WeakEncryption {
     }
 }
 
-fn described<'r>(repository: &'r Repository, key: &str) -> Result<Option<&'r Key>, String> {
-    repository
-        .keys
-        .get(key)
-        .unwrap_or(&Read::NotAsked)
-        .required()
-        .map(Option::as_ref)
-}
-
 impl Rule for WeakEncryption {
     fn mode(&self) -> Option<RuleMode> {
         self.mode
@@ -268,6 +262,14 @@ impl Rule for WeakEncryption {
         } else {
             reads
         }
+    }
+
+    /// A template names a key by its ARN.
+    fn at_creation(&self, new: &Repository, violation: &Violation) -> Result<Action, String> {
+        if self.rung(new).is_err() {
+            return Err(violation.for_people().to_owned());
+        }
+        at_creation(new, self.require, self.kms_key.as_deref())
     }
 
     fn check(&self, repository: &Repository) -> Option<Violation> {
@@ -401,6 +403,7 @@ impl Rule for WeakEncryption {
 mod tests {
     use super::*;
     use crate::evaluate::tests::repository;
+    use crate::repository::{Key, Read};
 
     const CUSTOMER: &str = "arn:aws:kms:eu-central-1:123456789012:key/c";
     const MANAGED: &str = "arn:aws:kms:eu-central-1:123456789012:key/m";

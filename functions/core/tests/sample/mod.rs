@@ -28,6 +28,7 @@ rules:
   nonconforming-image-tag: {}
   blocked-push: {}
   over-budget: { most-gb: 1 }
+  nonconforming-template: {}
 ";
 
 /// What is no rule's, as the sweep reports it.
