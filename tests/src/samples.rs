@@ -5,7 +5,10 @@ use aws_sdk_ecr::types::{
     EncryptionConfiguration, EncryptionType, ImageScanningConfiguration, ImageTagMutability, Tag,
 };
 
+use serde_json::json;
+
 use crate::Problem;
+use crate::proxy::{RealAws, new_template};
 
 /// A repository before it is looked at, and why it is looked at.
 #[derive(Clone, Debug)]
@@ -89,6 +92,14 @@ pub const FLAGGED: [Flagged; 13] = [
     ("over-budget", heavy, "open"),
     ("missing-statements", || created("shop/plain-http"), "open"),
 ];
+
+/// A rule that judges the registry alone, and how the registry gets what it objects to: the finding is open.
+pub type FlaggedRegistry = (&'static str, fn(&mut RealAws));
+
+pub const FLAGGED_REGISTRY: [FlaggedRegistry; 1] = [("nonconforming-template", |aws| {
+    let asked = json!({ "prefix": "mirror", "appliedFor": ["PULL_THROUGH_CACHE"] });
+    aws.creation_templates.templates = vec![new_template(&asked)];
+})];
 
 fn mutable() -> Sample {
     Sample {

@@ -1,44 +1,97 @@
 //! Policy × snapshot → findings. Knows nothing of modes, exemptions or what was alerted before.
 
 use crate::finding::{Finding, Fix, Violation};
-use crate::policy::Resolved;
+use crate::policy::{ActiveRule, Policy, Resolved};
 use crate::registry::Registry;
 use crate::repository::Repository;
-use crate::rule::Rule;
+use crate::rule::{NewRepository, RegistryViolation, Rule};
 
 /// Asks every active rule, in the registry's order.
 #[must_use]
 pub fn evaluate(policy: &Resolved, repository: &Repository) -> Vec<Finding> {
-    policy
-        .rules
-        .iter()
-        .filter_map(|active| {
-            active.rule.check(repository).map(|violation| Finding {
-                rule: active.entry.meta.id,
-                severity: active
-                    .rule
-                    .severity(repository)
-                    .unwrap_or(active.entry.meta.severity),
-                left: left(active.rule.as_ref(), repository, &violation),
-                violation,
-            })
-        })
-        .collect()
+    let rules = policy.rules.iter();
+    rules.filter_map(|active| ask(active, repository)).collect()
 }
 
-/// Asks every active rule about the registry. Nothing of a registry is repaired by these findings.
+fn ask(active: &ActiveRule, repository: &Repository) -> Option<Finding> {
+    let rule = active.rule.as_ref();
+    let violation = rule.check(repository)?;
+    Some(Finding {
+        rule: active.entry.meta.id,
+        severity: rule
+            .severity(repository)
+            .unwrap_or(active.entry.meta.severity),
+        left: left(rule, repository, &violation),
+        violation,
+        advice: None,
+    })
+}
+
+/// Asks every active rule about the registry. Nothing of a registry is repaired by these findings. `policy` says what is asked of the
+/// repositories that ECR creates in it, and `now` (seconds since the epoch) which exemptions hold.
 #[must_use]
-pub fn evaluate_registry(policy: &Resolved, registry: &Registry) -> Vec<Finding> {
-    let violations = policy.rules.iter().filter_map(|active| {
-        let violation = active.rule.check_registry(registry)?;
+pub fn evaluate_registry(
+    policy: &Policy,
+    resolved: &Resolved,
+    registry: &Registry,
+    now: i64,
+) -> Vec<Finding> {
+    let new = |repository: &Repository| new_repository(policy, repository, now);
+    let found = resolved.rules.iter().filter_map(|active| {
+        let RegistryViolation {
+            violation,
+            severity,
+            advice,
+        } = active.rule.check_registry(registry, &new)?;
         Some(Finding {
             rule: active.entry.meta.id,
-            severity: active.entry.meta.severity,
+            severity: severity.unwrap_or(active.entry.meta.severity),
             violation,
             left: None,
+            advice,
         })
     });
-    violations.collect()
+    found.collect()
+}
+
+/// Asks the rules about a repository that ECR would create, as far as its settings at creation say what they judge.
+fn new_repository(
+    policy: &Policy,
+    repository: &Repository,
+    now: i64,
+) -> Result<NewRepository, String> {
+    let resolved = policy.for_repository(&repository.id, &repository.tags)?;
+    let mut new = NewRepository {
+        findings: Vec::new(),
+        conforming: repository.clone(),
+        to_do: Vec::new(),
+    };
+    for active in &resolved.rules {
+        let id = active.entry.meta.id;
+        let exempt = matches!(resolved.exemption(id, &repository.tags, now), Ok(Some(_)));
+        if exempt || !active.entry.known_at_creation {
+            continue;
+        }
+        let Some(finding) = ask(active, repository) else {
+            continue;
+        };
+        new.findings.push(finding);
+        // An earlier rule may have changed the same setting.
+        if let Some(violation) = active.rule.check(&new.conforming) {
+            match active.rule.at_creation(&new.conforming, &violation) {
+                Ok(action) => {
+                    action.apply_to(&mut new.conforming);
+                    if let Some(Fix::Manual(what)) =
+                        active.rule.check(&new.conforming).map(|left| left.fix)
+                    {
+                        new.to_do.push(format!("{id}: {what}"));
+                    }
+                }
+                Err(what) => new.to_do.push(format!("{id}: {what}")),
+            }
+        }
+    }
+    Ok(new)
 }
 
 fn left(rule: &dyn Rule, repository: &Repository, violation: &Violation) -> Option<Violation> {
@@ -53,7 +106,6 @@ fn left(rule: &dyn Rule, repository: &Repository, violation: &Violation) -> Opti
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::policy::Policy;
     use crate::repository::{Encryption, Read, RegistryScanning, RepositoryId, TagMutability};
 
     /// A repository that no rule of any test objects to, fully read; tests break one thing.

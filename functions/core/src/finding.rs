@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
+use crate::advice::Advice;
 
 /// How much a finding matters; the words are Security Hub's.
 #[derive(
@@ -69,6 +70,8 @@ pub struct Finding {
     pub violation: Violation,
     /// What the rule still finds after the repair: it is reported as open.
     pub left: Option<Violation>,
+    /// What prevents it, where that depends on more than the rule's settings.
+    pub advice: Option<Advice>,
 }
 
 /// What became of a finding, as `ecr-warden.outcome/1` says it.

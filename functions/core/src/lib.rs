@@ -51,6 +51,7 @@
 
 pub mod access;
 pub mod action;
+pub mod advice;
 pub mod alert;
 pub mod asff;
 pub mod audit;

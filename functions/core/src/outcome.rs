@@ -120,7 +120,7 @@ pub fn verdicts(
                     _ => detail.clone(),
                 },
                 to_do,
-                advice: advice(rule, repair),
+                advice: step.finding.advice.clone().or_else(|| advice(rule, repair)),
                 since: claim
                     .map(|claim| &claim.said)
                     .or_else(|| known.said.get(rule))

@@ -194,6 +194,7 @@ fn stale_quarantine(
         severity: Severity::Low,
         violation,
         left: None,
+        advice: None,
     })
 }
 

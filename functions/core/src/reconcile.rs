@@ -19,7 +19,7 @@ use crate::policy::{Policy, Resolved};
 use crate::reason::Reason;
 use crate::record::{Known, LastConforming, Lease};
 use crate::recreate::Intent;
-use crate::registry::Registry;
+use crate::registry::{Registry, RegistryReads};
 use crate::repository::{Read, Reads, Repository};
 use crate::trigger::{Invocation, Trigger};
 
@@ -160,10 +160,8 @@ pub enum Wanted {
     Turn,
     Record,
     RecordAndRepository(Reads),
-    /// The registry's settings, where a rule needs them.
-    RecordAndSettings {
-        needed: bool,
-    },
+    /// The registry's settings, as far as rules need them.
+    RecordAndSettings(RegistryReads),
     /// DescribeRepositories alone.
     Description,
     /// What is beyond the description.

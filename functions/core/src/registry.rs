@@ -1,6 +1,11 @@
 //! A registry as it was read: what holds for all repositories of an account in a region.
 
-use crate::repository::{Read, RepositoryId};
+mod template;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use self::template::{Creation, ROOT, Template};
+use crate::repository::{Key, Read, RegistryScanning, RepositoryId};
 
 /// The snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +16,14 @@ pub struct Registry {
     pub policy: Read<Option<String>>,
     /// Where replication copies images to.
     pub destinations: Read<Vec<ReplicationDestination>>,
+    /// The repository creation templates.
+    pub templates: Read<Vec<Template>>,
+    /// Prefixes of the pull-through cache rules.
+    pub caches: Read<Vec<String>>,
+    /// How the registry scans.
+    pub scanning: Read<RegistryScanning>,
+    /// What KMS answers about the keys in [`RegistryReads::keys`], by the name they were asked by; `None`: no such key.
+    pub keys: BTreeMap<String, Read<Option<Key>>>,
 }
 
 /// A registry that receives copies of images (API reference, ReplicationDestination).
@@ -18,6 +31,39 @@ pub struct Registry {
 pub struct ReplicationDestination {
     pub account: String,
     pub region: String,
+}
+
+/// What the rules need to know of a registry. Each is a call for each registry, and each key one more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RegistryReads {
+    pub policy: bool,
+    pub destinations: bool,
+    /// The creation templates.
+    pub templates: bool,
+    /// The pull-through cache rules.
+    pub caches: bool,
+    pub scanning: bool,
+    /// KMS keys by alias, id or ARN.
+    pub keys: BTreeSet<String>,
+}
+
+impl RegistryReads {
+    pub fn add(&mut self, other: Self) {
+        let Self {
+            policy,
+            destinations,
+            templates,
+            caches,
+            scanning,
+            keys,
+        } = other;
+        self.policy |= policy;
+        self.destinations |= destinations;
+        self.templates |= templates;
+        self.caches |= caches;
+        self.scanning |= scanning;
+        self.keys.extend(keys);
+    }
 }
 
 impl Registry {
@@ -28,6 +74,10 @@ impl Registry {
             id: id.clone(),
             policy: Read::NotAsked,
             destinations: Read::NotAsked,
+            templates: Read::NotAsked,
+            caches: Read::NotAsked,
+            scanning: Read::NotAsked,
+            keys: BTreeMap::new(),
         }
     }
 }

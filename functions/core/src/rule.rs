@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::action::Action;
-use crate::finding::{Severity, Violation};
-use crate::registry::Registry;
+pub use crate::advice::Advice;
+use crate::finding::{Finding, Fix, Severity, Violation};
+use crate::registry::{Registry, RegistryReads};
 use crate::repository::{Reads, Repository, RepositoryId};
 use crate::requirements::requirements;
 use crate::yaml::document::{Node, Problem};
@@ -80,9 +81,30 @@ pub trait Rule: Send + Sync + std::fmt::Debug {
     /// Judges a snapshot. Blind to mode and exemptions: the plan knows those.
     fn check(&self, repository: &Repository) -> Option<Violation>;
 
+    /// What it needs to know of the registry. Only rules with [`Settings::JUDGES_REGISTRY`] are asked.
+    fn registry_reads(&self) -> RegistryReads {
+        RegistryReads::default()
+    }
+
     /// Judges what holds for all repositories of the registry. Only rules with [`Settings::JUDGES_REGISTRY`] are asked.
-    fn check_registry(&self, _registry: &Registry) -> Option<Violation> {
+    fn check_registry(
+        &self,
+        _registry: &Registry,
+        _policy: &NewRepositories<'_>,
+    ) -> Option<RegistryViolation> {
         None
+    }
+
+    /// What a new repository would have to be created with to pass, by a creation template: `Ok` the setting, `Err` what the operator
+    /// does instead, in one line. Only rules with [`Settings::KNOWN_AT_CREATION`] are asked, about what they found.
+    ///
+    /// # Errors
+    /// No template can say it.
+    fn at_creation(&self, _new: &Repository, violation: &Violation) -> Result<Action, String> {
+        match &violation.fix {
+            Fix::Safe(action) | Fix::Disruptive(action) => Ok(action.clone()),
+            Fix::Manual(what) => Err(what.clone()),
+        }
     }
 
     /// How much what it finds in this repository matters, where that is not what the rule's findings usually do.
@@ -129,18 +151,38 @@ pub trait Rule: Send + Sync + std::fmt::Debug {
     }
 }
 
-/// What prevents the finding.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Advice {
-    /// One sentence.
-    #[serde(skip)]
-    pub text: String,
-    pub terraform: String,
-    pub cloudformation: String,
-    /// The command that repairs one repository, for a shell in which `$REPOSITORY` names it and `AWS_REGION` is its
-    /// region: so the advice for many is the same.
-    #[serde(skip)]
-    pub cli: String,
+/// What a rule found in a registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistryViolation {
+    pub violation: Violation,
+    /// How much it matters, where that is not what the rule's findings usually do.
+    pub severity: Option<Severity>,
+    /// What prevents it, where the settings of the registry decide that.
+    pub advice: Option<Advice>,
+}
+
+impl From<Violation> for RegistryViolation {
+    fn from(violation: Violation) -> Self {
+        Self {
+            violation,
+            severity: None,
+            advice: None,
+        }
+    }
+}
+
+/// What the whole policy says of a repository that ECR creates by itself.
+pub type NewRepositories<'p> = dyn Fn(&Repository) -> Result<NewRepository, String> + 'p;
+
+/// A repository that ECR creates by itself, evaluated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRepository {
+    /// Without those that the policy exempts it from.
+    pub findings: Vec<Finding>,
+    /// The same repository, created as the rules require, as far as a template can say it.
+    pub conforming: Repository,
+    /// What the operator does about the rest, each in one line.
+    pub to_do: Vec<String>,
 }
 
 /// A rule's settings type, as the policy's parser sees it.
@@ -149,6 +191,10 @@ pub trait Settings: Rule + DeserializeOwned + JsonSchema + 'static {
 
     /// Whether it judges the registry as well, once per account and region.
     const JUDGES_REGISTRY: bool = false;
+
+    /// Whether the settings with which a repository is created say what it judges: the rule then also judges the repositories that creation
+    /// templates, caches and replication bring about.
+    const KNOWN_AT_CREATION: bool = false;
 
     /// What is wrong inside of its settings, where they hold a document of AWS's, with its place.
     fn problems_inside(_block: &Node) -> Vec<Problem> {
@@ -163,6 +209,7 @@ type Build = fn(Map<String, Value>) -> Result<Box<dyn Rule>, String>;
 pub struct Entry {
     pub meta: Meta,
     pub judges_registry: bool,
+    pub known_at_creation: bool,
     check_document: fn(&Node) -> Vec<Problem>,
     build: Build,
     schema: fn(&mut SchemaGenerator) -> Schema,
@@ -173,6 +220,7 @@ impl Entry {
         Self {
             meta: S::META,
             judges_registry: S::JUDGES_REGISTRY,
+            known_at_creation: S::KNOWN_AT_CREATION,
             check_document: |node| match read::<S>(node) {
                 Ok(_) => S::problems_inside(node),
                 Err(problems) => problems,

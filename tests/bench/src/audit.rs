@@ -60,8 +60,9 @@ pub(crate) fn all_rules() -> Needs {
     Needs {
         title: "all rules",
         policy: root().join("tests/bench/all-rules.yaml"),
-        // These, GetRegistryScanningConfiguration, which has no rules, GetRegistryPolicy and DescribeRegistry.
-        once: 5,
+        // These, GetRegistryScanningConfiguration, which has no rules, GetRegistryPolicy, DescribeRegistry and
+        // DescribeRepositoryCreationTemplates.
+        once: 6,
         scanning: true,
         // Both policies.
         of_each: |_| 2,

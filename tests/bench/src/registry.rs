@@ -259,6 +259,9 @@ fn json_answer(
         }
         "BatchGetRepositoryScanningConfiguration" => Ok(scanning(body, repositories)),
         "DescribePullThroughCacheRules" => Ok(json!({ "pullThroughCacheRules": [] }).to_string()),
+        "DescribeRepositoryCreationTemplates" => {
+            Ok(json!({ "repositoryCreationTemplates": [] }).to_string())
+        }
         "GetRegistryPolicy" => Err("RegistryPolicyNotFoundException"),
         "DescribeRegistry" => with(json!({ "replicationConfiguration": { "rules": [] } })),
         "PutImageTagMutability" => with(json!({

@@ -1,22 +1,27 @@
-//! What happens in the demo: three repositories, made by ordinary calls, and what becomes of each.
+//! What happens in the demo: repositories and a creation template, made by ordinary calls, and what becomes of each.
 
 use std::time::{Duration, Instant};
 
-use aws_sdk_ecr::types::{EncryptionType, ImageTagMutability, Repository, Tag};
+use aws_sdk_ecr::types::{EncryptionType, ImageTagMutability, RctAppliedFor, Repository, Tag};
 use ecr_warden_tests::clients::Clients;
 use ecr_warden_tests::inbox::Inbox;
 use ecr_warden_tests::local_aws::{ACCOUNT, LocalAws, REGION};
 use ecr_warden_tests::relay::{Relay, recorded};
 use ecr_warden_tests::samples::{FLAGGED, Happens};
 use ecr_warden_tests::{Problem, eventually, oci};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::screen::Screen;
-use crate::telling::{found_row, row, seconds, tell};
+use crate::telling::{found_row, row, seconds, tell, text_of};
 
 const MUTABLE: &str = "shop/web";
 const SENSITIVE: &str = "payments/ledger";
 const CONFORMING: &str = "shop/docs";
+const IMMUTABLE: &str = "shop/app";
+/// The tag that the policy lets move.
+const MOVING: &str = "latest";
+/// The prefix of the creation template.
+const PREFIX: &str = "payments";
 const TAG: (&str, &str) = ("team", "demo");
 
 /// A cold start and a repair take well under a second; a loaded machine takes longer.
@@ -53,16 +58,18 @@ impl<'d> Stage<'d> {
     /// Something did not come as it should.
     pub(crate) async fn play(&mut self) -> Result<(), Problem> {
         let from_record = self.a_mutable_one().await?;
+        let from_refusal = self.a_refused_push().await?;
         let conforming = self.a_conforming_one().await?;
         let from_call = self.a_sensitive_one().await?;
         let alerts = [
             self.inbox.wait_for(MUTABLE).await?,
             self.inbox.wait_for(SENSITIVE).await?,
+            self.inbox.wait_for(IMMUTABLE).await?,
         ];
         self.check_tags().await?;
         self.check_untouched(&conforming).await?;
         self.screen.title("What was found, and what was changed");
-        let [first, second] = &alerts;
+        let [first, second, third] = &alerts;
         self.screen.table(
             ["repository", "found", "changed from", "to", "took"],
             &[
@@ -73,6 +80,7 @@ impl<'d> Stage<'d> {
                     &format!("{} *", seconds(from_record)),
                 )?,
                 row(SENSITIVE, second, "weak-encryption", &seconds(from_call))?,
+                row(IMMUTABLE, third, "blocked-push", &seconds(from_refusal))?,
                 [CONFORMING, "nothing", "", "", "untouched"].map(str::to_owned),
             ],
         );
@@ -83,7 +91,78 @@ impl<'d> Stage<'d> {
         for alert in &alerts {
             tell(self.screen, alert)?;
         }
+        self.a_template().await?;
         self.one_of_each().await
+    }
+
+    /// A pipeline moves a tag that the policy lets move, where tags are immutable. How long the grant took from the refusal on.
+    async fn a_refused_push(&self) -> Result<Duration, Problem> {
+        self.screen.title(&format!(
+            "{IMMUTABLE}: a build fails, because `{MOVING}` cannot move"
+        ));
+        let created = self
+            .create(IMMUTABLE, ImageTagMutability::Immutable)
+            .await?;
+        self.screen.good("create it", &settings(&created));
+        oci::push(self.local, IMMUTABLE, MOVING, "the first build").await?;
+        match oci::push(self.local, IMMUTABLE, MOVING, "the second build").await {
+            Ok(()) => return Err(format!("{IMMUTABLE} took two images as {MOVING}").into()),
+            Err(refusal) => self.screen.bad(
+                &format!("push another image as {MOVING}"),
+                &format!("refused: {}", reason(&refusal)?),
+            ),
+        }
+        let refused = Instant::now();
+        let relay = self.relay.as_ref().ok_or("the relay does not run")?;
+        relay.refused(IMMUTABLE, MOVING).await?;
+        let granted = self
+            .wait_until(IMMUTABLE, |repository| {
+                repository.image_tag_mutability()
+                    == Some(&ImageTagMutability::ImmutableWithExclusion)
+            })
+            .await?;
+        let took = refused.elapsed();
+        self.screen.good(
+            "the rule fires, the policy's filter is granted",
+            &settings(&granted),
+        );
+        oci::push(self.local, IMMUTABLE, MOVING, "the second build").await?;
+        self.screen.good("push it again", "accepted");
+        Ok(took)
+    }
+
+    /// A creation template whose repositories would not be as the policy requires.
+    async fn a_template(&mut self) -> Result<(), Problem> {
+        self.screen.title(&format!(
+            "The registry: a template creates {PREFIX}/... on the first push"
+        ));
+        // The proxy has what the local AWS lacks.
+        let ecr = Clients::new(&self.local.proxy.endpoint()).ecr;
+        ecr.create_repository_creation_template()
+            .prefix(PREFIX)
+            .applied_for(RctAppliedFor::CreateOnPush)
+            .send()
+            .await?;
+        self.screen.bad("create it", "MUTABLE, AES256");
+        let record = json!({
+            "eventVersion": "1.11", "eventSource": "ecr.amazonaws.com", "eventName": "CreateRepositoryCreationTemplate",
+            "awsRegion": REGION, "eventTime": "2026-01-01T00:00:00Z", "readOnly": false,
+            "userIdentity": { "type": "IAMUser", "arn": format!("arn:aws:iam::{ACCOUNT}:user/mary") },
+            "requestParameters": { "prefix": PREFIX, "appliedFor": ["CREATE_ON_PUSH"] }, "responseElements": null,
+        });
+        let relay = self.relay.as_ref().ok_or("the relay does not run")?;
+        relay.recorded(&record).await?;
+        let (name, rule) = ("", "nonconforming-template");
+        let found = self.wait_for_finding(name, rule, "open").await?;
+        for (label, path) in [
+            ("What", "/detail"),
+            ("To do", "/advice"),
+            ("Terraform", "/iac/terraform"),
+        ] {
+            self.screen.field(label, text_of(&found, path)?);
+        }
+        self.screen.gap();
+        Ok(())
     }
 
     /// For each rule a repository with one thing wrong, and what was said of it.
@@ -121,7 +200,7 @@ impl<'d> Stage<'d> {
     ) -> Result<Value, Problem> {
         let give_up = Instant::now() + REPAIRED_WITHIN;
         loop {
-            for alert in self.inbox.alerts_of(name).await? {
+            for alert in self.inbox.alerts_of_arn(&arn(name)).await? {
                 let findings = alert.get("findings").and_then(Value::as_array);
                 let found = findings.into_iter().flatten().find(|finding| {
                     let text = |key: &str| finding.get(key).and_then(Value::as_str);
@@ -313,7 +392,11 @@ impl<'d> Stage<'d> {
     }
 }
 
+/// Of a repository; of the registry without a name.
 fn arn(name: &str) -> String {
+    if name.is_empty() {
+        return format!("arn:aws:ecr:{REGION}:{ACCOUNT}:registry");
+    }
     format!("arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{name}")
 }
 

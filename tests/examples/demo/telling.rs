@@ -9,12 +9,7 @@ use crate::screen::Screen;
 
 /// One alert's answers.
 pub(crate) fn tell(screen: &Screen, alert: &Value) -> Result<(), Problem> {
-    let text = |path: &str| {
-        alert
-            .pointer(path)
-            .and_then(Value::as_str)
-            .ok_or_else(|| Problem::from(format!("the alert has no {path}: {alert}")))
-    };
+    let text = |path: &str| text_of(alert, path);
     let lines = [
         ("Subject", text("/_envelope/Subject")?),
         ("What", text("/findings/0/detail")?),
@@ -33,6 +28,12 @@ pub(crate) fn tell(screen: &Screen, alert: &Value) -> Result<(), Problem> {
     }
     screen.gap();
     Ok(())
+}
+
+/// What it says there.
+pub(crate) fn text_of<'v>(alert: &'v Value, path: &str) -> Result<&'v str, Problem> {
+    let text = alert.pointer(path).and_then(Value::as_str);
+    text.ok_or_else(|| Problem::from(format!("the alert has no {path}: {alert}")))
 }
 
 /// One line of the table; an error where the alert does not tell of this rule as repaired.

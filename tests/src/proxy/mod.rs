@@ -23,8 +23,9 @@ use crate::Problem;
 use crate::caller::{Answer, Ask, Caller};
 use crate::processes::kill_owner_of;
 pub use real_aws::{
-    CloudFormation, ExclusionFilters, MessageAttributes, Pages, PullThroughCaches, RealAws,
-    Recursion, RegistryPolicy, RegistryScanning, Reply, Subscriptions, TagIndex, Visibility,
+    CloudFormation, CreationTemplates, ExclusionFilters, MessageAttributes, Pages,
+    PullThroughCaches, RealAws, Recursion, RegistryPolicy, RegistryScanning, Reply, Subscriptions,
+    TagIndex, Visibility, new_template,
 };
 
 /// What happens to a call.

@@ -36,7 +36,7 @@ pub(crate) enum Case {
     RegistryScans,
     /// A repository is known to be newer than the deployment.
     NewRepository,
-    /// It is known whom the registry policy and replication let in.
+    /// It is known whom the registry policy and replication let in, and what the creation templates say.
     RegistryJudged,
     /// Everyone was all that a repository policy let in.
     StrangersOut,
@@ -181,7 +181,8 @@ overrides:
                     .to_owned()
             }
             Case::RegistryJudged => {
-                "version: 1\nmode: monitor\nrules: { public-access: {} }\n".to_owned()
+                "version: 1\nmode: monitor\nrules: { public-access: {}, nonconforming-template: {} }\n"
+                    .to_owned()
             }
             Case::EarlierPolicy => BROKEN.to_owned(),
             Case::Reported => {

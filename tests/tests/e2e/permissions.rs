@@ -134,6 +134,11 @@ const ASKED_FOR: [(&str, &str, Case); 40] = [
     ),
     ("ReadRegistry", "ecr:DescribeRegistry", Case::RegistryJudged),
     ("ReadTagsAtOnce", "tag:GetResources", Case::TagsAtOnce),
+    (
+        "ReadRegistry",
+        "ecr:DescribeRepositoryCreationTemplates",
+        Case::RegistryJudged,
+    ),
 ];
 
 /// What fails without these is said in the log alone; the next sweep tries again.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ecr_warden_tests::eventually;
 use ecr_warden_tests::local_aws::{ACCOUNT, REGION};
-use ecr_warden_tests::proxy::Fault;
+use ecr_warden_tests::proxy::{Fault, new_template};
 use ecr_warden_tests::relay::Relay;
 use serde_json::{Value, json};
 
@@ -125,4 +125,82 @@ async fn a_sweep_reports_replication_to_a_stranger() {
             .contains("ecr:DescribeRegistry"),
         "{audit}"
     );
+}
+
+const TEMPLATES: &str = "
+version: 1
+mode: enforce
+rules: { nonconforming-template: {}, weak-encryption: { require: AES256 } }
+overrides:
+  - match: { repositories: [\"payments/**\"] }
+    rules: { weak-encryption: { require: KMS } }
+";
+
+/// The policy of its prefix decides about a template, and one that a command corrects is resolved. A setting that cannot be read is one
+/// finding and ends no audit.
+#[tokio::test]
+async fn a_template_is_one_finding_until_it_is_corrected() {
+    let world = World::own();
+    world.set_policy(TEMPLATES).await;
+    let mut inbox = world.inbox("templates").await;
+    for name in ["shop/one", "shop/two"] {
+        world.create(name).await;
+    }
+    let proxy = &world.local.proxy;
+    let template =
+        |prefix: &str| new_template(&json!({ "prefix": prefix, "appliedFor": ["CREATE_ON_PUSH"] }));
+    proxy.real_aws(|aws| {
+        aws.creation_templates.templates = vec![template("shop"), template("payments")];
+    });
+    let event = call("CreateRepositoryCreationTemplate", "");
+    let outcome = world.invoke(&event).await.unwrap();
+    let rule = "nonconforming-template";
+    assert_eq!(status(&outcome, rule), Some("open"), "{outcome}");
+    let alert = inbox
+        .alerts_of_arn(&registry())
+        .await
+        .unwrap()
+        .pop()
+        .unwrap();
+    let text = alert.to_string();
+    assert!(text.contains("the creation template `payments`"), "{text}");
+    assert!(!text.contains("template `shop`"), "{text}");
+    let command = "update-repository-creation-template --prefix 'payments' --encryption-configuration 'encryptionType=KMS'";
+    assert!(text.contains(command), "{text}");
+    let terraform = alert["findings"][0]["iac"]["terraform"].as_str().unwrap();
+    assert!(
+        terraform.contains("encryption_type = \"KMS\""),
+        "{terraform}"
+    );
+    let arn = registry();
+    let found_now = audit(&world, "monitor").await;
+    assert_eq!(found(&found_now), [(arn.as_str(), rule)]);
+
+    let caches = [
+        "DescribePullThroughCacheRules",
+        "DescribeRepositoryCreationTemplates",
+    ];
+    for operation in caches {
+        proxy.plan("", move |call| {
+            (call.operation == operation).then_some(Fault::ServerError)
+        });
+        let audit = audit(&world, "monitor").await;
+        assert_eq!(audit["summary"]["repositories"], 2, "{audit}");
+        assert_eq!(found(&audit), [(arn.as_str(), rule)], "{audit}");
+        let permission = format!("ecr:{operation}");
+        assert!(
+            audit["findings"].to_string().contains(&permission),
+            "{audit}"
+        );
+    }
+    proxy.plan("", |_| None);
+
+    proxy.real_aws(|aws| {
+        let kms = json!({ "encryptionType": "KMS" });
+        aws.creation_templates.templates[1]["encryptionConfiguration"] = kms;
+    });
+    let event = call("UpdateRepositoryCreationTemplate", "");
+    let outcome = world.invoke(&event).await.unwrap();
+    assert_eq!(status(&outcome, rule), Some("resolved"), "{outcome}");
+    assert_eq!(found(&audit(&world, "monitor").await), []);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ecr_warden_core::rules::RULES;
-use ecr_warden_tests::samples::{FLAGGED, Happens, Sample, conforming};
+use ecr_warden_tests::samples::{FLAGGED, FLAGGED_REGISTRY, Happens, Sample, conforming};
 use serde_json::{Value, json};
 
 use crate::support::{World, arn, call, status};
@@ -24,6 +24,7 @@ rules:
   nonconforming-image-tag: {}
   blocked-push: {}
   over-budget: { most-gb: 1 }
+  nonconforming-template: {}
 overrides:
   - match: { repositories: ["shop/heavy"] }
     rules: { over-budget: { most-gb: 0.0000001 } }
@@ -52,7 +53,9 @@ async fn look_at(world: &World, sample: &Sample) -> Value {
 #[tokio::test]
 async fn each_rule_accepts_and_flags() {
     let ids: BTreeSet<&str> = RULES.iter().map(|entry| entry.meta.id).collect();
-    let cases: BTreeSet<&str> = FLAGGED.iter().map(|(rule, ..)| *rule).collect();
+    let of_registry = FLAGGED_REGISTRY.iter().map(|(rule, _)| *rule);
+    let cases = FLAGGED.iter().map(|(rule, ..)| *rule);
+    let cases: BTreeSet<&str> = cases.chain(of_registry).collect();
     assert_eq!(cases, ids);
     let world = World::own();
     world.set_policy(ALL).await;
@@ -64,6 +67,14 @@ async fn each_rule_accepts_and_flags() {
         assert_eq!(status(&outcome, rule), Some(expected), "{outcome}");
         let found = outcome["findings"].as_array().unwrap().len();
         assert_eq!(found, 1, "{rule} and nothing else: {outcome}");
+    }
+    let event = call("UpdateRepositoryCreationTemplate", "");
+    let outcome = world.deliver(&event).await.unwrap();
+    assert_eq!(outcome["findings"], json!([]), "{outcome}");
+    for (rule, set) in FLAGGED_REGISTRY {
+        world.local.proxy.real_aws(set);
+        let outcome = world.deliver(&event).await.unwrap();
+        assert_eq!(status(&outcome, rule), Some("open"), "{outcome}");
     }
 }
 

@@ -766,6 +766,7 @@ fn an_asterisk_is_only_for_what_has_no_resource() {
     let registry = [
         "ecr:DescribePullThroughCacheRules",
         "ecr:DescribeRegistry",
+        "ecr:DescribeRepositoryCreationTemplates",
         "ecr:GetRegistryPolicy",
         "ecr:GetRegistryScanningConfiguration",
         "ecr:PutRegistryScanningConfiguration",

@@ -83,7 +83,11 @@ pub(crate) fn encryption(configuration: Option<&EncryptionConfiguration>) -> Enc
     let Some(configuration) = configuration else {
         return Encryption::aes256();
     };
-    let kind = match configuration.encryption_type() {
+    encryption_of(configuration.encryption_type(), configuration.kms_key())
+}
+
+pub(crate) fn encryption_of(kind: &EcrEncryption, key: Option<&str>) -> Encryption {
+    let kind = match kind {
         EcrEncryption::Aes256 => EncryptionType::Aes256,
         EcrEncryption::Kms => EncryptionType::Kms,
         EcrEncryption::KmsDsse => EncryptionType::KmsDsse,
@@ -91,7 +95,7 @@ pub(crate) fn encryption(configuration: Option<&EncryptionConfiguration>) -> Enc
     };
     Encryption {
         kind,
-        kms_key: configuration.kms_key().map(str::to_owned),
+        kms_key: key.map(str::to_owned),
     }
 }
 

@@ -21,7 +21,7 @@ use self::calls::{
     tagged_page, tags,
 };
 pub(crate) use self::calls::{NAMES_OF_SCANNING, key, scan_frequencies};
-pub(crate) use self::registry::{CALLS_OF_REGISTRY, registry};
+pub(crate) use self::registry::{IfUnavailable, calls_of_registry, registry};
 pub(crate) use self::surroundings::Surroundings;
 use self::surroundings::{ANY_PREFIX, fills, surroundings};
 use crate::connect::clients::Regional;

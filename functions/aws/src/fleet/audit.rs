@@ -20,8 +20,8 @@ use tokio::time::Instant;
 
 use crate::connect::clients::{Clients, Regional};
 use crate::ecr::load::{
-    CALLS_OF_REGISTRY, LoadError, Surroundings, calls, calls_of_details, details, load_once,
-    registry, tags_now,
+    IfUnavailable, LoadError, Surroundings, calls, calls_of_details, calls_of_registry, details,
+    load_once, registry, tags_now,
 };
 use crate::fleet::page_cursor::{Pace, PageCursor};
 
@@ -186,11 +186,12 @@ pub(crate) async fn audit(
             explained: AtomicUsize::new(0),
             without_index: AtomicBool::new(false),
         };
-        if let Some(stopped) = of_region.run(start, each).await? {
+        let mut around = Arc::default();
+        if let Some(stopped) = of_region.run(start, &mut around, each).await? {
             return Ok(Some(stopped));
         }
         // Only now, so that of several parts one hands it over.
-        if let Some(registry) = of_region.registry().await {
+        if let Some(registry) = of_region.registry(Arc::unwrap_or_clone(around)).await {
             each(registry);
         }
     }
@@ -224,11 +225,11 @@ impl RegionAudit<'_> {
     async fn run(
         &self,
         start: Position,
+        around: &mut Arc<Surroundings>,
         each: &mut (dyn FnMut(Scanned) + Send),
     ) -> Result<Option<Position>, AuditError> {
         let mut progress = PageCursor::from(start);
         let mut pace = Pace::default();
-        let mut around = Arc::default();
         let mut throttled_at = None;
         let mut waiting: VecDeque<Waiting> = VecDeque::new();
         let (mut listing, mut running) = (FuturesUnordered::new(), FuturesUnordered::new());
@@ -242,7 +243,7 @@ impl RegionAudit<'_> {
                 listing.push(self.list(
                     token.clone(),
                     progress.last().cloned(),
-                    Arc::clone(&around),
+                    Arc::clone(around),
                 ));
             }
             while running.len() < pace.at_once && !over {
@@ -261,12 +262,12 @@ impl RegionAudit<'_> {
                 Some(judged) = running.next() => judged,
                 Some(listed) = listing.next(), if !over => {
                     let listed = listed?;
-                    around = listed.around;
+                    *around = listed.around;
                     let names = listed.repositories.iter().map(|(described, _)| described.id.name.clone());
                     let left = progress.listed(names, listed.last, listed.next);
                     for (described, reads) in listed.repositories {
                         if left.contains(&described.id.name) {
-                            let around = Arc::clone(&around);
+                            let around = Arc::clone(around);
                             waiting.push_back(Waiting { described, reads, around, tries: 0, not_before: None });
                         }
                     }
@@ -305,29 +306,37 @@ impl RegionAudit<'_> {
     }
 
     /// What holds for all its repositories; `None`: it is not asked for, or no rule judges it.
-    async fn registry(&self) -> Option<Scanned> {
+    async fn registry(&self, mut around: Surroundings) -> Option<Scanned> {
         let id = RepositoryId::of_registry(self.account, &self.region);
         if !self.request.covers(&id) || !self.policy.judges_registry(&id) {
             return None;
         }
         let policy = self.policy.for_registry(&id).ok()?;
-        let mut tries = 1..TRIES;
+        let reads = self.policy.registry_reads(&id);
+        let mut tries: usize = 1;
         let read = loop {
-            let _ = self.aws.turns.take(CALLS_OF_REGISTRY, None).await;
-            match registry(&self.aws, &id, true).await {
-                Err(LoadError::Unavailable(_)) if tries.next().is_some() => {
+            let if_unavailable = if tries < TRIES {
+                IfUnavailable::ReadAgain
+            } else {
+                IfUnavailable::Unreadable
+            };
+            let _ = self.aws.turns.take(calls_of_registry(&reads), None).await;
+            match registry(&self.aws, &id, &reads, &mut around, if_unavailable).await {
+                Err(LoadError::Unavailable(_)) if tries < TRIES => {
+                    tries = tries.saturating_add(1);
                     tokio::time::sleep(PAUSE).await;
                 }
                 read => break read,
             }
         };
+        let now = OffsetDateTime::now_utc().unix_timestamp();
         Some(match read {
             Err(error) => Scanned::Unjudged {
                 id,
                 why: error.to_string(),
             },
             Ok(registry) => Scanned::Judged(Box::new(Judged {
-                findings: evaluate_registry(&policy, &registry),
+                findings: evaluate_registry(self.policy, &policy, &registry, now),
                 policy,
                 repository: Repository::unread(&id, None, None),
             })),

@@ -11,7 +11,8 @@ use ecr_warden_core::repository::{Read, Reads, Repository, RepositoryId};
 use super::reconcile::Driver;
 use crate::connect::error::Failure;
 use crate::ecr::load::{
-    CALLS_OF_REGISTRY, LoadError, calls, calls_of_rest, described, load, registry, rest,
+    IfUnavailable, LoadError, Surroundings, calls, calls_of_registry, calls_of_rest, described,
+    load, registry, rest,
 };
 use crate::ecr::stacks;
 
@@ -69,8 +70,10 @@ impl Driver<'_> {
                 seen.record = record?;
                 keep(read, reads, seen);
             }
-            Wanted::RecordAndSettings { needed } => {
-                let (read, record) = tokio::join!(registry(&self.aws, id, needed), self.record(id));
+            Wanted::RecordAndSettings(reads) => {
+                let mut around = Surroundings::default();
+                let read = registry(&self.aws, id, &reads, &mut around, IfUnavailable::ReadAgain);
+                let (read, record) = tokio::join!(read, self.record(id));
                 seen.record = record?;
                 seen.repository = match read {
                     Ok(registry) => Seen::Registry(Box::new(registry)),
@@ -96,7 +99,7 @@ impl Driver<'_> {
             | Wanted::Stack
             | Wanted::Clearance { .. }
             | Wanted::Deployment => 0,
-            Wanted::RecordAndSettings { needed } => CALLS_OF_REGISTRY * u32::from(*needed),
+            Wanted::RecordAndSettings(reads) => calls_of_registry(reads),
             Wanted::Description => 1,
             Wanted::Rest(reads) => calls_of_rest(reads),
             Wanted::RecordAndRepository(reads) | Wanted::Repository(reads) => calls(reads),

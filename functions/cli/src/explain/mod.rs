@@ -136,7 +136,8 @@ impl Explain {
         if id.is_registry() {
             let registry = registry::registry(id, &self.repository)?;
             let resolved = policy.for_registry(id).map_err(CommandError::Usage)?;
-            let findings = evaluate_registry(&resolved, &registry);
+            let now = OffsetDateTime::now_utc().unix_timestamp();
+            let findings = evaluate_registry(policy, &resolved, &registry, now);
             return Ok((Repository::unread(id, None, None), resolved, findings));
         }
         let repository = repository(trigger, &self.repository)?;

@@ -2,22 +2,29 @@
 
 use std::path::{Path, PathBuf};
 
-use ecr_warden_core::registry::{Registry, ReplicationDestination};
-use ecr_warden_core::repository::{Read, RepositoryId};
+use ecr_warden_core::registry::{Creation, Registry, ReplicationDestination, Template};
+use ecr_warden_core::repository::{
+    Encryption, EncryptionType, Read, RegistryScanning, RepositoryId, ScanRule, TagMutability,
+};
 use ecr_warden_core::yaml::document::{Content, Node, parse};
 use serde_json::Value;
 
 use crate::failure::{CommandError, read};
 
-const EXPECTED: &str =
-    "expected what `aws ecr get-registry-policy` or `aws ecr describe-registry` prints";
+const EXPECTED: &str = "expected what `aws ecr get-registry-policy`, `describe-registry`, \
+                        `describe-repository-creation-templates`, `describe-pull-through-cache-rules` or \
+                        `get-registry-scanning-configuration` prints";
 
-/// A registry without a policy and without replication, with what the files say laid over.
+/// A registry without a policy, replication, templates, caches and scanning, with what the files say laid over. What KMS says of keys is not
+/// known.
 pub(super) fn registry(id: &RepositoryId, files: &[PathBuf]) -> Result<Registry, CommandError> {
     let new = Registry {
-        id: id.clone(),
         policy: Read::Known(None),
         destinations: Read::Known(Vec::new()),
+        templates: Read::Known(Vec::new()),
+        caches: Read::Known(Vec::new()),
+        scanning: Read::Known(RegistryScanning::default()),
+        ..Registry::unread(id)
     };
     files
         .iter()
@@ -50,6 +57,23 @@ fn laid_over(mut registry: Registry, file: &Path) -> Result<Registry, CommandErr
                     .collect::<Result<_, _>>()?;
                 registry.destinations = Read::Known(destinations);
             }
+            "repositoryCreationTemplates" => {
+                let templates = value.items().iter();
+                let templates =
+                    templates.map(|node| template(node).ok_or_else(|| wrong(node, EXPECTED)));
+                registry.templates = Read::Known(templates.collect::<Result<_, _>>()?);
+            }
+            "pullThroughCacheRules" => {
+                let prefixes = value.items().iter();
+                let prefixes = prefixes.map(|node| {
+                    text(node, "ecrRepositoryPrefix").ok_or_else(|| wrong(node, EXPECTED))
+                });
+                registry.caches = Read::Known(prefixes.collect::<Result<_, _>>()?);
+            }
+            "scanningConfiguration" => {
+                let scanning = scanning(value).ok_or_else(|| wrong(value, EXPECTED))?;
+                registry.scanning = Read::Known(scanning);
+            }
             "registryId" => {}
             _ => return Err(wrong(value, EXPECTED)),
         }
@@ -66,10 +90,72 @@ fn document(node: &Node) -> String {
     }
 }
 
+fn text(node: &Node, key: &str) -> Option<String> {
+    node.get(key)?.value().as_str().map(str::to_owned)
+}
+
+fn items<'n>(node: &'n Node, key: &str) -> &'n [Node] {
+    node.get(key).map(Node::items).unwrap_or_default()
+}
+
 fn destination(node: &Node) -> Option<ReplicationDestination> {
-    let text = |key: &str| node.get(key)?.value().as_str().map(str::to_owned);
     Some(ReplicationDestination {
-        account: text("registryId")?,
-        region: text("region")?,
+        account: text(node, "registryId")?,
+        region: text(node, "region")?,
+    })
+}
+
+fn template(node: &Node) -> Option<Template> {
+    let filters = items(node, "imageTagMutabilityExclusionFilters").iter();
+    let filters = filters.filter_map(|it| text(it, "filter")).collect();
+    let mutability = match text(node, "imageTagMutability").as_deref() {
+        None | Some("MUTABLE") => TagMutability::Mutable,
+        Some("IMMUTABLE") => TagMutability::Immutable,
+        Some("IMMUTABLE_WITH_EXCLUSION") => TagMutability::ImmutableWithExclusion(filters),
+        Some("MUTABLE_WITH_EXCLUSION") => TagMutability::MutableWithExclusion(filters),
+        Some(other) => TagMutability::Unknown(other.to_owned()),
+    };
+    let tags = items(node, "resourceTags").iter();
+    let tags = tags.filter_map(|tag| Some((text(tag, "Key")?, text(tag, "Value")?)));
+    let occasions = items(node, "appliedFor").iter();
+    let occasions = occasions.filter_map(|it| Some(Creation::named(it.value().as_str()?)));
+    Some(Template {
+        prefix: text(node, "prefix")?,
+        applied_for: occasions.collect(),
+        mutability,
+        encryption: node
+            .get("encryptionConfiguration")
+            .map_or_else(Encryption::aes256, encryption),
+        tags: tags.collect(),
+        policy: node.get("repositoryPolicy").map(document),
+        lifecycle: node.get("lifecyclePolicy").map(document),
+        has_role: node.get("customRoleArn").is_some(),
+    })
+}
+
+fn encryption(node: &Node) -> Encryption {
+    let kind = text(node, "encryptionType").unwrap_or_default();
+    Encryption {
+        kind: match kind.as_str() {
+            "AES256" => EncryptionType::Aes256,
+            "KMS" => EncryptionType::Kms,
+            "KMS_DSSE" => EncryptionType::KmsDsse,
+            _ => EncryptionType::Unknown(kind),
+        },
+        kms_key: text(node, "kmsKey"),
+    }
+}
+
+fn scanning(node: &Node) -> Option<RegistryScanning> {
+    let rules = items(node, "rules").iter().map(|rule| {
+        let filters = items(rule, "repositoryFilters").iter();
+        Some(ScanRule {
+            frequency: serde_json::from_value(rule.get("scanFrequency")?.value()).ok()?,
+            filters: filters.filter_map(|it| text(it, "filter")).collect(),
+        })
+    });
+    Some(RegistryScanning {
+        enhanced: text(node, "scanType").as_deref() == Some("ENHANCED"),
+        rules: rules.collect::<Option<_>>()?,
     })
 }

@@ -233,6 +233,9 @@ fn nothing(call: &Call) -> Answer {
         ),
         "DescribeRepositories" => Answer::ok(json!({ "repositories": [] })),
         "DescribePullThroughCacheRules" => Answer::ok(json!({ "pullThroughCacheRules": [] })),
+        "DescribeRepositoryCreationTemplates" => {
+            Answer::ok(json!({ "repositoryCreationTemplates": [] }))
+        }
         "DescribeImages" => Answer::ok(json!({ "imageDetails": [] })),
         "DescribeRegistry" => Answer::ok(json!({ "replicationConfiguration": { "rules": [] } })),
         "GetRegistryPolicy" => Answer::refused("RegistryPolicyNotFoundException", ""),

@@ -196,6 +196,7 @@ fn answer(
         }
         "DescribeImages" => json!({ "imageDetails": [] }),
         "DescribePullThroughCacheRules" => json!({ "pullThroughCacheRules": [] }),
+        "DescribeRepositoryCreationTemplates" => json!({ "repositoryCreationTemplates": [] }),
         "Query" => json!({ "Items": [], "Count": 0 }),
         "DescribeRegistry" => json!({ "replicationConfiguration": { "rules": [] } }),
         "GetRepositoryPolicy" | "GetLifecyclePolicy" | "GetRegistryPolicy" => {

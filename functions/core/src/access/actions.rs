@@ -87,7 +87,7 @@ impl Actions {
         })
     }
 
-    fn has(&self, action: &str) -> bool {
+    pub(super) fn has(&self, action: &str) -> bool {
         let matched = self.patterns.iter().any(|pattern| {
             let name = pattern.strip_prefix("ecr:");
             pattern == "*" || name.is_some_and(|name| like(name, action))

@@ -2,11 +2,14 @@
 //!
 //! Source: ECR User Guide, "Private registry permissions" and "Private image replication".
 
+use super::statement::Statement;
 use super::trust::Trust;
+use super::value::strings;
 use super::{Grant, JudgedStatement, To, judge_in, ways};
 use crate::finding::{Fix, Violation};
-use crate::registry::{Registry, ReplicationDestination};
+use crate::registry::{ROOT, Registry, ReplicationDestination};
 use crate::repository::RepositoryId;
+use crate::repository_policy::statements;
 
 const SHOW_POLICY: &str = "check the registry policy: aws ecr get-registry-policy";
 const SHOW_REPLICATION: &str = "check the replication: aws ecr describe-registry";
@@ -42,6 +45,37 @@ pub(crate) fn to_named(registry: &Registry, trust: &Trust) -> Option<Violation> 
             .chain(replicated(registry, trust))
             .collect(),
     )
+}
+
+/// The prefixes under which a registry policy lets other registries create repositories by replication ([`ROOT`]: anywhere). A document
+/// that cannot be understood is reported by `public-access`.
+pub(crate) fn replicated_into(policy: &str) -> Vec<String> {
+    let mut prefixes = Vec::new();
+    for raw in statements(policy).unwrap_or_default() {
+        let Ok(statement) = Statement::read(raw, 0, &Trust::default()) else {
+            continue;
+        };
+        let asked = ["replicateimage", "createrepository"];
+        if !statement.allows || !asked.iter().all(|action| statement.actions.has(action)) {
+            continue;
+        }
+        let resources = statement.value.get("Resource");
+        let resources = resources.and_then(|resources| strings(resources).ok());
+        prefixes.extend(resources.into_iter().flatten().map(prefix_of));
+    }
+    prefixes.sort_unstable();
+    prefixes.dedup();
+    prefixes
+}
+
+/// The part of a resource's name that is the same for all repositories it is about, up to a `/`.
+fn prefix_of(resource: &str) -> String {
+    let name = resource
+        .split_once(":repository/")
+        .map_or("", |(_, name)| name);
+    let fixed = name.split(['*', '?']).next().unwrap_or_default();
+    let prefix = fixed.rsplit_once('/').map_or("", |(prefix, _)| prefix);
+    if prefix.is_empty() { ROOT } else { prefix }.to_owned()
 }
 
 /// What is wrong, and what to do about it.
@@ -180,6 +214,29 @@ mod tests {
             found.for_people(),
             "statement `AllowIt`: name the accounts that it is for, or add a condition on `aws:PrincipalOrgID`"
         );
+    }
+
+    /// AWS's example allows both actions in one statement (ECR User Guide, "Granting registry permissions for cross account replication").
+    #[test]
+    fn replication_creates_repositories_where_the_policy_allows_both_actions() {
+        let of = |action: &str, resource: &str| {
+            let statement = format!(
+                r#"{{"Effect":"Allow","Principal":{TRUSTED},"Action":{action},"Resource":{resource}}}"#
+            );
+            replicated_into(&format!(
+                r#"{{"Version":"2012-10-17","Statement":[{statement}]}}"#
+            ))
+        };
+        let both = r#"["ecr:CreateRepository","ecr:ReplicateImage"]"#;
+        let arn = |name: &str| format!(r#""arn:aws:ecr:us-east-1:123456789012:repository/{name}""#);
+        assert_eq!(of(both, &arn("*")), ["ROOT"]);
+        assert_eq!(of(both, r#""*""#), ["ROOT"]);
+        assert_eq!(of(both, &arn("prod/*")), ["prod"]);
+        assert_eq!(of(both, &arn("prod/team/api")), ["prod/team"]);
+        assert_eq!(of(both, &arn("prod-*")), ["ROOT"]);
+        assert_eq!(of(r#""ecr:*""#, &arn("prod/*")), ["prod"]);
+        assert_eq!(of(r#""ecr:ReplicateImage""#, &arn("prod/*")), [""; 0]);
+        assert_eq!(replicated_into("not a policy"), [""; 0]);
     }
 
     #[test]

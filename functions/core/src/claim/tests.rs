@@ -60,6 +60,7 @@ fn step(rule: &'static str, detail: &str, decision: Decision) -> Step {
                 fix: Fix::Manual(String::new()),
             },
             left: None,
+            advice: None,
         },
         decision,
     }

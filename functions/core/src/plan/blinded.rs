@@ -39,6 +39,7 @@ pub(super) fn blinded(repository: &Repository) -> Option<Finding> {
         severity: Severity::Critical,
         violation: blinded_by(&refused.join(", ")),
         left: None,
+        advice: None,
     })
 }
 

@@ -67,6 +67,7 @@ impl Plan {
                         fix: Fix::Manual(what.clone()),
                     },
                     left: None,
+                    advice: None,
                 },
                 decision: Decision::Manual(Reason::new(Code::NoRepair, what)),
             }],

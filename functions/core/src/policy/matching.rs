@@ -41,6 +41,12 @@ impl Match {
             && (self.regions.is_empty() || self.regions.contains(&id.region))
     }
 
+    /// Whether it may match a repository of the registry.
+    pub(super) fn covers_some(&self, registry: &RepositoryId) -> bool {
+        (self.accounts.is_empty() || self.accounts.contains(&registry.account))
+            && (self.regions.is_empty() || self.regions.contains(&registry.region))
+    }
+
     pub(super) fn covers(
         &self,
         id: &RepositoryId,

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::costs::Costs;
 use super::file::Blocks;
-use super::{Existing, ExistingBefore, Mode, Policy, Resolved, Settle};
+use super::{Existing, ExistingBefore, Mode, Policy, Resolved, Settle, lay_over};
 use crate::reason::{Code, Reason};
-use crate::repository::{Read, RepositoryId};
+use crate::registry::RegistryReads;
+use crate::repository::{Read, Reads, RepositoryId};
 
 impl Policy {
     /// How long a new repository is left alone.
@@ -90,6 +91,45 @@ impl Policy {
     pub fn for_registry(&self, id: &RepositoryId) -> Result<Resolved, String> {
         let untagged = Read::Known(BTreeMap::new());
         Ok(self.for_repository(id, &untagged)?.of_registry())
+    }
+
+    /// What must be read of a registry to evaluate it.
+    #[must_use]
+    pub fn registry_reads(&self, id: &RepositoryId) -> RegistryReads {
+        let mut reads = RegistryReads::default();
+        for active in self.for_registry(id).into_iter().flat_map(|it| it.rules) {
+            reads.add(active.rule.registry_reads());
+        }
+        if reads.templates {
+            let of_new = self.reads_of_new(id);
+            reads.scanning = of_new.scanning;
+            reads.keys = of_new.keys;
+        }
+        reads
+    }
+
+    /// What the rules together need to know of repositories that ECR creates in the registry, whichever overrides are for them: each
+    /// alone, and all of them.
+    fn reads_of_new(&self, registry: &RepositoryId) -> Reads {
+        let overrides = self.overrides.iter();
+        let overrides = overrides.filter(|(matching, _)| matching.covers_some(registry));
+        let mut all = self.rules.clone();
+        let mut settings = vec![all.clone()];
+        for (_, blocks) in overrides {
+            let mut alone = self.rules.clone();
+            lay_over(&mut alone, blocks);
+            lay_over(&mut all, blocks);
+            settings.extend([alone, all.clone()]);
+        }
+        let mut reads = Reads::default();
+        for settings in settings {
+            for active in self.active(settings, registry).into_iter().flatten() {
+                if active.entry.known_at_creation {
+                    reads.add(active.rule.reads());
+                }
+            }
+        }
+        reads
     }
 
     /// Whether its settings need to be read.

@@ -140,9 +140,9 @@ impl Reconciler<'_> {
         match &seen.record {
             Read::NotAsked => ControlFlow::Break(Next::Observe(match self.trigger.pushed {
                 Some(_) => Wanted::Record,
-                None if self.id().is_registry() => Wanted::RecordAndSettings {
-                    needed: self.policy.judges_registry(self.id()),
-                },
+                None if self.id().is_registry() => {
+                    Wanted::RecordAndSettings(self.policy.registry_reads(self.id()))
+                }
                 None => Wanted::RecordAndRepository(self.policy.reads(self.id())),
             })),
             Read::Known(known) if self.trigger.replicated && !known.replica => {

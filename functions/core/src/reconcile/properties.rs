@@ -238,7 +238,7 @@ fn answer(wanted: &Wanted, seen: &mut Observation) {
             seen.repository = whole();
             seen.reads = reads.clone();
         }
-        Wanted::RecordAndSettings { .. } => {
+        Wanted::RecordAndSettings(_) => {
             seen.record = Read::Known(Known::default());
             let registry = Registry::unread(&weak().id.registry());
             seen.repository = Seen::Registry(Box::new(registry));

@@ -23,7 +23,7 @@ impl Reconciler<'_> {
                 return ControlFlow::Break(self.unevaluated(plan, record, None, now));
             }
         };
-        let findings = evaluate_registry(&policy, registry);
+        let findings = evaluate_registry(self.policy, &policy, registry, now);
         let lease = self.lease();
         let context = self.context(&lease, None, now);
         // Nothing of a repository is known, so nothing else is planned.

@@ -7,6 +7,7 @@ use crate::finding::Status;
 use crate::plan::Decision;
 use crate::reason::Code;
 use crate::record::{Newer, Repair, Repairs, Result as Repaired, Said};
+use crate::registry::RegistryReads;
 use crate::repository::{DENIED_BY_POLICY, Encryption, MARKER_TAG, Push, TagMutability};
 use crate::trigger::{Cause, Origin};
 
@@ -718,21 +719,18 @@ fn a_registry_is_reported_and_never_changed() {
     };
     let judged = case("public-access: {}, mutable-tags: {}");
     let first = judged.next(&Observation::default(), &Earlier::default());
-    assert!(
-        matches!(
-            first,
-            Next::Observe(Wanted::RecordAndSettings { needed: true })
-        ),
-        "{first:?}"
-    );
+    let reads = |next: Next| match next {
+        Next::Observe(Wanted::RecordAndSettings(reads)) => reads,
+        other => panic!("{other:?}"),
+    };
+    let access = RegistryReads {
+        policy: true,
+        destinations: true,
+        ..RegistryReads::default()
+    };
+    assert_eq!(reads(first), access);
     let unjudged = case("mutable-tags: {}").next(&Observation::default(), &Earlier::default());
-    assert!(
-        matches!(
-            unjudged,
-            Next::Observe(Wanted::RecordAndSettings { needed: false })
-        ),
-        "{unjudged:?}"
-    );
+    assert_eq!(reads(unjudged), RegistryReads::default());
     let seen = |text: Option<&str>, record: Read<Known>| Observation {
         record,
         repository: Seen::Registry(Box::new(Registry {

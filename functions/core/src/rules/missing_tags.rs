@@ -154,6 +154,8 @@ fn tag_value(text: &str) -> String {
 }
 
 impl Settings for MissingTags {
+    const KNOWN_AT_CREATION: bool = true;
+
     const META: Meta = Meta {
         id: "missing-tags",
         severity: Severity::Low,
@@ -252,6 +254,25 @@ impl Rule for MissingTags {
             } else {
                 Fix::Safe(Action::SetTags { from, to })
             },
+        })
+    }
+
+    fn at_creation(&self, new: &Repository, violation: &Violation) -> Result<Action, String> {
+        let tags = new.tags.required()?;
+        let wrong = self
+            .require
+            .iter()
+            .filter(|(key, required)| !tags.get(*key).is_some_and(|value| required.accepts(value)));
+        let to: BTreeMap<String, Option<String>> = wrong
+            .filter_map(|(key, required)| Some((key.clone(), Some(required.value()?.clone()))))
+            .collect();
+        if to.is_empty() {
+            return Err(violation.for_people().to_owned());
+        }
+        let from = to.keys().map(|key| (key.clone(), tags.get(key).cloned()));
+        Ok(Action::SetTags {
+            from: from.collect(),
+            to,
         })
     }
 

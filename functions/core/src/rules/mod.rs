@@ -12,6 +12,7 @@ pub mod no_lifecycle_policy;
 pub mod no_scan_on_push;
 pub mod nonconforming_image_tag;
 pub mod nonconforming_name;
+pub mod nonconforming_template;
 pub mod over_budget;
 pub mod public_access;
 pub mod untrusted_access;
@@ -34,6 +35,7 @@ pub static RULES: &[Entry] = &[
     Entry::of::<blocked_push::BlockedPush>(),
     Entry::of::<over_budget::OverBudget>(),
     Entry::of::<missing_statements::MissingStatements>(),
+    Entry::of::<nonconforming_template::NonconformingTemplate>(),
 ];
 
 /// The registry's line for an id.
@@ -80,6 +82,7 @@ rules:
   nonconforming-image-tag: {}
   over-budget: { most-gb: 1 }
   missing-statements: { required-statements: [{ Effect: Deny, Principal: \"*\", Action: \"ecr:DeleteRepository\" }] }
+  nonconforming-template: {}
 ";
         let policy = crate::policy::Policy::parse(policy).unwrap();
         let id = crate::evaluate::tests::repository().id;

@@ -55,6 +55,8 @@ pub struct MutableTags {
 }
 
 impl Settings for MutableTags {
+    const KNOWN_AT_CREATION: bool = true;
+
     const META: Meta = Meta {
         id: "mutable-tags",
         severity: Severity::Medium,
@@ -314,6 +316,25 @@ impl Rule for MutableTags {
                     }),
                 }
             }
+        })
+    }
+
+    fn at_creation(&self, new: &Repository, violation: &Violation) -> Result<Action, String> {
+        let cached = new.pull_through.known() == Some(&true);
+        if cached && self.pull_through_caches != PullThroughCaches::Repair {
+            return Err(
+                "the cache could not refresh the tags of an immutable repository: exempt these repositories, or set \
+                 `pull-through-caches` in the policy"
+                    .to_owned(),
+            );
+        }
+        let unknown = matches!(new.mutability, TagMutability::Unknown(_));
+        if unknown || self.is_cache(&new.id.name) {
+            return Err(violation.for_people().to_owned());
+        }
+        Ok(Action::SetTagMutability {
+            from: new.mutability.clone(),
+            to: self.wanted(&new.mutability, &BTreeSet::new()).0,
         })
     }
 

@@ -40,6 +40,8 @@ pub struct NoLifecyclePolicy {
 }
 
 impl Settings for NoLifecyclePolicy {
+    const KNOWN_AT_CREATION: bool = true;
+
     const META: Meta = Meta {
         id: "no-lifecycle-policy",
         severity: Severity::Medium,
@@ -174,6 +176,14 @@ impl Rule for NoLifecyclePolicy {
                 ),
             }),
         }
+    }
+
+    fn at_creation(&self, new: &Repository, _violation: &Violation) -> Result<Action, String> {
+        let document = self.document();
+        Ok(Action::SetLifecyclePolicy {
+            from: new.lifecycle.known().cloned().flatten(),
+            to: Some(document.unwrap_or_else(|| UNTAGGED_EXPIRE.to_owned())),
+        })
     }
 
     fn default_lifecycle(&self) -> Option<&Map<String, Value>> {

@@ -47,6 +47,8 @@ pub enum ScanFix {
 }
 
 impl Settings for NoScanOnPush {
+    const KNOWN_AT_CREATION: bool = true;
+
     const META: Meta = Meta {
         id: "no-scan-on-push",
         severity: Severity::High,
@@ -137,6 +139,17 @@ impl Rule for NoScanOnPush {
             detail: detail.to_owned(),
             fix,
         })
+    }
+
+    fn at_creation(&self, new: &Repository, _violation: &Violation) -> Result<Action, String> {
+        let filter = match new.id.name.rsplit_once('/') {
+            Some((namespace, _)) => format!("{namespace}/*"),
+            None => "*".to_owned(),
+        };
+        Err(format!(
+            "no template sets scanning: add the filter `{filter}` to the registry's scanning configuration (aws ecr \
+             put-registry-scanning-configuration)"
+        ))
     }
 
     fn repairs_registry(&self) -> bool {

@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::access::{self, Services, To, Trust, advice};
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
-use crate::registry::Registry;
+use crate::registry::{Registry, RegistryReads};
 use crate::repository::{Reads, Repository, RepositoryId};
-use crate::rule::{Advice, Meta, Rule, RuleMode, Settings, Subject};
+use crate::rule::{
+    Advice, Meta, NewRepositories, RegistryViolation, Rule, RuleMode, Settings, Subject,
+};
 
 /// A repository policy that lets in everyone. Whom this rule or `untrusted-access` trusts counts for both.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -34,6 +36,7 @@ pub struct PublicAccess {
 
 impl Settings for PublicAccess {
     const JUDGES_REGISTRY: bool = true;
+    const KNOWN_AT_CREATION: bool = true;
 
     const META: Meta = Meta {
         id: "public-access",
@@ -115,8 +118,20 @@ impl Rule for PublicAccess {
         }
     }
 
-    fn check_registry(&self, registry: &Registry) -> Option<Violation> {
-        access::registry::to_everyone(registry, &self.trust(&registry.id.account))
+    fn registry_reads(&self) -> RegistryReads {
+        RegistryReads {
+            policy: true,
+            ..RegistryReads::default()
+        }
+    }
+
+    fn check_registry(
+        &self,
+        registry: &Registry,
+        _policy: &NewRepositories<'_>,
+    ) -> Option<RegistryViolation> {
+        let trust = self.trust(&registry.id.account);
+        access::registry::to_everyone(registry, &trust).map(RegistryViolation::from)
     }
 
     fn contradictions(&self) -> Vec<String> {

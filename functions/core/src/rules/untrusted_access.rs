@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::access::{self, Services, To, Trust, advice};
 use crate::action::Action;
 use crate::finding::{Severity, Violation};
-use crate::registry::Registry;
+use crate::registry::{Registry, RegistryReads};
 use crate::repository::{Reads, Repository, RepositoryId};
-use crate::rule::{Advice, Meta, Rule, RuleMode, Settings, Subject};
+use crate::rule::{
+    Advice, Meta, NewRepositories, RegistryViolation, Rule, RuleMode, Settings, Subject,
+};
 
 /// A repository policy that lets in accounts, organizations, networks or services that are not trusted. Whom this rule or `public-access`
 /// trusts counts for both. Where a policy has `public-access` alone, this rule is on with its mode, overrides and exemptions.
@@ -48,6 +50,7 @@ pub enum AccessFix {
 
 impl Settings for UntrustedAccess {
     const JUDGES_REGISTRY: bool = true;
+    const KNOWN_AT_CREATION: bool = true;
 
     const META: Meta = Meta {
         id: "untrusted-access",
@@ -97,8 +100,21 @@ impl Rule for UntrustedAccess {
         judged.violation(text, To::Named, self.fix == AccessFix::Remove)
     }
 
-    fn check_registry(&self, registry: &Registry) -> Option<Violation> {
-        access::registry::to_named(registry, &self.trust(&registry.id.account))
+    fn registry_reads(&self) -> RegistryReads {
+        RegistryReads {
+            policy: true,
+            destinations: true,
+            ..RegistryReads::default()
+        }
+    }
+
+    fn check_registry(
+        &self,
+        registry: &Registry,
+        _policy: &NewRepositories<'_>,
+    ) -> Option<RegistryViolation> {
+        let trust = self.trust(&registry.id.account);
+        access::registry::to_named(registry, &trust).map(RegistryViolation::from)
     }
 
     fn contradictions(&self) -> Vec<String> {

@@ -1,19 +1,20 @@
 //! `weak-encryption`: a repository's layers are encrypted with less than the policy asks.
 
+mod keys;
 mod settings;
 mod text;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::keys::{at_creation, described};
 pub use self::settings::{Rung, WhenEmpty, WhenNotEmpty};
 use self::text::{HOLDS_IMAGES, HOLDS_IMAGES_OR_NOT, RECREATED, advise};
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
 use crate::quarantine;
 use crate::repository::{
-    Encryption, EncryptionType, Key, MOST_TAGS, Read, Reads, Repository, RepositoryId,
-    TagMutability,
+    Encryption, EncryptionType, MOST_TAGS, Reads, Repository, RepositoryId, TagMutability,
 };
 use crate::rule::{Advice, Meta, Rule, RuleMode, Settings, Subject};
 
@@ -41,6 +42,8 @@ pub struct WeakEncryption {
 }
 
 impl Settings for WeakEncryption {
+    const KNOWN_AT_CREATION: bool = true;
+
     const META: Meta = Meta {
         id: "weak-encryption",
         severity: Severity::Medium,
@@ -227,15 +230,6 @@ impl WeakEncryption {
     }
 }
 
-fn described<'r>(repository: &'r Repository, key: &str) -> Result<Option<&'r Key>, String> {
-    repository
-        .keys
-        .get(key)
-        .unwrap_or(&Read::NotAsked)
-        .required()
-        .map(Option::as_ref)
-}
-
 impl Rule for WeakEncryption {
     fn mode(&self) -> Option<RuleMode> {
         self.mode
@@ -281,6 +275,14 @@ impl Rule for WeakEncryption {
             images: self.only_reports() && self.reads_after(described).images,
             ..Reads::default()
         }
+    }
+
+    /// A template names a key by its ARN.
+    fn at_creation(&self, new: &Repository, violation: &Violation) -> Result<Action, String> {
+        if self.rung(new).is_err() {
+            return Err(violation.for_people().to_owned());
+        }
+        at_creation(new, self.require, self.kms_key.as_deref())
     }
 
     fn check(&self, repository: &Repository) -> Option<Violation> {
@@ -384,6 +386,7 @@ impl Rule for WeakEncryption {
 mod tests {
     use super::*;
     use crate::evaluate::tests::repository;
+    use crate::repository::{Key, Read};
 
     const CUSTOMER: &str = "arn:aws:kms:eu-central-1:123456789012:key/c";
     const MANAGED: &str = "arn:aws:kms:eu-central-1:123456789012:key/m";

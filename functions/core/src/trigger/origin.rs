@@ -85,6 +85,10 @@ pub enum Cause {
     PutRegistryPolicy,
     DeleteRegistryPolicy,
     PutReplicationConfiguration,
+    CreateRepositoryCreationTemplate,
+    UpdateRepositoryCreationTemplate,
+    DeleteRepositoryCreationTemplate,
+    CreatePullThroughCacheRule,
     /// An audit of the whole registry that may repair.
     Sweep,
     /// An audit, which changes nothing.
@@ -97,7 +101,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every call that is acted on.
-    pub const CALLS: [Self; 13] = [
+    pub const CALLS: [Self; 17] = [
         Self::CreateRepository,
         Self::PutImage,
         Self::PutImageTagMutability,
@@ -111,6 +115,10 @@ impl Cause {
         Self::PutRegistryPolicy,
         Self::DeleteRegistryPolicy,
         Self::PutReplicationConfiguration,
+        Self::CreateRepositoryCreationTemplate,
+        Self::UpdateRepositoryCreationTemplate,
+        Self::DeleteRepositoryCreationTemplate,
+        Self::CreatePullThroughCacheRule,
     ];
 
     /// Whether the call changes the registry and names no repository.
@@ -121,6 +129,10 @@ impl Cause {
             Self::PutRegistryPolicy
                 | Self::DeleteRegistryPolicy
                 | Self::PutReplicationConfiguration
+                | Self::CreateRepositoryCreationTemplate
+                | Self::UpdateRepositoryCreationTemplate
+                | Self::DeleteRepositoryCreationTemplate
+                | Self::CreatePullThroughCacheRule
         )
     }
 
@@ -141,6 +153,10 @@ impl Cause {
             Self::PutRegistryPolicy => "PutRegistryPolicy",
             Self::DeleteRegistryPolicy => "DeleteRegistryPolicy",
             Self::PutReplicationConfiguration => "PutReplicationConfiguration",
+            Self::CreateRepositoryCreationTemplate => "CreateRepositoryCreationTemplate",
+            Self::UpdateRepositoryCreationTemplate => "UpdateRepositoryCreationTemplate",
+            Self::DeleteRepositoryCreationTemplate => "DeleteRepositoryCreationTemplate",
+            Self::CreatePullThroughCacheRule => "CreatePullThroughCacheRule",
             Self::Sweep => "sweep",
             Self::Audit => "audit",
             Self::AuditFix => "audit --fix",

@@ -296,6 +296,22 @@ const EXPECTATIONS: &[(&str, Expected)] = &[
         Triggers(Cause::PutReplicationConfiguration, "", Some(CI), AT),
     ),
     (
+        "create-repository-creation-template",
+        Triggers(Cause::CreateRepositoryCreationTemplate, "", Some(CI), AT),
+    ),
+    (
+        "update-repository-creation-template",
+        Triggers(Cause::UpdateRepositoryCreationTemplate, "", Some(CI), AT),
+    ),
+    (
+        "delete-repository-creation-template",
+        Triggers(Cause::DeleteRepositoryCreationTemplate, "", Some(CI), AT),
+    ),
+    (
+        "create-pull-through-cache-rule",
+        Triggers(Cause::CreatePullThroughCacheRule, "", Some(CI), AT),
+    ),
+    (
         "tag-resource",
         Triggers(Cause::TagResource, "payments/api", Some(CI), AT),
     ),

@@ -4,6 +4,7 @@
 //! its file, a field of [`RealAws`] and a line in [`RealAws::behaviours`].
 
 mod cloudformation;
+mod creation_templates;
 mod exclusion_filters;
 mod message_attributes;
 mod pages;
@@ -20,6 +21,7 @@ use serde_json::Value;
 
 use super::Call;
 pub use cloudformation::CloudFormation;
+pub use creation_templates::{CreationTemplates, new_template};
 pub use exclusion_filters::ExclusionFilters;
 pub use message_attributes::MessageAttributes;
 pub(super) use pages::Page;
@@ -103,6 +105,7 @@ pub struct RealAws {
     pub visibility: Visibility,
     pub cloudformation: CloudFormation,
     pub pull_through_caches: PullThroughCaches,
+    pub creation_templates: CreationTemplates,
     pub registry_policy: RegistryPolicy,
     pub registry_scanning: RegistryScanning,
     pub exclusion_filters: ExclusionFilters,
@@ -119,6 +122,7 @@ impl RealAws {
             &mut self.visibility,
             &mut self.cloudformation,
             &mut self.pull_through_caches,
+            &mut self.creation_templates,
             &mut self.registry_policy,
             &mut self.registry_scanning,
             &mut self.exclusion_filters,

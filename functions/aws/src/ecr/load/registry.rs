@@ -1,31 +1,95 @@
 //! What holds for all repositories of a registry.
 
-use ecr_warden_core::registry::{Registry, ReplicationDestination};
-use ecr_warden_core::repository::RepositoryId;
+use ecr_warden_core::registry::{
+    Creation, Registry, RegistryReads, ReplicationDestination, Template,
+};
+use ecr_warden_core::repository::{Encryption, Read, Reads, RepositoryId};
 
-use super::asked::{LoadError, asked, read};
+use super::asked::{Asked, LoadError, asked, read};
+use super::surroundings::Surroundings;
 use crate::connect::clients::Regional;
 use crate::connect::error::Failure;
+use crate::ecr::convert;
 
-/// The calls of ECR that [`registry`] makes.
-pub(crate) const CALLS_OF_REGISTRY: u32 = 2;
+/// API reference, DescribeRepositoryCreationTemplates.
+const PAGE: i32 = 1000;
 
-/// Reads a registry's settings, where they are `needed`.
+/// What becomes of a setting that cannot be read at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IfUnavailable {
+    /// The registry is read again, later.
+    ReadAgain,
+    /// It counts as unreadable, so that the other settings are evaluated.
+    Unreadable,
+}
+
+/// The calls of ECR that [`registry`] makes, if `around` has nothing yet.
+pub(crate) fn calls_of_registry(reads: &RegistryReads) -> u32 {
+    let RegistryReads {
+        policy,
+        destinations,
+        templates,
+        caches,
+        scanning,
+        keys: _,
+    } = reads;
+    let asked = [policy, destinations, templates, caches, scanning];
+    asked.map(|it| u32::from(*it)).iter().sum()
+}
+
+/// Reads a registry's settings, as far as they are asked for. What `around` has of it is not read again.
 ///
 /// # Errors
-/// It cannot be read now.
+/// It cannot be read now, and is to be read again.
 pub(crate) async fn registry(
     aws: &Regional,
     id: &RepositoryId,
-    needed: bool,
+    reads: &RegistryReads,
+    around: &mut Surroundings,
+    if_unavailable: IfUnavailable,
 ) -> Result<Registry, LoadError> {
-    let (policy, destinations) =
-        tokio::join!(asked(needed, policy(aws)), asked(needed, destinations(aws)));
+    let common = Reads {
+        scanning: reads.scanning,
+        pull_through: reads.caches,
+        keys: reads.keys.clone(),
+        ..Reads::default()
+    };
+    let (policy, destinations, templates, common_read) = tokio::join!(
+        asked(reads.policy, policy(aws)),
+        asked(reads.destinations, destinations(aws)),
+        asked(reads.templates, templates(aws)),
+        Box::pin(around.add(aws, &common)),
+    );
+    match (common_read, if_unavailable) {
+        (Ok(()), _) => {}
+        (Err(error), IfUnavailable::ReadAgain) => return Err(error),
+        (Err(error), IfUnavailable::Unreadable) => around.give_up(&common, &error.to_string()),
+    }
+    let asked_caches = |caches: &Read<Vec<String>>| {
+        if reads.caches {
+            caches.clone()
+        } else {
+            Read::NotAsked
+        }
+    };
     Ok(Registry {
         id: id.clone(),
-        policy: read(policy)?,
-        destinations: read(destinations)?,
+        policy: settled(policy, if_unavailable)?,
+        destinations: settled(destinations, if_unavailable)?,
+        templates: settled(templates, if_unavailable)?,
+        caches: asked_caches(&around.caches),
+        scanning: around.scanning.clone(),
+        keys: around.keys.clone(),
     })
+}
+
+fn settled<T>(result: Asked<T>, if_unavailable: IfUnavailable) -> Result<Read<T>, LoadError> {
+    match (result, if_unavailable) {
+        (Err(Some(Failure::Unavailable(why))), IfUnavailable::Unreadable) => {
+            Ok(Read::Unreadable(why))
+        }
+        (result, _) => read(result),
+    }
 }
 
 async fn policy(aws: &Regional) -> Result<Option<String>, Failure> {
@@ -59,4 +123,49 @@ async fn destinations(aws: &Regional) -> Result<Vec<ReplicationDestination>, Fai
             region: destination.region,
         })
         .collect())
+}
+
+async fn templates(aws: &Regional) -> Result<Vec<Template>, Failure> {
+    let mut templates = Vec::new();
+    let mut token = None;
+    loop {
+        let answer = aws
+            .ecr
+            .describe_repository_creation_templates()
+            .max_results(PAGE)
+            .set_next_token(token)
+            .send()
+            .await
+            .map_err(|error| Failure::of("ecr:DescribeRepositoryCreationTemplates", &error))?;
+        let page = answer.repository_creation_templates.unwrap_or_default();
+        templates.extend(page.into_iter().map(template));
+        token = answer.next_token;
+        if token.is_none() {
+            return Ok(templates);
+        }
+    }
+}
+
+fn template(answered: aws_sdk_ecr::types::RepositoryCreationTemplate) -> Template {
+    let mutability = convert::mutability(
+        answered.image_tag_mutability(),
+        answered.image_tag_mutability_exclusion_filters(),
+    );
+    let tags = answered.resource_tags().iter();
+    let tags = tags.map(|tag| (tag.key().to_owned(), tag.value().to_owned()));
+    let occasions = answered.applied_for().iter();
+    let occasions = occasions.map(|it| Creation::named(it.as_str()));
+    let encryption = answered.encryption_configuration();
+    Template {
+        mutability,
+        tags: tags.collect(),
+        applied_for: occasions.collect(),
+        encryption: encryption.map_or_else(Encryption::aes256, |it| {
+            convert::encryption_of(it.encryption_type(), it.kms_key())
+        }),
+        prefix: answered.prefix.unwrap_or_default(),
+        policy: answered.repository_policy,
+        lifecycle: answered.lifecycle_policy,
+        has_role: answered.custom_role_arn.is_some(),
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ecr_warden_core::registry::ROOT;
 use ecr_warden_core::repository::{Key, Read, Reads, RegistryScanning};
 use futures_util::future::join_all;
 
@@ -88,7 +89,7 @@ pub(super) async fn surroundings(aws: &Regional, reads: &Reads) -> Result<Surrou
 }
 
 /// The prefix of a rule that may fill any repository.
-pub(super) const ANY_PREFIX: &str = "ROOT";
+pub(super) const ANY_PREFIX: &str = ROOT;
 
 /// A pull-through cache rule fills the repositories whose names begin with its prefix (API reference,
 /// CreatePullThroughCacheRule). In doubt it does.
