@@ -122,10 +122,8 @@ impl<'d> Stage<'d> {
             })
             .await?;
         let took = refused.elapsed();
-        self.screen.good(
-            "the rule fires, the policy's filter is granted",
-            &settings(&granted),
-        );
+        self.screen
+            .good("the rule fires, the filter is granted", &settings(&granted));
         oci::push(self.local, IMMUTABLE, MOVING, "the second build").await?;
         self.screen.good("push it again", "accepted");
         Ok(took)

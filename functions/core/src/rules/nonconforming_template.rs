@@ -167,6 +167,7 @@ fn judge(
             Ok(new) => new,
             Err(why) => {
                 judged.undecided = Some(why);
+                judged.to_do = vec!["correct the policy's overrides for this prefix".to_owned()];
                 continue;
             }
         };
@@ -193,8 +194,21 @@ fn judge(
         judged.to_do.insert(0, missing);
     } else if let Some((from, to)) = changed.filter(|(from, to)| from != to) {
         let conforming = Correction { source, from, to };
-        judged.to_do.insert(0, command(&conforming));
+        let command = command(&conforming);
+        judged.to_do.insert(
+            0,
+            if command.chars().count() > LONGEST {
+                "define the template as the lines with this finding say".to_owned()
+            } else {
+                one_line(&command, LONGEST)
+            },
+        );
         judged.conforming = Some(conforming);
+    } else if judged.to_do.is_empty() {
+        judged.to_do.push(
+            "use another prefix for each occasion: what the rules require on one would keep the pull-through cache from working"
+                .to_owned(),
+        );
     }
     Some(judged)
 }

@@ -72,9 +72,9 @@ fn found(rules: &str, rest: &str, registry: &Registry) -> Option<Finding> {
 const ALL: &str = "mutable-tags: {}, weak-encryption: { require: CUSTOMER_KEY, kms-key: alias/images }, no-lifecycle-policy: {}, \
                    public-access: {}, missing-tags: { require: { team: { allowed: [payments] } } }";
 
-/// The rule that finds each fault of a template, how severe it is, and that the definitions that come with it have no fault.
+/// The rule that finds each fault of a template, how severe it is, and the command that corrects it.
 #[test]
-fn each_fault_of_a_template_is_found_and_its_definition_corrects_it() {
+fn each_fault_of_a_template_is_found_with_its_command() {
     let good = || template("prod", Creation::Push);
     assert_eq!(found(ALL, "", &with(&[good()])), None);
     let faults: [(&str, Severity, &str, Template); 7] = [
@@ -379,6 +379,69 @@ fn a_message_about_many_templates_stays_short() {
         "{detail}"
     );
     assert_eq!(detail.matches("creation template `").count(), 10);
+}
+
+/// A document can be as long as ECR takes it: the command is left out then, and of many definitions the last.
+#[test]
+fn long_documents_leave_a_message_short() {
+    let long = |n: usize| Template {
+        mutability: TagMutability::Mutable,
+        lifecycle: Some(format!(
+            "{{\"rules\":[],\n\"x\":\"{}\"}}",
+            "y".repeat(15_000)
+        )),
+        ..template(&format!("team-{n}"), Creation::Push)
+    };
+    let rules = "mutable-tags: {}";
+    let finding = found(rules, "", &with(&[long(0), long(1), long(2)])).unwrap();
+    let to_do = finding.violation.for_people();
+    assert!(
+        to_do.contains("--image-tag-mutability") && to_do.len() < 1000,
+        "{to_do}"
+    );
+    let advice = finding.advice.unwrap();
+    for text in [&advice.terraform, &advice.cloudformation] {
+        assert!(text.ends_with("\n\n# and 2 more") && text.len() < 21_000);
+    }
+    let documents = "no-lifecycle-policy: {}, mutable-tags: {}";
+    let policy = format!("{OPEN}{}", " ".repeat(3000));
+    let open = Template {
+        policy: Some(
+            policy
+                .replace("\"*\"", "[\"*\",\"123456789012\"]")
+                .replace("[\"*\"", "{\"AWS\":[\"*\"")
+                .replace("012\"]", "012\"]}"),
+        ),
+        ..template("prod", Creation::Push)
+    };
+    let finding = found(
+        &format!("{documents}, public-access: {{}}"),
+        "",
+        &with(&[open]),
+    )
+    .unwrap();
+    let to_do = finding.violation.for_people();
+    assert_eq!(
+        to_do,
+        "define the template as the lines with this finding say"
+    );
+}
+
+/// What one occasion requires, the cache could not bear: there is something to do all the same.
+#[test]
+fn occasions_that_exclude_each_other_need_two_prefixes() {
+    let mut both = Template {
+        mutability: TagMutability::Mutable,
+        ..template("prod", Creation::Replication)
+    };
+    both.applied_for.insert(Creation::PullThroughCache);
+    let rules = "mutable-tags: { pull-through-caches: ignore }";
+    let finding = found(rules, "", &with(&[both])).unwrap();
+    let to_do = finding.violation.for_people();
+    assert!(
+        to_do.starts_with("use another prefix for each occasion"),
+        "{to_do}"
+    );
 }
 
 /// Each rule's key and the scanning are read once for the registry, whichever override asks for them.

@@ -12,6 +12,9 @@ use crate::rule::{Advice, heredoc, quoted, shell_word};
 /// templates").
 const ROLE: &str = "\"${ROLE_ARN:?say the role that ECR creates repositories with}\"";
 
+/// Bytes. An alert has 256 KiB for all its findings (SNS quota), and each definition twice.
+const LONGEST_DEFINITIONS: usize = 20_000;
+
 /// The command that changes the template, or creates it.
 pub(super) fn command(wanted: &Correction) -> String {
     let Correction { source, from, to } = wanted;
@@ -83,18 +86,30 @@ pub(super) fn command(wanted: &Correction) -> String {
 
 /// The definitions of these templates.
 pub(super) fn advise(wanted: &[&Correction]) -> Advice {
-    let join = |of: fn(&Correction) -> String| {
-        let each: Vec<String> = wanted.iter().map(|it| of(it)).collect();
-        each.join("\n\n")
-    };
-    let commands: Vec<String> = wanted.iter().map(|it| command(it)).collect();
+    let join = |of: fn(&Correction) -> String| joined(wanted.iter().map(|it| of(it)));
     Advice {
         text: "Set this where the creation templates are defined; it is for new repositories only."
             .to_owned(),
         terraform: join(terraform),
         cloudformation: join(cloudformation),
-        cli: commands.join("\n"),
+        cli: join(command),
     }
+}
+
+/// As many of the definitions as alerts and reports can carry, and how many are left out. Documents in them can be long.
+fn joined(definitions: impl ExactSizeIterator<Item = String>) -> String {
+    let mut left = definitions.len();
+    let mut out = String::new();
+    for definition in definitions {
+        if !out.is_empty() && out.len().saturating_add(definition.len()) > LONGEST_DEFINITIONS {
+            let _ = write!(out, "\n\n# and {left} more");
+            break;
+        }
+        let separator = if out.is_empty() { "" } else { "\n\n" };
+        let _ = write!(out, "{separator}{definition}");
+        left = left.saturating_sub(1);
+    }
+    out
 }
 
 fn terraform(wanted: &Correction) -> String {
