@@ -190,6 +190,7 @@ impl Braked {
                         fix: Fix::Manual(what.clone()),
                     },
                     left: None,
+                    advice: None,
                 },
                 decision: Decision::Withhold(Reason::new(code, what)),
             }],

@@ -14,7 +14,7 @@ use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
 use crate::quarantine;
 use crate::repository::{
-    Encryption, EncryptionType, MOST_TAGS, Reads, Repository, RepositoryId, TagMutability,
+    Encryption, EncryptionType, MOST_TAGS, Read, Reads, Repository, RepositoryId, TagMutability,
 };
 use crate::rule::{Advice, Meta, Rule, RuleMode, Settings, Subject};
 
