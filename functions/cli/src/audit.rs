@@ -4,7 +4,7 @@ mod costs;
 mod findings;
 mod next_step;
 mod progress;
-mod regions;
+pub(crate) mod regions;
 mod stack;
 
 use std::collections::BTreeSet;
@@ -29,12 +29,19 @@ use crate::Compliance;
 use crate::compliance::compliance;
 use crate::failure::CommandError;
 use crate::fix::{Fixed, fix};
-use crate::output::{Stream, Target, remark};
+use crate::output::{Stream, Target, is_quiet, remark};
 use crate::page::Page;
 use crate::policy;
 
-/// Audit all repositories of the account and region; without --fix, nothing is changed.
+const EXAMPLES: &str = "Examples:
+  ecr-warden audit
+  ecr-warden audit --policy policy.yaml --region all --fail-on high
+  ecr-warden audit --repository 'shop/**' --format html --output report.html
+  ecr-warden audit --stack ecr-warden";
+
+/// Audit all repositories; without --fix, nothing is changed.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct AuditCommand {
     /// The policy. Without it, a built-in one reports what each rule finds; `ecr-warden policy built-in` prints it.
     #[arg(long, value_name = "FILE")]
@@ -42,41 +49,46 @@ pub(crate) struct AuditCommand {
     /// Only repositories whose names match. Repeat it for several globs.
     #[arg(long, value_name = "GLOB")]
     repository: Vec<String>,
-    #[arg(long, value_enum, default_value_t = Format::Table)]
+    #[arg(long, value_enum, default_value_t = Format::Table, help_heading = "Report")]
     format: Format,
     /// Write to a file instead of standard output.
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", help_heading = "Report")]
     output: Option<PathBuf>,
     /// Exit with 1 only if a finding has at least this severity.
-    #[arg(long, value_enum, default_value_t = FailOn::Informational)]
+    #[arg(long, value_enum, default_value_t = FailOn::Informational, help_heading = "Report")]
     fail_on: FailOn,
     /// Also estimate what the images cost a month, by the policy's `costs`. It reads all images of each repository.
-    #[arg(long)]
+    #[arg(long, help_heading = "Report")]
     cost: bool,
     /// Also list the requirements of NIST 800-53 and PCI DSS that AWS relates to the rules, and which are met.
-    #[arg(long)]
+    #[arg(long, help_heading = "Report")]
     compliance: bool,
     /// Then make the repairs that the policy would have the enforcer make. They are shown first, and you are asked.
-    #[arg(long, requires_all = ["policy", "state_table"])]
+    #[arg(long, requires_all = ["policy", "state_table"], help_heading = "Repairs")]
     fix: bool,
     /// With --fix: do not ask.
-    #[arg(long, requires = "fix")]
+    #[arg(long, requires = "fix", help_heading = "Repairs")]
     yes: bool,
     /// With --fix: the stack's output StateTableName. The changes are recorded there.
-    #[arg(long, env = "ECR_WARDEN_STATE_TABLE", value_name = "TABLE")]
+    #[arg(
+        long,
+        env = "ECR_WARDEN_STATE_TABLE",
+        value_name = "TABLE",
+        help_heading = "Repairs"
+    )]
     state_table: Option<String>,
     /// A profile of the AWS CLI's configuration.
-    #[arg(long)]
+    #[arg(long, help_heading = "AWS")]
     profile: Option<String>,
     /// The region to audit; repeat it for several, or `all` for all that are enabled. With --stack: the stack's. Default: the
     /// region that the AWS CLI would use.
-    #[arg(long)]
+    #[arg(long, help_heading = "AWS")]
     region: Vec<String>,
     /// Ask the deployed auditor of this stack, with its own policy and permissions.
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["policy", "fix", "compliance"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["policy", "fix", "compliance"], help_heading = "Deployed auditor")]
     stack: Option<String>,
     /// With --stack: the auditor's request, as JSON (docs/audits.md).
-    #[arg(long, value_name = "JSON", requires = "stack", conflicts_with_all = ["repository", "cost"])]
+    #[arg(long, value_name = "JSON", requires = "stack", conflicts_with_all = ["repository", "cost"], help_heading = "Deployed auditor")]
     request: Option<String>,
 }
 
@@ -190,11 +202,12 @@ impl AuditCommand {
             clients.share_turns(table.clone());
         }
         let began = OffsetDateTime::now_utc();
-        let mut surveyed = survey(&clients, &caller, &policy, &request, regions, self.fix).await?;
+        let to_fix = |judged: &Judged| self.fix && !judged.findings.is_empty();
+        let mut surveyed = survey(&clients, &caller, &policy, &request, regions, &to_fix).await?;
         let found = &surveyed.audit;
         target.write(&self.text(found, Some(&policy), &caller, began)?)?;
         self.say_next(found, self.policy.is_none());
-        let to_fix = std::mem::take(&mut surveyed.to_fix);
+        let to_fix = std::mem::take(&mut surveyed.kept);
         let repaired = self.repair(&clients, &caller, to_fix).await;
         let complete = surveyed.complete(&caller);
         if let (Err(_), Err(unread)) = (&repaired, &complete) {
@@ -262,6 +275,7 @@ impl AuditCommand {
 
     fn say_next(&self, audit: &Audit, built_in: bool) {
         if self.format == Format::Table
+            && !is_quiet()
             && (built_in || std::io::stderr().is_terminal())
             && let Some(next) = next(audit, built_in)
         {

@@ -1,14 +1,11 @@
 //! What the commands that work with the state table have in common: where it is, whose credentials, and the operator's consent.
 
-use std::io::{BufRead, IsTerminal};
-
 use clap::Args;
 use ecr_warden_aws::{Caller, Clients, NotRolledBack, State};
 use ecr_warden_core::repository::RepositoryId;
 use time::OffsetDateTime;
 
 use crate::failure::CommandError;
-use crate::output::to_stderr;
 
 /// Which records, and by which credentials.
 #[derive(Args)]
@@ -71,21 +68,4 @@ pub(crate) fn failure(error: NotRolledBack) -> CommandError {
 
 pub(crate) fn now() -> i64 {
     OffsetDateTime::now_utc().unix_timestamp()
-}
-
-/// Asks the operator at the terminal.
-pub(crate) fn agreed(question: &str) -> Result<bool, CommandError> {
-    if !std::io::stdin().is_terminal() {
-        return Err(CommandError::Usage(
-            "stdin is not a terminal; pass --yes to confirm".to_owned(),
-        ));
-    }
-    to_stderr(&format!("{question} [y/N] "));
-    let unreadable = |error: std::io::Error| CommandError::Usage(error.to_string());
-    let mut answer = String::new();
-    std::io::stdin()
-        .lock()
-        .read_line(&mut answer)
-        .map_err(unreadable)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

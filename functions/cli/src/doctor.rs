@@ -12,12 +12,17 @@ use crate::output::{Stream, count, lines, say, table};
 use crate::progress::Progress;
 use crate::signals::stopped_by_signal;
 
-/// Check that ecr-warden works in this account and region; nothing is changed without --canary.
+const EXAMPLES: &str = "Examples:
+  ecr-warden doctor
+  ecr-warden doctor --stack ecr-warden --canary";
+
+/// Check that the deployed stack works in this account.
 ///
-/// It reads the stack, CloudTrail's trails, rules, subscriptions, the policy, the dead-letter queue and the functions' settings,
+/// Nothing is changed without --canary. It reads the stack, CloudTrail's trails, rules, subscriptions, the policy, the dead-letter queue and the functions' settings,
 /// and has IAM simulate the roles' permissions. With --canary it also creates an empty repository with mutable tags, follows it
 /// through event, repair and alert by a temporary queue, and removes both, also after Ctrl-C.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Doctor {
     /// The stack's name.
     #[arg(long, value_name = "NAME", default_value = "ecr-warden")]

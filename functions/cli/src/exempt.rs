@@ -7,16 +7,25 @@ use ecr_warden_aws::{Clients, put_policy, read_policy};
 use ecr_warden_core::policy::add_exemption::{AmendedPolicy, NewExemption, add_exemption};
 use ecr_warden_core::policy::exemption::Day;
 use ecr_warden_core::repository::RepositoryId;
+use serde_json::{Value, json};
 
 use crate::Compliance;
-use crate::connected::{agreed, now};
+use crate::ask::agreed;
+use crate::connected::now;
 use crate::failure::{CommandError, read};
-use crate::output::{Target, remark, say};
+use crate::output::{OutputFormat, Target, note, remark, say};
 
-/// Exempt a repository from a rule until a day: as a patch of the policy, in its file, or in its parameter.
+const EXAMPLES: &str = "Examples:
+  ecr-warden exempt shop/api mutable-tags --until 2027-03-31 --reason OPS-1 \\
+    --policy policy.yaml | git apply
+  ecr-warden exempt shop/api mutable-tags --until 2027-03-31 --reason OPS-1 \\
+    --parameter /ecr-warden/policy";
+
+/// Exempt a repository from a rule until a day.
 ///
-/// The policy is checked before and after. Everything else in it stays as it is written.
+/// The change is a patch of the policy, or is made in its file or in its parameter. The policy is checked before and after. Everything else in it stays as it is written.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Exempt {
     /// The repository: its name, in all accounts and regions that the policy is for, or its ARN.
     repository: String,
@@ -54,6 +63,9 @@ pub(crate) struct Exempt {
     /// With --parameter: do not ask.
     #[arg(long)]
     yes: bool,
+    /// `json`: `ecr-warden.exempt/1`.
+    #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
+    format: OutputFormat,
 }
 
 impl Exempt {
@@ -70,12 +82,19 @@ impl Exempt {
         // An exemption by name holds in all accounts and regions, one by ARN in its own.
         let amended = self.amended(&read(file)?, "000000000000", "us-east-1")?;
         let path = file.display().to_string();
-        if !self.write {
-            say!("{}", amended.patch(path.trim_start_matches("./")));
+        let patch = amended.patch(path.trim_start_matches("./"));
+        if self.write {
+            Target::open(Some(file))?.write(&amended.text)?;
+        }
+        if self.format == OutputFormat::Json {
+            say!("{}", self.json(&path, &patch, self.write, None));
             return Ok(());
         }
-        Target::open(Some(file))?.write(&amended.text)?;
-        say!(
+        if !self.write {
+            say!("{patch}");
+            return Ok(());
+        }
+        note!(
             "{path}: `{}` is exempt from `{}` until {}",
             self.repository,
             self.rule,
@@ -121,10 +140,17 @@ impl Exempt {
         }
         let version = put_policy(&clients, name, &amended.text).await;
         let version = version.map_err(CommandError::Aws)?;
-        say!(
-            "`{name}` has version {version}; the version before was {}",
-            stored.version
-        );
+        if self.format == OutputFormat::Json {
+            say!(
+                "{}",
+                self.json(name, &amended.patch(name), true, Some(version))
+            );
+        } else {
+            note!(
+                "`{name}` has version {version}; the version before was {}",
+                stored.version
+            );
+        }
         if version != stored.version.saturating_add(1) {
             return Err(CommandError::Aws(format!(
                 "the parameter was also changed by someone else: compare version {} with {version}, which replaced it",
@@ -132,6 +158,20 @@ impl Exempt {
             )));
         }
         Ok(())
+    }
+
+    /// `version`: of the parameter.
+    fn json(&self, policy: &str, patch: &str, written: bool, version: Option<i64>) -> Value {
+        json!({
+            "schema": "ecr-warden.exempt/1",
+            "repository": self.repository,
+            "rule": self.rule,
+            "until": self.until,
+            "policy": policy,
+            "patch": patch,
+            "written": written,
+            "version": version,
+        })
     }
 
     fn amended(

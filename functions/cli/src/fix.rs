@@ -13,7 +13,8 @@ use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::trigger::{Cause, Origin};
 use time::OffsetDateTime;
 
-use crate::connected::{agreed, failure};
+use crate::ask::agreed;
+use crate::connected::failure;
 use crate::failure::CommandError;
 use crate::output::{Stream, count, lines, remark, table};
 use crate::signals::stopped_by_signal;

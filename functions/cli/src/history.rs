@@ -11,10 +11,15 @@ use crate::connected::{At, failure, now};
 use crate::failure::CommandError;
 use crate::output::{Stream, lines, remark, say, table};
 
+const EXAMPLES: &str = "Examples:
+  ecr-warden history --since 30d --state-table ecr-warden-state
+  ecr-warden history --repository 'shop/**' --format json --state-table ecr-warden-state";
+
 /// List every change, suspension and resumption, newest first.
 ///
 /// The state table remembers the last ten changes of each repository by each rule, for 400 days.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct History {
     #[command(flatten)]
     at: At,

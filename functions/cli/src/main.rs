@@ -1,6 +1,8 @@
 //! The command `ecr-warden`. Its exit status: 0 compliant, 1 findings, 2 usage or policy error, 3 AWS error, 130 stopped.
 
+mod ask;
 mod audit;
+mod completions;
 mod compliance;
 mod connected;
 mod doctor;
@@ -8,7 +10,10 @@ mod exempt;
 mod explain;
 mod failure;
 mod fix;
+mod help;
 mod history;
+mod init;
+mod man;
 mod output;
 mod page;
 mod policy;
@@ -21,7 +26,15 @@ mod stop;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+const AFTER_HELP: &str = "Examples:
+  ecr-warden audit                  what is wrong, by a built-in policy
+  ecr-warden init                   a first policy of your own
+  ecr-warden help audit             the options of a command
+
+Exit status: 0 compliant, 1 findings, 2 usage or policy error, 3 AWS error,
+130 stopped by Ctrl-C.";
 
 /// Enforces one policy on private Amazon ECR repositories.
 #[derive(Parser)]
@@ -29,9 +42,12 @@ use clap::{Parser, Subcommand};
     name = "ecr-warden",
     version,
     arg_required_else_help = true,
-    after_help = "Exit status: 0 compliant, 1 findings, 2 usage or policy error, 3 AWS error, 130 stopped by Ctrl-C."
+    after_help = AFTER_HELP
 )]
 struct Command {
+    /// Print results and errors only: no progress, confirmations or hints.
+    #[arg(long, short, global = true)]
+    quiet: bool,
     #[command(subcommand)]
     what: What,
 }
@@ -50,6 +66,9 @@ enum What {
     History(history::History),
     Exempt(exempt::Exempt),
     Doctor(doctor::Doctor),
+    Init(init::Init),
+    Completions(completions::Completions),
+    Man(man::ManualPages),
 }
 
 /// What there is to say beside success.
@@ -61,7 +80,13 @@ enum Compliance {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let result = match Command::parse().what {
+    let all = help::grouped(Command::command());
+    let given = Command::from_arg_matches(&all.clone().get_matches());
+    let given = given.unwrap_or_else(|error| error.exit());
+    if given.quiet {
+        output::be_quiet();
+    }
+    let result = match given.what {
         What::Policy(command) => command.run(),
         What::Audit(command) => command.run().await,
         What::Rules(command) => command.run(),
@@ -73,6 +98,9 @@ async fn main() -> ExitCode {
         What::History(command) => command.run().await,
         What::Exempt(command) => command.run().await,
         What::Doctor(command) => command.run().await,
+        What::Init(command) => command.run().await,
+        What::Completions(command) => command.run(all),
+        What::Man(command) => command.run(all),
     };
     let written = output::written();
     match result.and_then(|found| written.map(|()| found)) {

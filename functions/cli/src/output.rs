@@ -3,8 +3,10 @@
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::failure::CommandError;
@@ -22,7 +24,30 @@ macro_rules! remark {
     ($($text:tt)*) => { $crate::output::to_stderr(&format!("{}\n", format_args!($($text)*))) };
 }
 
-pub(crate) use {remark, say};
+/// Writes a line to standard output that is no result: a confirmation, or what to do next. Not with --quiet.
+macro_rules! note {
+    ($($text:tt)*) => { if !$crate::output::is_quiet() { $crate::output::line(&format!($($text)*)) } };
+}
+
+pub(crate) use {note, remark, say};
+
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Results and errors only from now on.
+pub(crate) fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+pub(crate) fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
+/// How a command that prints no table prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    Text,
+    Json,
+}
 
 pub(crate) fn line(text: &str) {
     let mut failed = FAILED.lock().unwrap_or_else(PoisonError::into_inner);

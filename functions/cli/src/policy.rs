@@ -4,19 +4,29 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use ecr_warden_core::policy::{self, InvalidPolicy};
+use serde_json::{Value, json};
 
 use crate::Compliance;
 use crate::failure::{CommandError, read};
-use crate::output::say;
+use crate::output::{OutputFormat, count, note, say};
+
+const EXAMPLES: &str = "Examples:
+  ecr-warden policy check policy.yaml
+  ecr-warden policy schema >policy.schema.json
+  ecr-warden policy built-in";
 
 /// Work on the policy file.
 #[derive(Subcommand)]
+#[command(after_help = EXAMPLES)]
 pub(crate) enum PolicyCommand {
     /// List all mistakes in policies, with line and column.
     Check {
         /// The policies; `-` is standard input.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// `json`: `ecr-warden.policy-check/1`.
+        #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
+        format: OutputFormat,
     },
     /// Print the JSON Schema of policies, for editors.
     Schema,
@@ -30,7 +40,11 @@ const BUILT_IN: &str = include_str!("built-in.yaml");
 impl PolicyCommand {
     pub(crate) fn run(self) -> Result<Compliance, CommandError> {
         match self {
-            Self::Check { files } => check(&files)?,
+            Self::Check {
+                files,
+                format: OutputFormat::Text,
+            } => check(&files)?,
+            Self::Check { files, .. } => check_as_json(&files)?,
             Self::Schema => {
                 let schema = serde_json::to_string_pretty(&policy::schema())
                     .map_err(|error| CommandError::Usage(error.to_string()))?;
@@ -47,7 +61,7 @@ fn check(files: &[PathBuf]) -> Result<(), CommandError> {
     let mut wrong = Vec::new();
     for file in files {
         match load(file) {
-            Ok(_) => say!("{}: valid", file.display()),
+            Ok(_) => note!("{}: valid", file.display()),
             Err(CommandError::Usage(mistakes)) => wrong.push(mistakes),
             Err(other) => return Err(other),
         }
@@ -57,6 +71,38 @@ fn check(files: &[PathBuf]) -> Result<(), CommandError> {
     } else {
         Err(CommandError::Usage(wrong.join("\n")))
     }
+}
+
+/// The same for programs. The exit status is the same, too.
+fn check_as_json(files: &[PathBuf]) -> Result<(), CommandError> {
+    let mut wrong = 0_usize;
+    let mut checked: Vec<Value> = Vec::new();
+    for file in files {
+        let problems: Vec<Value> = match policy::Policy::parse(&read(file)?) {
+            Ok(_) => Vec::new(),
+            Err(InvalidPolicy(problems)) => problems
+                .iter()
+                .map(|problem| {
+                    let place = problem.place;
+                    json!({ "line": place.line, "column": place.column, "message": problem.message })
+                })
+                .collect(),
+        };
+        wrong = wrong.saturating_add(usize::from(!problems.is_empty()));
+        let path = file.display().to_string();
+        checked.push(json!({ "file": path, "valid": problems.is_empty(), "problems": problems }));
+    }
+    say!(
+        "{}",
+        json!({ "schema": "ecr-warden.policy-check/1", "files": checked })
+    );
+    if wrong == 0 {
+        return Ok(());
+    }
+    Err(CommandError::Usage(format!(
+        "{} not valid",
+        count(wrong, "policy is", "policies are")
+    )))
 }
 
 /// The policy in a file; the built-in one without a file.

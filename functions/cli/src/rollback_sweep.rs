@@ -6,16 +6,40 @@ use ecr_warden_core::record::Known;
 use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::text::one_line;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use serde_json::{Value, json};
 
 use crate::Compliance;
-use crate::connected::{At, There, agreed, failure, now};
+use crate::ask::agreed;
+use crate::connected::{At, There, failure, now};
 use crate::failure::CommandError;
 use crate::output::say;
 
 /// Records that are read side by side.
 const AT_ONCE: usize = 8;
 
-pub(crate) async fn run(at: At, location: &str, yes: bool) -> Result<Compliance, CommandError> {
+/// `as_json`: the results at the end are all that is printed.
+pub(crate) async fn run(
+    at: At,
+    location: &str,
+    yes: bool,
+    as_json: bool,
+) -> Result<Compliance, CommandError> {
+    let print = |text: String| {
+        if !as_json {
+            say!("{text}");
+        }
+    };
+    let mut results = Vec::new();
+    let mut result = |change: &Change, result: &str, why: Option<&str>| {
+        let Change {
+            repository,
+            rule,
+            from,
+            to,
+            ..
+        } = change;
+        results.push(json!({ "repository": repository, "rule": rule, "from": to, "to": from, "result": result, "why": why }));
+    };
     let there = at.connect().await?;
     let listed = read_changes(&there.clients, location)
         .await
@@ -32,15 +56,27 @@ pub(crate) async fn run(at: At, location: &str, yes: bool) -> Result<Compliance,
         );
         match decision {
             Undo::RollBack => {
-                say!("roll back  {what}");
+                print(format!("roll back  {what}"));
                 to_do.push((*change, id));
             }
-            Undo::Done => say!("done       {what}: it was rolled back already"),
-            Undo::Impossible(why) => say!("leave      {what}: {why}"),
+            Undo::Done => {
+                print(format!("done       {what}: it was rolled back already"));
+                result(change, "done-before", None);
+            }
+            Undo::Impossible(why) => {
+                print(format!("leave      {what}: {why}"));
+                result(change, "left", Some(why));
+            }
         }
     }
     if to_do.is_empty() {
-        say!("None of the {} changes can be rolled back.", listed.len());
+        print(format!(
+            "None of the {} changes can be rolled back.",
+            listed.len()
+        ));
+        if as_json {
+            say!("{}", swept(&results));
+        }
         return Ok(Compliance::Nothing);
     }
     let question = format!("Roll back {} of {} changes?", to_do.len(), listed.len());
@@ -49,20 +85,27 @@ pub(crate) async fn run(at: At, location: &str, yes: bool) -> Result<Compliance,
     }
     let mut failed = Vec::new();
     for (change, id) in &to_do {
-        if let Err(why) = one(&there, id, change).await {
-            say!(
-                "not rolled back  {}, {}: {why}",
-                id.name,
-                shown(&change.rule)
-            );
-            failed.push(why);
+        match one(&there, id, change).await {
+            Ok(()) => result(change, "rolled-back", None),
+            Err(why) => {
+                print(format!(
+                    "not rolled back  {}, {}: {why}",
+                    id.name,
+                    shown(&change.rule)
+                ));
+                result(change, "failed", Some(&why));
+                failed.push(why);
+            }
         }
     }
     let done = to_do.len().saturating_sub(failed.len());
-    say!(
+    print(format!(
         "{done} of {} changes were rolled back. Their rules leave the repositories alone until `ecr-warden resume REPOSITORY RULE`.",
         listed.len()
-    );
+    ));
+    if as_json {
+        say!("{}", swept(&results));
+    }
     match failed.pop() {
         None => Ok(Compliance::Nothing),
         Some(last) => Err(CommandError::Aws(format!(
@@ -70,6 +113,10 @@ pub(crate) async fn run(at: At, location: &str, yes: bool) -> Result<Compliance,
             failed.len().saturating_add(1)
         ))),
     }
+}
+
+fn swept(results: &[Value]) -> Value {
+    json!({ "schema": "ecr-warden.rollback-sweep/1", "changes": results })
 }
 
 /// What becomes of each change, by what is on record now.

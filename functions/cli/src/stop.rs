@@ -2,17 +2,26 @@
 
 use clap::Args;
 use ecr_warden_aws::{Caller, Clients, NotAnswered, State, start, state_table, stop};
+use serde_json::json;
 
 use crate::Compliance;
 use crate::connected::{failure, now};
 use crate::failure::CommandError;
-use crate::output::say;
+use crate::output::{OutputFormat, note, say};
+
+const EXAMPLES_OF_STOP: &str = "Examples:
+  ecr-warden stop --reason \"the release freezes, OPS-77\"
+  ecr-warden stop --reason OPS-77 --stack guard --region eu-west-1";
+
+const EXAMPLES_OF_START: &str = "Examples:
+  ecr-warden start";
 
 /// Stop all changes by all functions, at once.
 ///
 /// Findings are still reported. It holds against events and sweeps that are under way; what has been begun is finished: a change
 /// that is being made at this moment, and a recreation. `ecr-warden start` allows changes again.
 #[derive(Args)]
+#[command(after_help = EXAMPLES_OF_STOP)]
 pub(crate) struct StopChanges {
     #[command(flatten)]
     switch: SwitchAt,
@@ -23,6 +32,7 @@ pub(crate) struct StopChanges {
 
 /// Allow changes again after `ecr-warden stop`.
 #[derive(Args)]
+#[command(after_help = EXAMPLES_OF_START)]
 pub(crate) struct StartChanges {
     #[command(flatten)]
     switch: SwitchAt,
@@ -43,6 +53,9 @@ struct SwitchAt {
     /// The region of the stack. Default: the region that the AWS CLI would use.
     #[arg(long)]
     region: Option<String>,
+    /// `json`: `ecr-warden.switch/1`.
+    #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
+    format: OutputFormat,
 }
 
 impl SwitchAt {
@@ -66,6 +79,17 @@ impl SwitchAt {
         };
         Ok((State::new(&clients, table), caller))
     }
+
+    fn say(&self, stopped: bool, text: &str) -> Compliance {
+        match self.format {
+            OutputFormat::Json => {
+                let switch = json!({ "schema": "ecr-warden.switch/1", "stopped": stopped });
+                say!("{switch}");
+            }
+            OutputFormat::Text => note!("{text}"),
+        }
+        Compliance::Nothing
+    }
 }
 
 impl StopChanges {
@@ -79,10 +103,10 @@ impl StopChanges {
         stop(&state, &caller.arn, &self.reason, now())
             .await
             .map_err(failure)?;
-        say!(
-            "All changes are stopped: no function begins one from now on, and findings are still reported. To allow changes again: ecr-warden start"
-        );
-        Ok(Compliance::Nothing)
+        Ok(self.switch.say(
+            true,
+            "All changes are stopped: no function begins one from now on, and findings are still reported. To allow changes again: ecr-warden start",
+        ))
     }
 }
 
@@ -90,9 +114,9 @@ impl StartChanges {
     pub(crate) async fn run(self) -> Result<Compliance, CommandError> {
         let (state, caller) = self.switch.connect().await?;
         start(&state, &caller.arn, now()).await.map_err(failure)?;
-        say!(
-            "Changes are allowed again. What was withheld is changed by the next event of each repository, or by the next sweep"
-        );
-        Ok(Compliance::Nothing)
+        Ok(self.switch.say(
+            false,
+            "Changes are allowed again. What was withheld is changed by the next event of each repository, or by the next sweep",
+        ))
     }
 }

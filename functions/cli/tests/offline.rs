@@ -302,3 +302,134 @@ fn mistakes_with_exemptions_are_named() {
     assert_eq!(status, 2);
     assert!(error.contains("--reason"), "{error}");
 }
+
+const COMMANDS: [&str; 12] = [
+    "audit",
+    "completions",
+    "doctor",
+    "exempt",
+    "explain",
+    "history",
+    "init",
+    "man",
+    "policy",
+    "resume",
+    "rollback",
+    "rules",
+];
+
+#[test]
+fn shells_complete_each_command_and_its_options() {
+    for shell in ["bash", "zsh", "fish"] {
+        let (status, script, error) = ecr_warden(&["completions", shell]);
+        assert_eq!(status, 0, "{error}");
+        for word in COMMANDS.iter().chain(&["state-table", "baseline"]) {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    // The shell that runs the tests takes the script.
+    let (_, script, _) = ecr_warden(&["completions", "bash"]);
+    let script = file("completions.bash", &script);
+    let words = "COMP_WORDS=(ecr-warden i) COMP_CWORD=1; _ecr__warden ecr-warden i ecr-warden; echo \"${COMPREPLY[@]}\"";
+    let command = format!("source {}; {words}", script.display());
+    let output = Command::new("bash")
+        .args(["-c", &command])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "init\n");
+}
+
+#[test]
+fn each_command_has_a_manual_page() {
+    let (status, page, _) = ecr_warden(&["man"]);
+    assert!(status == 0 && page.contains(".TH ecr-warden 1"), "{page}");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("man");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    let (status, out, error) = ecr_warden(&["man", "--output", folder.to_str().unwrap()]);
+    assert!(status == 0 && out.contains("man ecr-warden"), "{error}");
+    for command in COMMANDS {
+        let page = std::fs::read_to_string(folder.join(format!("ecr-warden-{command}.1"))).unwrap();
+        assert!(page.contains("SYNOPSIS"), "{page}");
+    }
+}
+
+#[test]
+fn programs_read_json() {
+    let json = |arguments: &[&str]| {
+        let (status, out, error) = ecr_warden(arguments);
+        let value: serde_json::Value =
+            serde_json::from_str(&out).unwrap_or_else(|why| panic!("{why}: {out}{error}"));
+        (status, value)
+    };
+    let (status, rules) = json(&["rules", "--format", "json"]);
+    assert_eq!(
+        (status, &rules["schema"]),
+        (0, &"ecr-warden.rules/1".into())
+    );
+    assert_eq!(rules["rules"][0]["rule"], "mutable-tags");
+    let (_, one) = json(&["rules", "mutable-tags", "--format", "json"]);
+    assert_eq!(one["rules"][0], rules["rules"][0]);
+
+    let wrong = file("wrong-as-json.yaml", "version: 1\nmode: enforc\n");
+    let wrong = wrong.to_str().unwrap();
+    let check = [
+        "policy",
+        "check",
+        "infra/policy.yaml",
+        wrong,
+        "--format",
+        "json",
+    ];
+    let (status, checked) = json(&check);
+    assert_eq!(status, 2);
+    assert_eq!(checked["files"][0]["valid"], true);
+    assert_eq!(checked["files"][1]["problems"][0]["line"], 2);
+
+    let event = "events/create-repository-by-role.json";
+    let explain = [
+        "explain",
+        event,
+        "--policy",
+        "infra/policy.yaml",
+        "--format",
+        "json",
+    ];
+    let (status, explained) = json(&explain);
+    assert_eq!(
+        (status, &explained["schema"]),
+        (1, &"ecr-warden.explain/1".into())
+    );
+    assert_eq!(explained["findings"][0]["then"], "repair");
+    assert_eq!(explained["findings"][0]["action"]["from"], "MUTABLE");
+
+    let policy = file("exempt-as-json.yaml", POLICY);
+    let policy = policy.to_str().unwrap();
+    let what = [
+        "exempt",
+        "shop/api",
+        "mutable-tags",
+        "--until",
+        "2999-01-31",
+    ];
+    let how = [
+        "--reason", "x", "--policy", policy, "--write", "--format", "json",
+    ];
+    let (status, exempt) = json(&[&what[..], &how].concat());
+    assert_eq!((status, &exempt["written"]), (0, &true.into()));
+    assert!(exempt["patch"].as_str().unwrap().contains("+exemptions:"));
+}
+
+#[test]
+fn quiet_leaves_results_and_errors() {
+    let (status, out, error) = ecr_warden(&["policy", "check", "infra/policy.yaml", "--quiet"]);
+    assert_eq!((status, out.as_str(), error.as_str()), (0, "", ""));
+    let wrong = file("wrong-quietly.yaml", "version: 1\nmode: enforc\n");
+    let (status, _, error) = ecr_warden(&["-q", "policy", "check", wrong.to_str().unwrap()]);
+    assert!(
+        status == 2 && error.contains("did you mean `enforce`"),
+        "{error}"
+    );
+    let (_, out, _) = ecr_warden(&["-q", "rules"]);
+    assert!(out.contains("mutable-tags"), "{out}");
+}

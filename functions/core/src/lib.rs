@@ -65,6 +65,7 @@ pub mod finding;
 pub mod glob;
 pub mod history;
 pub mod image;
+pub mod init;
 pub mod ledger;
 pub mod lifecycle;
 pub mod metrics;

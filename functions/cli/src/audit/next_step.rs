@@ -14,7 +14,7 @@ pub(super) fn next(audit: &Audit, built_in: bool) -> Option<String> {
     );
     if built_in {
         next.push_str(
-            ".\nThis was the built-in policy: `ecr-warden policy built-in >policy.yaml` begins your own, `--policy policy.yaml` uses it",
+            ".\nThis was the built-in policy: `ecr-warden init` begins your own, `--policy policy.yaml` uses it",
         );
     }
     Some(format!("{next}."))

@@ -21,7 +21,7 @@ const NAMED: usize = 4;
 
 /// The regions that are asked for by --region.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Regions {
+pub(crate) enum Regions {
     /// The one that the AWS CLI would use.
     Configured,
     Named(Vec<String>),
@@ -30,11 +30,11 @@ pub(super) enum Regions {
 }
 
 /// What an audit found, and what it could not read.
-pub(super) struct Surveyed {
-    pub(super) audit: Audit,
-    /// With findings, if they are to be repaired.
-    pub(super) to_fix: Vec<Judged>,
-    pub(super) unread: Vec<UnreadRegion>,
+pub(crate) struct Surveyed {
+    pub(crate) audit: Audit,
+    /// Those that were to be kept.
+    pub(crate) kept: Vec<Judged>,
+    pub(crate) unread: Vec<UnreadRegion>,
     /// Regions that were asked for.
     regions: Vec<String>,
     /// Globs that match nothing that was read.
@@ -42,7 +42,7 @@ pub(super) struct Surveyed {
 }
 
 impl Regions {
-    pub(super) fn read(given: &[String]) -> Result<Self, String> {
+    pub(crate) fn read(given: &[String]) -> Result<Self, String> {
         if given.iter().any(|region| region == "all") {
             return match given {
                 [_] => Ok(Self::All),
@@ -64,7 +64,7 @@ impl Regions {
 
     /// The clients, and who they work for. Of several regions, each may be one that is not enabled, so the caller is asked for in
     /// the configured one.
-    pub(super) async fn connect(
+    pub(crate) async fn connect(
         &self,
         profile: Option<&str>,
     ) -> Result<(Clients, Caller), CommandError> {
@@ -94,14 +94,14 @@ impl Regions {
     }
 }
 
-/// Audits the regions. Those that cannot be read are named in the answer, unless none can.
-pub(super) async fn survey(
+/// Audits the regions, and keeps the repositories and registries that are wanted. Those that cannot be read are named in the answer, unless none can.
+pub(crate) async fn survey(
     clients: &Clients,
     caller: &Caller,
     policy: &Policy,
     request: &Request,
     regions: &Regions,
-    fix: bool,
+    keep: &(dyn Fn(&Judged) -> bool + Sync),
 ) -> Result<Surveyed, CommandError> {
     let progress = Progress::begin("listing the regions of the account");
     let regions = regions.list(clients, caller).await?;
@@ -116,7 +116,7 @@ pub(super) async fn survey(
         all: regions.len(),
         ..OfRegions::default()
     };
-    let mut to_fix = Vec::new();
+    let mut kept = Vec::new();
     let mut unmatched = request.repositories.clone();
     let surveyed = survey_regions(clients, policy, request, &home, &regions, &mut |step| {
         match step {
@@ -133,10 +133,10 @@ pub(super) async fn survey(
                 let one = usize::from(!id.is_registry());
                 far.repositories = far.repositories.saturating_add(one);
                 unmatched.retain(|glob| !glob.matches(&id.name));
-                if let (true, Scanned::Judged(judged)) = (fix, seen)
-                    && !judged.findings.is_empty()
+                if let Scanned::Judged(judged) = seen
+                    && keep(judged)
                 {
-                    to_fix.push((**judged).clone());
+                    kept.push((**judged).clone());
                 }
             }
         }
@@ -148,16 +148,16 @@ pub(super) async fn survey(
         AuditError::Request(why) => CommandError::Usage(why),
         AuditError::Aws(why) => CommandError::Aws(why),
     })?;
-    // What is in no report is not repaired.
+    // What is in no report is not repaired either.
     let is_read = |judged: &Judged| {
         !unread
             .iter()
             .any(|one| one.region == judged.repository.id.region)
     };
-    to_fix.retain(is_read);
+    kept.retain(is_read);
     let surveyed = Surveyed {
         audit,
-        to_fix,
+        kept,
         unread,
         regions,
         unmatched,
@@ -181,7 +181,7 @@ impl Surveyed {
     }
 
     /// Fails if a region could not be read.
-    pub(super) fn complete(&self, caller: &Caller) -> Result<(), CommandError> {
+    pub(crate) fn complete(&self, caller: &Caller) -> Result<(), CommandError> {
         let whys: Vec<&str> = self.unread.iter().map(|one| one.why.as_str()).collect();
         let asked_as = format!(
             "asked as {}; docs/operations.md lists the permissions of `audit`",
@@ -217,7 +217,7 @@ fn named(regions: &[String]) -> String {
 }
 
 /// What a glob that matches nothing is answered with.
-pub(super) fn nothing_matches(globs: &[String], place: &str) -> String {
+pub(crate) fn nothing_matches(globs: &[String], place: &str) -> String {
     let quoted: Vec<String> = globs.iter().map(|glob| format!("`{glob}`")).collect();
     let mut text = format!(
         "--repository: no repository matches {} in {place}",

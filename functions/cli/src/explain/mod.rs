@@ -9,24 +9,30 @@ use std::path::PathBuf;
 use clap::Args;
 use ecr_warden_core::evaluate::{evaluate, evaluate_registry};
 use ecr_warden_core::finding::{Finding, Fix, Severity};
-use ecr_warden_core::plan::{Decision, Step, plan};
+use ecr_warden_core::plan::{Decision, Plan, Step, plan};
 use ecr_warden_core::policy::{Policy, Resolved};
 use ecr_warden_core::record::{Context, Known, Lease};
 use ecr_warden_core::repository::{Encryption, Read, RegistryScanning, Repository, TagMutability};
 use ecr_warden_core::trigger::{Decoded, Trigger, decode};
-use serde_json::Value;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::Compliance;
 use crate::failure::{CommandError, read};
-use crate::output::{Stream, lines, say, table};
+use crate::output::{OutputFormat, Stream, lines, say, table};
 use crate::policy;
 use events::events;
+
+const SCHEMA: &str = "ecr-warden.explain/1";
+const EXAMPLES: &str = "Examples:
+  ecr-warden explain event.json --policy policy.yaml
+  ecr-warden explain event.json --policy policy.yaml --repository described.json";
 
 /// Show, without AWS, what an event would lead to.
 ///
 /// The repository is a new one as `aws ecr create-repository` makes it, unless a file says otherwise.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Explain {
     /// An EventBridge event, a CloudTrail record or a file of `Records` as JSON; `-` is standard input.
     event: PathBuf,
@@ -39,6 +45,9 @@ pub(crate) struct Explain {
     /// several times.
     #[arg(long, value_name = "FILE")]
     repository: Vec<PathBuf>,
+    /// `json`: one object for each event, `ecr-warden.explain/1`.
+    #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
+    format: OutputFormat,
 }
 
 impl Explain {
@@ -49,7 +58,7 @@ impl Explain {
             serde_json::from_str(&read(&self.event)?).map_err(|error| wrong(error.to_string()))?;
         let mut found = Compliance::Nothing;
         for (n, event) in events(file).map_err(wrong)?.iter().enumerate() {
-            if n > 0 {
+            if n > 0 && !self.as_json() {
                 say!("");
             }
             if self.explain(event, &policy)? == Compliance::Findings {
@@ -59,11 +68,20 @@ impl Explain {
         Ok(found)
     }
 
+    fn as_json(&self) -> bool {
+        self.format == OutputFormat::Json
+    }
+
     fn explain(&self, event: &Value, policy: &Policy) -> Result<Compliance, CommandError> {
         let trigger = match decode(event, None) {
             Decoded::Trigger(trigger) => trigger,
             Decoded::Ignored { reason, .. } => {
-                say!("The event is ignored: {reason}.");
+                let reason = reason.to_string();
+                if self.as_json() {
+                    say!("{}", json!({ "schema": SCHEMA, "ignored": reason }));
+                } else {
+                    say!("The event is ignored: {reason}.");
+                }
                 return Ok(Compliance::Nothing);
             }
             Decoded::Unreadable(why) => {
@@ -73,7 +91,9 @@ impl Explain {
                 )));
             }
         };
-        tell_of_event(&trigger);
+        if !self.as_json() {
+            tell_of_event(&trigger);
+        }
         let (repository, resolved, findings) = self.evaluated(&trigger, policy)?;
         let now = OffsetDateTime::now_utc().unix_timestamp();
         let me = Lease {
@@ -93,6 +113,10 @@ impl Explain {
             Ok(&Known::default()),
             &context,
         );
+        if self.as_json() {
+            say!("{}", explained(&trigger, &plan));
+            return Ok(compliance(&plan));
+        }
         if plan.steps.is_empty() {
             let active = resolved.rules.len();
             say!("\nIt conforms: {active} rules were asked, and none objects.");
@@ -115,15 +139,7 @@ impl Explain {
                 settle.seconds()
             );
         }
-        let stands = plan
-            .steps
-            .iter()
-            .any(|step| step.finding.severity > Severity::Informational && !is_exempt(step));
-        Ok(if stands {
-            Compliance::Findings
-        } else {
-            Compliance::Nothing
-        })
+        Ok(compliance(&plan))
     }
 
     /// What is found in the repository, or in the registry, of which nothing of a repository is known.
@@ -141,13 +157,59 @@ impl Explain {
             return Ok((Repository::unread(id, None, None), resolved, findings));
         }
         let repository = repository(trigger, &self.repository)?;
-        tell_of_repository(&repository);
+        if !self.as_json() {
+            tell_of_repository(&repository);
+        }
         let resolved = policy
             .for_repository(id, &repository.tags)
             .map_err(CommandError::Usage)?;
         let findings = evaluate(&resolved, &repository);
         Ok((repository, resolved, findings))
     }
+}
+
+fn compliance(plan: &Plan) -> Compliance {
+    let stands = |step: &Step| step.finding.severity > Severity::Informational && !is_exempt(step);
+    if plan.steps.iter().any(stands) {
+        Compliance::Findings
+    } else {
+        Compliance::Nothing
+    }
+}
+
+/// The plan for programs.
+fn explained(trigger: &Trigger, plan: &Plan) -> Value {
+    let findings = plan.steps.iter().map(|Step { finding, decision }| {
+        let (then, why) = match decision {
+            Decision::Repair(_) => ("repair", None),
+            Decision::Withhold(why) => ("withhold", Some(why.to_string())),
+            Decision::Suspend(why) => ("suspend", Some(why.to_string())),
+            Decision::Exempt(standing) => ("exempt", Some(standing.to_string())),
+            Decision::Manual(what) => ("report", Some(what.to_string())),
+        };
+        let action = match decision {
+            Decision::Repair(action) => {
+                json!({ "name": action.name(), "from": action.from(), "to": action.to() })
+            }
+            _ => Value::Null,
+        };
+        json!({
+            "rule": finding.rule,
+            "severity": finding.severity.name(),
+            "detail": finding.violation.detail,
+            "then": then,
+            "why": why,
+            "action": action,
+        })
+    });
+    json!({
+        "schema": SCHEMA,
+        "event": trigger.origin.cause.name(),
+        "repository": trigger.repository.arn(),
+        "actor": trigger.origin.actor,
+        "ignored": null,
+        "findings": findings.collect::<Vec<_>>(),
+    })
 }
 
 fn is_exempt(step: &Step) -> bool {

@@ -7,5 +7,8 @@ mod credentials;
 mod doctor;
 mod elsewhere;
 mod exempt;
+mod init;
 mod network;
 mod registry;
+mod terminal;
+mod transcripts;

@@ -10,6 +10,7 @@ mod condition;
 mod properties;
 pub(crate) mod registry;
 mod statement;
+pub(crate) mod strangers;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -24,7 +25,7 @@ use crate::repository_policy::{edited, statements};
 use condition::{Conditions, Meaning, spared};
 use statement::Statement;
 use trust::{Named, Setting};
-pub use trust::{Services, Trust};
+pub use trust::{Services, Stranger, Trust};
 
 /// A repository policy, judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub(crate) struct Grant<'t> {
     /// One line: what to write instead.
     pub(crate) instead: String,
     pub(crate) removal: Removal,
+    /// Those it names that a setting can trust.
+    pub(crate) strangers: Vec<Stranger>,
 }
 
 /// The callers that a statement lets in.
@@ -298,6 +301,7 @@ fn everyone<'t>(
         detail: format!("statement {} lets {whom} {uses}", statement.label),
         instead,
         removal,
+        strangers: Vec::new(),
     };
     match (admitted, spares) {
         (Admitted::Only(named), _) => of_named(statement, &named.iter().collect::<Vec<_>>(), &named),
@@ -311,12 +315,16 @@ fn everyone<'t>(
         ),
         (_, Some((deny, named))) => {
             let strangers: Vec<&Named> = named.iter().filter(|one| !one.trusted).collect();
-            grant(
+            let granted = grant(
                 To::Named,
                 &format!("{} through {deny}", list(strangers.iter().copied())),
                 trust_them(&strangers),
                 Removal::Never,
-            )
+            );
+            Grant {
+                strangers: strangers.iter().filter_map(|one| one.stranger()).collect(),
+                ..granted
+            }
         }
         (Admitted::Unknown(why), None) => grant(
             To::Everyone,
@@ -414,6 +422,7 @@ fn of_named<'t>(statement: &Statement<'t>, whom: &[&Named], narrowed: &[Named]) 
         } else {
             Removal::Whole
         },
+        strangers: strangers.iter().filter_map(|one| one.stranger()).collect(),
     }
 }
 

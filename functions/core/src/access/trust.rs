@@ -25,6 +25,26 @@ pub struct Trust {
     pub services: Services,
 }
 
+impl Stranger {
+    /// Whether the setting takes the id as it is written.
+    pub(crate) fn fits(&self) -> bool {
+        let only: BTreeSet<String> = [self.id.clone()].into();
+        let mut trust = Trust::default();
+        for (setting, list) in [
+            (Setting::Accounts, &mut trust.accounts),
+            (Setting::Organizations, &mut trust.organizations),
+            (Setting::OrganizationPaths, &mut trust.organization_paths),
+            (Setting::Vpcs, &mut trust.vpcs),
+            (Setting::VpcEndpoints, &mut trust.vpc_endpoints),
+        ] {
+            if setting.name() == Some(self.setting) {
+                list.clone_from(&only);
+            }
+        }
+        trust.contradictions().is_empty()
+    }
+}
+
 /// For whom an AWS service may act that a statement names without a condition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -123,8 +143,18 @@ pub(super) struct Named {
     /// It includes trusted callers.
     pub(super) some_trusted: bool,
     pub(super) setting: Setting,
+    /// What the setting lists; empty: no setting can.
+    pub(super) id: String,
     /// For messages: `account 111122223333`.
     pub(super) text: String,
+}
+
+/// An identity that is let in and not trusted, and the setting that would trust it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stranger {
+    /// `trusted-accounts`, for example.
+    pub setting: &'static str,
+    pub id: String,
 }
 
 impl Trust {
@@ -133,6 +163,7 @@ impl Trust {
             trusted: id == self.own || self.accounts.contains(id),
             some_trusted: false,
             setting: Setting::Accounts,
+            id: id.to_owned(),
             text: format!("account {id}"),
         }
     }
@@ -142,6 +173,7 @@ impl Trust {
             trusted: self.organizations.contains(id),
             some_trusted: self.has_unit_under(id),
             setting: Setting::Organizations,
+            id: id.to_owned(),
             text: format!("organization {id}"),
         }
     }
@@ -160,6 +192,7 @@ impl Trust {
                 || self.organization_paths.iter().any(under),
             some_trusted: self.has_unit_under(path.trim_end_matches('*').trim_end_matches('/')),
             setting: Setting::OrganizationPaths,
+            id: path.to_owned(),
             text: format!("organization path {path}"),
         }
     }
@@ -178,6 +211,7 @@ impl Trust {
             // Trusted callers may come from there, too.
             some_trusted: true,
             setting: Setting::Vpcs,
+            id: id.to_owned(),
             text: format!("callers through {id}"),
         }
     }
@@ -188,6 +222,7 @@ impl Trust {
             // Trusted callers may come from there, too.
             some_trusted: true,
             setting: Setting::VpcEndpoints,
+            id: id.to_owned(),
             text: format!("callers through {id}"),
         }
     }
@@ -212,6 +247,7 @@ impl Trust {
             trusted: true,
             some_trusted: true,
             setting: Setting::None,
+            id: String::new(),
             text: variable.to_owned(),
         }
     }
@@ -224,8 +260,18 @@ impl Named {
             trusted: false,
             some_trusted: false,
             setting: Setting::None,
+            id: String::new(),
             text: text.to_owned(),
         }
+    }
+
+    /// `None`: it is trusted, or no setting can trust it.
+    pub(super) fn stranger(&self) -> Option<Stranger> {
+        let setting = self.setting.name().filter(|_| !self.trusted)?;
+        Some(Stranger {
+            setting,
+            id: self.id.clone(),
+        })
     }
 
     /// An AWS service, for whichever account it acts.

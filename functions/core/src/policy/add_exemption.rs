@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::Policy;
 use super::exemption::{Day, RuleId, Standing};
 use crate::repository::{Read, RepositoryId};
+use crate::yaml::in_quotes;
 
 /// Lines of context in a patch.
 const CONTEXT: usize = 3;
@@ -134,20 +135,30 @@ fn indent(lines: &[String]) -> String {
     item.map_or("  ", |(indent, _)| indent).to_owned()
 }
 
-/// Text is written as JSON, which is YAML in double quotes.
 fn lines(new: &NewExemption<'_>) -> Vec<String> {
-    let text = |text: &str| serde_json::Value::from(text).to_string();
-    let mut lines = vec![format!("- repositories: [{}]", text(&new.repository.name))];
+    let mut lines = vec![format!(
+        "- repositories: [{}]",
+        in_quotes(&new.repository.name)
+    )];
     if new.only_there {
-        lines.push(format!("  accounts: [{}]", text(&new.repository.account)));
-        lines.push(format!("  regions: [{}]", text(&new.repository.region)));
+        lines.push(format!(
+            "  accounts: [{}]",
+            in_quotes(&new.repository.account)
+        ));
+        lines.push(format!(
+            "  regions: [{}]",
+            in_quotes(&new.repository.region)
+        ));
     }
     lines.extend([
         format!("  rules: [{}]", new.rule),
         format!("  until: {}", new.until),
-        format!("  reason: {}", text(new.reason)),
+        format!("  reason: {}", in_quotes(new.reason)),
     ]);
-    lines.extend(new.owner.map(|owner| format!("  owner: {}", text(owner))));
+    lines.extend(
+        new.owner
+            .map(|owner| format!("  owner: {}", in_quotes(owner))),
+    );
     lines
 }
 

@@ -171,6 +171,13 @@ impl fmt::Display for Standing {
 pub struct Day(Date);
 
 impl Day {
+    /// The day that is this number of days after a time in seconds since the epoch; `None`: no calendar has it.
+    #[must_use]
+    pub fn after(now: i64, days: u16) -> Option<Self> {
+        let at = now.checked_add(i64::from(days).checked_mul(DAY)?)?;
+        Some(Self(OffsetDateTime::from_unix_timestamp(at).ok()?.date()))
+    }
+
     /// Its first second, from the epoch.
     #[must_use]
     pub fn start(self) -> i64 {
@@ -295,6 +302,9 @@ mod tests {
     #[test]
     fn a_day_holds_until_its_end() {
         assert_eq!(day("1970-01-01").end(), DAY);
+        assert_eq!(Day::after(DAY - 1, 0), Some(day("1970-01-01")));
+        assert_eq!(Day::after(0, 31), Some(day("1970-02-01")));
+        assert_eq!(Day::after(i64::MAX, 1), None);
         for wrong in [
             "2027-02-30",
             "20270331",

@@ -19,6 +19,7 @@ pub mod untrusted_access;
 pub mod weak_encryption;
 
 use crate::rule::Entry;
+use crate::yaml::unknown;
 
 /// Every rule there is, in the order in which findings are reported.
 pub static RULES: &[Entry] = &[
@@ -42,6 +43,13 @@ pub static RULES: &[Entry] = &[
 #[must_use]
 pub fn entry(id: &str) -> Option<&'static Entry> {
     RULES.iter().find(|entry| entry.meta.id == id)
+}
+
+/// What is said of an id that no rule has: the one that was meant, or all.
+#[must_use]
+pub fn unknown_rule(id: &str) -> String {
+    let ids: Vec<&str> = RULES.iter().map(|entry| entry.meta.id).collect();
+    unknown("rule", id, &ids)
 }
 
 #[cfg(test)]

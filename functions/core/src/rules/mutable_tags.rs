@@ -13,7 +13,8 @@ pub use self::settings::{
     CacheRepositories, Exclusions, MovingTags, PullThroughCaches, Replicas, Required,
 };
 pub(super) use self::text::advise;
-use self::text::{fits_filter, is_floating_version, lacks, listed, with_impact};
+pub(crate) use self::text::is_floating_version;
+use self::text::{fits_filter, lacks, listed, with_impact};
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
 use crate::repository::{Read, Reads, Repository, RepositoryId, TagMutability};
@@ -23,7 +24,7 @@ use crate::rule::{Advice, Meta, Rule, RuleMode, Settings, Subject};
 /// (API reference, ImageTagMutabilityExclusionFilter).
 const LONGEST_FILTER: usize = 128;
 const MOST_WILDCARDS: usize = 2;
-pub(super) const MOST_FILTERS: usize = 5;
+pub(crate) const MOST_FILTERS: usize = 5;
 
 /// Of a repository whose tags were not read.
 static NO_TAGS: BTreeSet<String> = BTreeSet::new();

@@ -106,7 +106,7 @@ const LARGEST_PATTERN: usize = 32 * 1024;
 ///
 /// # Errors
 /// One line: it is none, or takes too much.
-pub(super) fn whole(pattern: &str) -> Result<Regex, String> {
+pub(crate) fn whole(pattern: &str) -> Result<Regex, String> {
     let length = pattern.chars().count();
     if length > LONGEST_PATTERN {
         return Err(format!(

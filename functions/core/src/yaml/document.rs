@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 /// No policy is nested deeper or larger. Each override's settings are checked together
 /// with those that they are laid over, which takes the square of the size.
 const DEEPEST: usize = 32;
-pub(super) const LARGEST: usize = 64 * 1024;
+pub(crate) const LARGEST: usize = 64 * 1024;
 
 /// Where something stands, both from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

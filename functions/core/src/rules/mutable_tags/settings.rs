@@ -29,7 +29,7 @@ impl Default for CacheRepositories {
 /// Globs of tags that move.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct MovingTags(pub(super) Vec<String>);
+pub struct MovingTags(pub(crate) Vec<String>);
 
 impl Default for MovingTags {
     fn default() -> Self {

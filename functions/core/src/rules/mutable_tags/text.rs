@@ -54,7 +54,7 @@ pub(super) fn fits_filter(byte: u8) -> bool {
 }
 
 /// Whether a tag is a version without its last part, such as `v1` or `1.2`, which moves with each release.
-pub(super) fn is_floating_version(tag: &str) -> bool {
+pub(crate) fn is_floating_version(tag: &str) -> bool {
     let parts: Vec<&str> = tag.strip_prefix('v').unwrap_or(tag).split('.').collect();
     let is_number =
         |part: &&str| (1..=4).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
