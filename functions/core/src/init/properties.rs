@@ -415,8 +415,12 @@ fn the_registrys_own_findings_are_stated_and_not_exempt() {
         destinations: Read::Known([].into()),
         ..Registry::unread(&id)
     };
-    let survey = Policy::parse(SURVEY).unwrap().for_registry(&id).unwrap();
-    let findings = evaluate_registry(&survey, &registry);
+    let found = |text: &str| {
+        let policy = Policy::parse(text).unwrap();
+        let resolved = policy.for_registry(&id).unwrap();
+        evaluate_registry(&policy, &resolved, &registry, NOW)
+    };
+    let findings = found(SURVEY);
     assert_eq!(findings.len(), 1);
     let survey = RegistrySurvey {
         repositories: &[repository()],
@@ -434,9 +438,5 @@ fn the_registrys_own_findings_are_stated_and_not_exempt() {
         "{}",
         first.text
     );
-    let policy = Policy::parse(&first.text)
-        .unwrap()
-        .for_registry(&id)
-        .unwrap();
-    assert_eq!(evaluate_registry(&policy, &registry).len(), 1);
+    assert_eq!(found(&first.text).len(), 1);
 }
