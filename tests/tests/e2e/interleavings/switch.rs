@@ -33,6 +33,8 @@ async fn the_switch_holds_against_an_event_under_way() {
     world.local.proxy.calm(begun);
     assert!(world.describe(begun).await.is_none(), "it was deleted");
 
+    // The first use builds the command, and an event cannot stand for that long.
+    said(&ecr_warden(&world, &["rules"]), 0);
     let reads = Stopped::at(&world, name, "DescribeRepositories", 0);
     let created = call("CreateRepository", name);
     let first = world.invoke(&created);
