@@ -303,7 +303,7 @@ fn mistakes_with_exemptions_are_named() {
     assert!(error.contains("--reason"), "{error}");
 }
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 14] = [
     "audit",
     "completions",
     "doctor",
@@ -316,6 +316,8 @@ const COMMANDS: [&str; 12] = [
     "resume",
     "rollback",
     "rules",
+    "start",
+    "stop",
 ];
 
 #[test]

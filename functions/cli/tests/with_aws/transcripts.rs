@@ -147,6 +147,7 @@ fn answer(call: &Call) -> Option<Answer> {
             "ValidationError",
             "Stack with id ecr-warden does not exist",
         ),
+        "UpdateItem" => Answer::ok(json!({})),
         "Query" | "Scan" => Answer::ok(json!({ "Items": [], "Count": 0 })),
         _ => return None,
     })
@@ -307,6 +308,17 @@ fn resume() {
         .types(&[&["resume", "shop/api", "mutable-tags"], &TABLE[..]].concat())
         .types(&[&["resume", "shop/api"], &TABLE[..]].concat())
         .types(&[&["resume", "shop/api", "mutable-tag"], &TABLE[..]].concat())
+        .ends();
+}
+
+#[test]
+fn stop_and_start() {
+    Session::new("stop")
+        .types(&[&["stop", "--reason", "OPS-77"], &TABLE[..]].concat())
+        .types(&["stop"])
+        .types(&[&["stop", "--reason", " "], &TABLE[..]].concat())
+        .types(&["stop", "--reason", "OPS-77", "--stack", "typo"])
+        .types(&[&["start"], &TABLE[..]].concat())
         .ends();
 }
 
