@@ -78,7 +78,7 @@ fn decision(policy: &Policy, repository: &Repository, known: &Known) -> Decision
     decisions(policy, repository, known).remove(0).1
 }
 
-/// Repaired so many hours ago, made necessary by these.
+/// Repaired these hours ago, made necessary by these.
 fn repaired(before: &[(i64, &str)]) -> Known {
     let mut repairs = Repairs::default();
     for (hours, actor) in before {

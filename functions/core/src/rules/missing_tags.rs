@@ -1,17 +1,20 @@
 //! `missing-tags`: a resource tag that the policy requires is absent or has a value that it does not allow.
 
+mod text;
+
 use std::collections::BTreeMap;
-use std::fmt::{self, Write};
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use wildmatch::WildMatch;
 
+use self::text::advise;
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
 use crate::repository::{Reads, Repository, RepositoryId};
-use crate::rule::{Advice, Meta, Rule, RuleMode, Settings, Subject, quoted, shell_word};
+use crate::rule::{Advice, Meta, Rule, RuleMode, Settings, Subject};
 
 /// ECR: keys of 1 to 128 characters, values of up to 256.
 const LONGEST_KEY: usize = 128;
@@ -336,67 +339,6 @@ impl Rule for MissingTags {
             cli: advise(id, put, "").cli,
             ..self.advice(id)
         }
-    }
-}
-
-/// The lines that set these tags. A value that only people know is a variable that is not set: what is pasted stops there.
-fn advise<'t>(
-    id: &RepositoryId,
-    tags: impl Iterator<Item = (&'t str, Option<&'t str>)>,
-    note: &str,
-) -> Advice {
-    let partition = id.arn().split(':').nth(1).unwrap_or("aws").to_owned();
-    let (mut terraform, mut cloudformation) = ("tags = {\n".to_owned(), "Tags:".to_owned());
-    let mut cli = note.to_owned();
-    for (n, (key, value)) in tags.enumerate() {
-        let name = quoted(key);
-        let (of_terraform, of_cloudformation, of_cli) = match value {
-            Some(value) => (quoted(value), quoted(value), shell_word(value)),
-            None => {
-                let variable = variable(key, n);
-                let (parameter, upper) = (variable.replace('_', ""), variable.to_ascii_uppercase());
-                (
-                    format!("var.{variable}"),
-                    format!("!Ref {parameter}"),
-                    format!("\"${{{upper}:?say the value of the tag}}\""),
-                )
-            }
-        };
-        let _ = writeln!(terraform, "  {name} = {of_terraform}");
-        let _ = write!(
-            cloudformation,
-            "\n  - Key: {name}\n    Value: {of_cloudformation}"
-        );
-        let _ = writeln!(
-            cli,
-            "aws ecr tag-resource --resource-arn \"arn:{partition}:ecr:{}:{}:repository/$REPOSITORY\" --tags {}{of_cli}",
-            id.region,
-            id.account,
-            shell_word(&format!("Key={key},Value="))
-        );
-    }
-    terraform.push('}');
-    Advice {
-        text: "Tag the repository where it is defined.".to_owned(),
-        terraform,
-        cli: cli.trim_end().to_owned(),
-        cloudformation,
-    }
-}
-
-/// A name for the value of a tag that HCL, CloudFormation and shells take.
-fn variable(key: &str, n: usize) -> String {
-    let letters = |c: char| {
-        if c.is_ascii_alphanumeric() {
-            c.to_ascii_lowercase()
-        } else {
-            '_'
-        }
-    };
-    let name: String = key.chars().map(letters).collect();
-    match name.trim_matches('_') {
-        name if name.starts_with(|c: char| c.is_ascii_alphabetic()) => name.to_owned(),
-        _ => format!("tag_{n}"),
     }
 }
 
