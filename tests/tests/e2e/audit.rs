@@ -147,7 +147,7 @@ async fn all_repositories_are_audited_as_an_independent_program_does() {
     world
         .local
         .proxy
-        .delay("DescribeImages", Duration::from_millis(400));
+        .delay("DescribeImages", Duration::from_millis(700));
     loop {
         let mut request = json!({ "repositories": ["shop/**", "legacy/**", "r*"] });
         if !next.is_null() {

@@ -10,15 +10,15 @@ use std::time::Duration;
 
 use ecr_warden_core::audit::{Position, Request};
 use ecr_warden_core::evaluate::evaluate_registry;
-use ecr_warden_core::finding::Finding;
-use ecr_warden_core::policy::{Policy, Resolved};
-use ecr_warden_core::reason::Reason;
-use ecr_warden_core::repository::{Reads, Repository, RepositoryId};
+use ecr_warden_core::policy::Policy;
+use ecr_warden_core::repository::{Repository, RepositoryId};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use self::judge::judge;
+pub(crate) use self::judge::Since;
+pub use self::judge::{Judged, Scanned};
+use self::judge::{Waiting, judge};
 use crate::connect::clients::{Clients, Regional};
 use crate::ecr::load::{IfUnavailable, LoadError, Surroundings, calls_of_registry, registry};
 use crate::fleet::page_cursor::{Pace, PageCursor};
@@ -42,52 +42,6 @@ pub enum AuditError {
     Request(String),
     #[error("{0}")]
     Aws(String),
-}
-
-/// A repository, or the registry, looked at.
-#[derive(Debug)]
-pub enum Scanned {
-    Judged(Box<Judged>),
-    /// It could not be read, or what the policy asks of it can't be told.
-    Unjudged {
-        id: RepositoryId,
-        why: String,
-    },
-}
-
-/// What was found in a repository.
-#[derive(Clone, Debug)]
-pub struct Judged {
-    pub repository: Repository,
-    pub policy: Resolved,
-    pub findings: Vec<Finding>,
-}
-
-/// The time before which a repository is an existing one, in seconds since the epoch, or why it cannot be read.
-pub(crate) type Since = Result<i64, String>;
-
-impl Judged {
-    /// The same where a repository that existed before is not changed.
-    pub(crate) fn since(self, since: Option<&Since>) -> Self {
-        match since {
-            Some(since) => Self {
-                policy: self.policy.since(
-                    since.as_ref().copied().map_err(String::as_str),
-                    self.repository.created_at,
-                ),
-                ..self
-            },
-            None => self,
-        }
-    }
-
-    /// The same where nothing is changed, for this reason.
-    pub(crate) fn held(self, hold: Option<&Reason>) -> Self {
-        Self {
-            policy: self.policy.held(hold.cloned()),
-            ..self
-        }
-    }
 }
 
 /// Where an audit runs: the account whose credentials it has, and the region that is meant where none is named.
@@ -207,15 +161,6 @@ struct RegionAudit<'a> {
     explained: AtomicUsize,
     /// The index of tags may not be asked, or does not answer.
     without_index: AtomicBool,
-}
-
-/// A repository that is still to be judged.
-struct Waiting {
-    described: Repository,
-    reads: Reads,
-    around: Arc<Surroundings>,
-    tries: usize,
-    not_before: Option<Instant>,
 }
 
 impl RegionAudit<'_> {

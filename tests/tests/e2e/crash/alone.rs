@@ -15,7 +15,7 @@ use super::{FAULTS, MOST_CALLS, Scenario, told, whatever_fails_in};
 use crate::support::{World, call, status};
 
 /// It comes back from the queue after this time, and again after that when it failed.
-const SETTLES: &str = "version: 1\nmode: enforce\nsettle: 2s\nrules: { mutable-tags: {} }\n";
+const SETTLES: &str = "version: 1\nmode: enforce\nchanges-per-hour: 100000\nsettle: 2s\nrules: { mutable-tags: {} }\n";
 const VISIBLE_AGAIN: &str = "8";
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn a_repair_of_the_registrys_scanning() {
     let world = World::own();
     world
         .set_policy(
-            "version: 1\nmode: enforce\nrules: { no-scan-on-push: { fix: registry, registry-filters: [\"alone/*\"] } }\n",
+            "version: 1\nmode: enforce\nchanges-per-hour: 100000\nrules: { no-scan-on-push: { fix: registry, registry-filters: [\"alone/*\"] } }\n",
         )
         .await;
     let inbox = Mutex::new(world.inbox("crash-registry").await);

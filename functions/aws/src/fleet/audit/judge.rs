@@ -1,14 +1,75 @@
 //! One repository of an audit, once it is listed.
 
+use std::sync::Arc;
+
 use ecr_warden_core::evaluate::evaluate;
+use ecr_warden_core::finding::Finding;
 use ecr_warden_core::plan;
 use ecr_warden_core::policy::{Policy, Resolved};
-use ecr_warden_core::repository::Repository;
+use ecr_warden_core::reason::Reason;
+use ecr_warden_core::repository::{Reads, Repository, RepositoryId};
 use time::OffsetDateTime;
+use tokio::time::Instant;
 
-use super::{Judged, Scanned, Waiting};
 use crate::connect::clients::Regional;
-use crate::ecr::load::{LoadError, calls, calls_of_details, details, load_once, tags_now};
+use crate::ecr::load::{
+    LoadError, Surroundings, calls, calls_of_details, details, load_once, tags_now,
+};
+
+/// A repository, or the registry, looked at.
+#[derive(Debug)]
+pub enum Scanned {
+    Judged(Box<Judged>),
+    /// It could not be read, or what the policy asks of it is unknown.
+    Unjudged {
+        id: RepositoryId,
+        why: String,
+    },
+}
+
+/// What was found in a repository.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    pub repository: Repository,
+    pub policy: Resolved,
+    pub findings: Vec<Finding>,
+}
+
+/// The time before which a repository is an existing one, in seconds since the epoch, or why it cannot be read.
+pub(crate) type Since = Result<i64, String>;
+
+impl Judged {
+    /// The same where a repository that existed before is not changed.
+    pub(crate) fn since(self, since: Option<&Since>) -> Self {
+        match since {
+            Some(since) => Self {
+                policy: self.policy.since(
+                    since.as_ref().copied().map_err(String::as_str),
+                    self.repository.created_at,
+                ),
+                ..self
+            },
+            None => self,
+        }
+    }
+
+    /// The same where nothing is changed, for this reason.
+    pub(crate) fn held(self, hold: Option<&Reason>) -> Self {
+        Self {
+            policy: self.policy.held(hold.cloned()),
+            ..self
+        }
+    }
+}
+
+/// A repository that is still to be judged.
+pub(super) struct Waiting {
+    pub(super) described: Repository,
+    pub(super) reads: Reads,
+    pub(super) around: Arc<Surroundings>,
+    pub(super) tries: usize,
+    pub(super) not_before: Option<Instant>,
+}
 
 /// Reads what the rules still need of a repository, and asks them.
 pub(super) async fn judge(

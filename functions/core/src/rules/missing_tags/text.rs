@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::repository::RepositoryId;
 use crate::rule::{Advice, quoted, shell_word};
 
-/// The lines that set these tags. A value that only people know is a variable that is not set: what is pasted stops there.
+/// The lines that set these tags. A value that only its team knows is a variable that is not set: what is pasted stops there.
 pub(super) fn advise<'t>(
     id: &RepositoryId,
     tags: impl Iterator<Item = (&'t str, Option<&'t str>)>,

@@ -13,7 +13,7 @@ impl MutableTags {
     /// Whether every tag that `filter` matches is matched by an allowed exclusion too.
     pub(super) fn allows(&self, filter: &str) -> bool {
         // A wildcard of `filter` is matched as a plain character here, which only a wildcard of `allowed` can
-        // match: so whatever it stands for is matched as well.
+        // match: so all that it stands for is matched as well.
         self.allow_exclusions
             .iter()
             .any(|allowed| fast_glob::glob_match(allowed, filter))
@@ -88,7 +88,7 @@ impl MutableTags {
         (wanted, stuck)
     }
 
-    /// Why the repair is out of the question, and what people do instead; else what must be known for it.
+    /// Why the repair is out of the question, and what its team does instead; else what must be known for it.
     pub(super) fn known<'r>(
         &self,
         repository: &'r Repository,
