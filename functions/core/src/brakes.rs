@@ -1,7 +1,7 @@
 //! Whether ecr-warden may change something now: the switch by which an operator stops all changes, and how many changes an hour allows.
 //!
-//! INVARIANT: while the switch is set, no change is begun, not even the removal of a quarantine.
-//! INVARIANT: within an hour from the first change of a registry, at most `changes-per-hour` are made. The brake opens at the first one
+//! INVARIANT: while the switch is set, no attempt that begins to read makes a change, not even the removal of a quarantine.
+//! INVARIANT: with `changes-per-hour`, at most that number are made within an hour from the first change of a registry. The brake opens at the first one
 //! too many, and is open for an hour unless an operator closes it.
 //! A recreation that was begun is finished all the same: the repository may not exist at the moment.
 

@@ -22,7 +22,6 @@ const POLICY: &str = "\
 version: 1
 mode: enforce
 changes-per-sweep: 500
-changes-per-hour: 100000
 rules: { mutable-tags: {}, nonconforming-name: {} }
 overrides: [{ match: { repositories: [\"payments/**\"] }, rules: { weak-encryption: { require: KMS, when-empty: recreate } } }]
 exemptions: [{ repositories: [\"legacy/**\"], rules: [mutable-tags], until: 2100-01-01, reason: OPS-1 }]
@@ -208,7 +207,7 @@ async fn a_sweep_of_many_parts_loses_nothing() {
     let world = World::own();
     world
         .set_policy(
-            "version: 1\nmode: enforce\nchanges-per-sweep: 500\nchanges-per-hour: 100000\nrules: { mutable-tags: {} }\n",
+            "version: 1\nmode: enforce\nchanges-per-sweep: 500\nrules: { mutable-tags: {} }\n",
         )
         .await;
     let name = |n| format!("shop/part{n:03}");
@@ -253,7 +252,7 @@ async fn a_sweep_stops_in_time_and_goes_on() {
     let world = World::own();
     world
         .set_policy(
-            "version: 1\nmode: enforce\nchanges-per-sweep: 500\nchanges-per-hour: 100000\nrules: { mutable-tags: {} }\n",
+            "version: 1\nmode: enforce\nchanges-per-sweep: 500\nrules: { mutable-tags: {} }\n",
         )
         .await;
     let mut inbox = world.inbox("long-sweep").await;
@@ -363,7 +362,7 @@ async fn a_change_of_the_registrys_scanning_is_seen() {
     let world = World::own();
     world
         .set_policy(
-            "version: 1\nmode: enforce\nchanges-per-sweep: 500\nchanges-per-hour: 100000\nrules: { no-scan-on-push: {} }\n",
+            "version: 1\nmode: enforce\nchanges-per-sweep: 500\nrules: { no-scan-on-push: {} }\n",
         )
         .await;
     let mut inbox = world.inbox("registry").await;
@@ -393,7 +392,7 @@ async fn two_sweeps_are_one() {
     let world = World::own();
     world
         .set_policy(
-            "version: 1\nmode: enforce\nchanges-per-sweep: 500\nchanges-per-hour: 100000\nrules: { mutable-tags: {} }\n",
+            "version: 1\nmode: enforce\nchanges-per-sweep: 500\nrules: { mutable-tags: {} }\n",
         )
         .await;
     for n in 0..30 {

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::support::{World, call, deferred, status};
 
-const POLICY: &str = "version: 1\nmode: enforce\nchanges-per-sweep: 500\nchanges-per-hour: 100000\nrules: { mutable-tags: {}, nonconforming-image-tag: {} }\n";
+const POLICY: &str = "version: 1\nmode: enforce\nchanges-per-sweep: 500\nrules: { mutable-tags: {}, nonconforming-image-tag: {} }\n";
 
 /// The calls to ECR about a repository so far.
 fn reads(world: &World, name: &str) -> usize {
@@ -92,7 +92,7 @@ async fn pushes_to_a_conforming_repository_are_judged_without_reading_it() {
     set(ImageTagMutability::Mutable).await;
     world
         .set_policy(
-            "version: 1\nmode: enforce\nchanges-per-sweep: 500\nchanges-per-hour: 100000\nrules: { mutable-tags: {} }\n",
+            "version: 1\nmode: enforce\nchanges-per-sweep: 500\nrules: { mutable-tags: {} }\n",
         )
         .await;
     let outcome = world.deliver(&push(name, "v2.0.0-abc1234")).await.unwrap();
@@ -229,7 +229,7 @@ async fn a_burst_loses_nothing_and_keeps_to_its_share_of_ecrs_calls() {
 #[tokio::test]
 async fn one_repository_does_not_keep_others_waiting() {
     let world = World::own();
-    let policy = "version: 1\nmode: enforce\nchanges-per-sweep: 500\nchanges-per-hour: 100000\necr-calls-per-second: 5\nrules: { mutable-tags: {}, public-access: {} }\n";
+    let policy = "version: 1\nmode: enforce\nchanges-per-sweep: 500\necr-calls-per-second: 5\nrules: { mutable-tags: {}, public-access: {} }\n";
     world.set_policy(policy).await;
     let flooded = "sandbox/flooded-x";
     world.create(flooded).await;
@@ -289,7 +289,7 @@ async fn one_repository_does_not_keep_others_waiting() {
     assert_eq!(world.dead_letters().await, 0);
 }
 
-const LIMITED: &str = "version: 1\nmode: enforce\nchanges-per-sweep: 500\nchanges-per-hour: 100000\necr-calls-per-second: 1\nrules: { mutable-tags: {} }\n";
+const LIMITED: &str = "version: 1\nmode: enforce\nchanges-per-sweep: 500\necr-calls-per-second: 1\nrules: { mutable-tags: {} }\n";
 
 /// Seventeen deferrals of one event: Lambda takes them for a loop, unless the template allows it.
 #[tokio::test]
@@ -380,7 +380,7 @@ async fn a_permit_far_ahead_is_not_believed() {
     let world = World::own();
     world
         .set_policy(
-            "version: 1\nmode: enforce\nchanges-per-sweep: 500\nchanges-per-hour: 100000\necr-calls-per-second: 20\nrules: { mutable-tags: {} }\n",
+            "version: 1\nmode: enforce\nchanges-per-sweep: 500\necr-calls-per-second: 20\nrules: { mutable-tags: {} }\n",
         )
         .await;
     let name = "shop/late-x";

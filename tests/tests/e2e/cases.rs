@@ -159,7 +159,6 @@ impl Stage {
             "\
 version: 1
 mode: enforce
-changes-per-hour: 100000
 rules: {{ nonconforming-name: {{}} }}
 overrides:
   - {{ match: {{ repositories: [\"recreated/**\", \"takenover/**\"] }}, rules: {{ weak-encryption: {{ require: KMS, when-empty: recreate }} }} }}

@@ -15,7 +15,7 @@ async fn all_changes_of_a_sweep_are_listed_and_rolled_back() {
     let world = World::own();
     world
         .set_policy(
-            "version: 1\nmode: enforce\nchanges-per-sweep: 500\nchanges-per-hour: 100000\nrules: { mutable-tags: {} }\n",
+            "version: 1\nmode: enforce\nchanges-per-sweep: 500\nrules: { mutable-tags: {} }\n",
         )
         .await;
     let mut inbox = world.inbox("ledger").await;

@@ -11,7 +11,6 @@ use crate::support::{World, arn, call, status};
 const ALL: &str = r#"
 version: 1
 mode: enforce
-changes-per-hour: 100000
 rules:
   mutable-tags: {}
   weak-encryption: { require: KMS }
@@ -81,7 +80,6 @@ async fn each_rule_accepts_and_flags() {
 const POLICY: &str = r#"
 version: 1
 mode: enforce
-changes-per-hour: 100000
 rules:
   no-lifecycle-policy:
     default:

@@ -57,7 +57,11 @@ impl Driver<'_> {
             }
             Wanted::Rest(reads) => {
                 if let Seen::Described(described) = std::mem::take(&mut seen.repository) {
-                    let read = rest(&self.aws, *described, &reads, &self.all_tags()).await;
+                    let all_tags = self.all_tags();
+                    let read = rest(&self.aws, *described, &reads, &all_tags);
+                    let (read, clearance) =
+                        tokio::join!(read, self.foresee_clearance(&seen.clearance));
+                    seen.clearance = clearance;
                     keep(read, reads, seen);
                 }
             }
@@ -65,9 +69,14 @@ impl Driver<'_> {
                 let just_created = self.reconciler.trigger.just_created();
                 let all_tags = self.all_tags();
                 let load = load(&self.aws, id, &reads, just_created, &all_tags);
-                let (read, record, ()) =
-                    tokio::join!(load, self.record(id), self.foresee_deployment());
+                let (read, record, clearance, ()) = tokio::join!(
+                    load,
+                    self.record(id),
+                    self.foresee_clearance(&seen.clearance),
+                    self.foresee_deployment()
+                );
                 seen.record = record?;
+                seen.clearance = clearance;
                 keep(read, reads, seen);
             }
             Wanted::RecordAndSettings(reads) => {

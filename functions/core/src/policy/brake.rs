@@ -13,7 +13,8 @@ pub(super) struct PolicyBrakes {
     pub(super) never_change: Vec<Glob>,
     pub(super) freezes: Vec<Freeze>,
     pub(super) changes_per_sweep: usize,
-    pub(super) changes_per_hour: u32,
+    /// `None`: any number.
+    pub(super) changes_per_hour: Option<u32>,
 }
 
 /// Repositories that one sweep changes at most.
@@ -56,14 +57,6 @@ pub(super) struct ChangesPerHour(pub(super) u32);
 
 /// A registry holds no more repositories (ECR, service quotas).
 const MOST_PER_HOUR: u32 = 100_000;
-/// More than new repositories need, and few enough to be looked through by a person.
-const PER_HOUR: u32 = 100;
-
-impl Default for ChangesPerHour {
-    fn default() -> Self {
-        Self(PER_HOUR)
-    }
-}
 
 impl TryFrom<u64> for ChangesPerHour {
     type Error = String;
@@ -82,7 +75,7 @@ impl TryFrom<u64> for ChangesPerHour {
 }
 
 fn hourly_schema(schema: &mut Schema) {
-    *schema = json_schema!({ "type": "integer", "description": "Changes within an hour, in each account and region.", "minimum": 1, "maximum": MOST_PER_HOUR, "default": PER_HOUR });
+    *schema = json_schema!({ "type": "integer", "description": "Changes within an hour, in each account and region.", "minimum": 1, "maximum": MOST_PER_HOUR });
 }
 
 #[cfg(test)]
@@ -131,10 +124,11 @@ mod tests {
         assert_eq!(policy("changes-per-sweep: 500").changes_per_sweep(), 500);
         assert!(problem("changes-per-sweep: 501").contains("0 to 500"));
     }
+
     #[test]
     fn changes_per_hour_are_bounded() {
-        assert_eq!(policy("").changes_per_hour(), PER_HOUR);
-        assert_eq!(policy("changes-per-hour: 1").changes_per_hour(), 1);
+        assert_eq!(policy("").changes_per_hour(), None);
+        assert_eq!(policy("changes-per-hour: 1").changes_per_hour(), Some(1));
         assert!(problem("changes-per-hour: 0").contains("mode: monitor"));
         assert!(problem("changes-per-hour: 100001").contains("1 to 100000"));
     }

@@ -55,7 +55,7 @@ pub(super) struct PolicyFile {
     /// How many changes all functions together make within an hour, in each account and region. Then none is made for an hour, or until
     /// `ecr-warden resume --brake`.
     #[serde(default)]
-    pub(super) changes_per_hour: ChangesPerHour,
+    pub(super) changes_per_hour: Option<ChangesPerHour>,
     /// How long a new repository is left alone, so that its creator can finish: `90s`, `5m`, at most `15m`. Off without it.
     #[serde(default)]
     pub(super) settle: Option<Settle>,
@@ -103,7 +103,7 @@ impl PolicyFile {
             never_change: self.never_change.clone(),
             freezes: self.freezes.clone(),
             changes_per_sweep: self.changes_per_sweep.0,
-            changes_per_hour: self.changes_per_hour.0,
+            changes_per_hour: self.changes_per_hour.map(|limit| limit.0),
         }
     }
 }

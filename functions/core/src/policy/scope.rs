@@ -62,9 +62,9 @@ impl Policy {
         self.brakes.changes_per_sweep
     }
 
-    /// How many changes are made within an hour, in each account and region.
+    /// How many changes are made within an hour, in each account and region; `None`: any number.
     #[must_use]
-    pub fn changes_per_hour(&self) -> u32 {
+    pub fn changes_per_hour(&self) -> Option<u32> {
         self.brakes.changes_per_hour
     }
 
