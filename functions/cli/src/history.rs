@@ -15,9 +15,9 @@ const EXAMPLES: &str = "Examples:
   ecr-warden history --since 30d --state-table ecr-warden-state
   ecr-warden history --repository 'shop/**' --format json --state-table ecr-warden-state";
 
-/// List every change, suspension and resumption, newest first.
+/// List changes, suspensions and resumptions, newest first.
 ///
-/// The state table remembers the last ten changes of each repository by each rule, for 400 days.
+/// The state table remembers, for 400 days, the last ten changes of each repository by each rule, the suspension that holds and the last resumption.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct History {
@@ -29,7 +29,7 @@ pub(crate) struct History {
     /// Only this rule, as `mutable-tags`.
     #[arg(long)]
     rule: Option<String>,
-    /// Only what has this in the ARN of who made it necessary, suspended or resumed.
+    /// Only what has this in the ARN of who made it necessary or resumed it. The text of a suspension names who rolled back.
     #[arg(long, value_name = "TEXT")]
     actor: Option<String>,
     /// Only from this day on (UTC): 2026-11-01, or 30d for the last 30 days.

@@ -1,4 +1,4 @@
-//! What was done in an account: every change, suspension and resumption that the state table remembers.
+//! What was done in an account: the changes, suspensions and resumptions that the state table remembers.
 
 use serde::Serialize;
 
