@@ -59,9 +59,14 @@ impl Driver<'_> {
                 if let Seen::Described(described) = std::mem::take(&mut seen.repository) {
                     let all_tags = self.all_tags();
                     let read = rest(&self.aws, *described, &reads, &all_tags);
-                    let (read, clearance) =
-                        tokio::join!(read, self.foresee_clearance(&seen.clearance));
-                    seen.clearance = clearance;
+                    let read = if reads.is_nothing() {
+                        read.await
+                    } else {
+                        let clearance = self.foresee_clearance(&seen.clearance);
+                        let (read, clearance) = tokio::join!(read, clearance);
+                        seen.clearance = clearance;
+                        read
+                    };
                     keep(read, reads, seen);
                 }
             }
