@@ -146,7 +146,7 @@ async fn all_repositories_are_audited_as_an_independent_program_does() {
     world
         .local
         .proxy
-        .delay("DescribeImages", Duration::from_millis(700));
+        .delay("DescribeImages", Duration::from_millis(1000));
     loop {
         let mut request = json!({ "repositories": ["shop/**", "legacy/**", "r*"] });
         if !next.is_null() {
