@@ -202,6 +202,10 @@ pub async fn repair(
     let seen = load_once(regional, id, &action.reads())
         .await
         .map_err(aws)?;
+    // Several repositories can ask for the same change of the registry.
+    if action.is_done(&seen).map_err(aws)? {
+        return Ok(());
+    }
     if !action.stands_on(&seen).map_err(aws)? {
         return refused(format!("it is not {} any more", action.from()));
     }

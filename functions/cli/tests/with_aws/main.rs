@@ -7,6 +7,7 @@ mod credentials;
 mod doctor;
 mod elsewhere;
 mod exempt;
+mod fix;
 mod init;
 mod network;
 mod registry;
