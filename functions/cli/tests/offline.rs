@@ -236,20 +236,21 @@ fn an_event_of_the_registry_is_explained() {
 
 const POLICY: &str = "# ours\nversion: 1\nmode: enforce\nrules: { mutable-tags: {} }\n";
 
+const EXEMPT: [&str; 5] = [
+    "exempt",
+    "shop/api",
+    "mutable-tags",
+    "--until",
+    "2999-01-31",
+];
+
 #[test]
 fn an_exemption_is_a_patch_of_the_policy_or_written() {
     let policy = file("exempt.yaml", POLICY);
     let path = policy.to_str().unwrap();
     let exempt = |more: &[&str]| {
-        let what = [
-            "exempt",
-            "shop/api",
-            "mutable-tags",
-            "--until",
-            "2999-01-31",
-        ];
         let why = ["--reason", "OPS-1: moving", "--policy", path];
-        ecr_warden(&[&what[..], &why, more].concat())
+        ecr_warden(&[&EXEMPT[..], &why, more].concat())
     };
     let (status, patch, error) = exempt(&[]);
     assert_eq!(status, 0, "{error}");
@@ -407,17 +408,10 @@ fn programs_read_json() {
 
     let policy = file("exempt-as-json.yaml", POLICY);
     let policy = policy.to_str().unwrap();
-    let what = [
-        "exempt",
-        "shop/api",
-        "mutable-tags",
-        "--until",
-        "2999-01-31",
-    ];
     let how = [
         "--reason", "x", "--policy", policy, "--write", "--format", "json",
     ];
-    let (status, exempt) = json(&[&what[..], &how].concat());
+    let (status, exempt) = json(&[&EXEMPT[..], &how].concat());
     assert_eq!((status, &exempt["written"]), (0, &true.into()));
     assert!(exempt["patch"].as_str().unwrap().contains("+exemptions:"));
 }

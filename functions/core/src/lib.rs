@@ -92,6 +92,8 @@ pub mod sweep_limit;
 pub mod trigger;
 pub mod yaml;
 
+#[cfg(test)]
+mod chance;
 mod document;
 mod repository_policy;
 mod requirements;

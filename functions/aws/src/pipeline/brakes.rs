@@ -56,9 +56,7 @@ impl Driver<'_> {
         alarm.send_once(&id.registry(), &braked, now).await?;
         Ok(Clearance::Refused(braked.reason()))
     }
-}
 
-impl Driver<'_> {
     /// Reads the switch beside the first reads, so that asking for a change is no round trip of its own. Only a limit must be asked for at the
     /// time of the change: what it has answered stays. What stops changes, or cannot be read, is read again when a change is wanted.
     pub(super) async fn foresee_clearance(

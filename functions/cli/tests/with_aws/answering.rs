@@ -252,3 +252,18 @@ pub(crate) fn repository(region: &str, name: &str) -> Value {
         "imageScanningConfiguration": { "scanOnPush": false },
     })
 }
+
+/// What ECR answers about a repository and a registry in which nothing is set; `None`: another question.
+pub(crate) fn nothing_set(operation: &str) -> Option<Answer> {
+    Some(match operation {
+        "GetRepositoryPolicy" => Answer::refused("RepositoryPolicyNotFoundException", ""),
+        "GetLifecyclePolicy" => Answer::refused("LifecyclePolicyNotFoundException", ""),
+        "GetRegistryScanningConfiguration" => {
+            Answer::ok(json!({ "scanningConfiguration": { "scanType": "BASIC", "rules": [] } }))
+        }
+        "BatchGetRepositoryScanningConfiguration" => {
+            Answer::ok(json!({ "scanningConfigurations": [], "failures": [] }))
+        }
+        _ => return None,
+    })
+}

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::answering::{Answer, Answering, Call, repository};
+use crate::answering::{Answer, Answering, Call, nothing_set, repository};
 
 /// Twelve repositories with every fault that an audit finds, and with tags that are no plain text.
 fn registry() -> Answering {
@@ -47,15 +47,7 @@ fn answer(call: &Call) -> Option<Answer> {
             "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Principal": "*", "Action": "ecr:*" }] }).to_string() })),
         "GetRepositoryPolicy" if name.ends_with('6') => Answer::ok(json!({ "policyText": json!({
             "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Principal": { "AWS": "222222222222" }, "Action": "ecr:*" }] }).to_string() })),
-        "GetRepositoryPolicy" => Answer::refused("RepositoryPolicyNotFoundException", ""),
-        "GetLifecyclePolicy" => Answer::refused("LifecyclePolicyNotFoundException", ""),
-        "GetRegistryScanningConfiguration" => {
-            Answer::ok(json!({ "scanningConfiguration": { "scanType": "BASIC", "rules": [] } }))
-        }
-        "BatchGetRepositoryScanningConfiguration" => {
-            Answer::ok(json!({ "scanningConfigurations": [], "failures": [] }))
-        }
-        _ => return None,
+        other => return nothing_set(other),
     })
 }
 

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
-use crate::answering::{Answer, Answering, Call, ecr_warden, repository};
+use crate::answering::{Answer, Answering, Call, ecr_warden, nothing_set, repository};
 use crate::terminal::at_terminal;
 
 const TRANSCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/transcripts");
@@ -134,14 +134,6 @@ fn answer(call: &Call) -> Option<Answer> {
         "GetRepositoryPolicy" if name == "shop/web" => Answer::ok(json!({ "policyText": json!({
             "Version": "2012-10-17", "Statement": [{ "Sid": "Partner", "Effect": "Allow",
                 "Principal": { "AWS": "222222222222" }, "Action": "ecr:BatchGetImage" }] }).to_string() })),
-        "GetRepositoryPolicy" => Answer::refused("RepositoryPolicyNotFoundException", ""),
-        "GetLifecyclePolicy" => Answer::refused("LifecyclePolicyNotFoundException", ""),
-        "GetRegistryScanningConfiguration" => {
-            Answer::ok(json!({ "scanningConfiguration": { "scanType": "BASIC", "rules": [] } }))
-        }
-        "BatchGetRepositoryScanningConfiguration" => {
-            Answer::ok(json!({ "scanningConfigurations": [], "failures": [] }))
-        }
         "DescribeStacks" => Answer::refused_in_xml(
             400,
             "ValidationError",
@@ -149,7 +141,7 @@ fn answer(call: &Call) -> Option<Answer> {
         ),
         "UpdateItem" => Answer::ok(json!({})),
         "Query" | "Scan" => Answer::ok(json!({ "Items": [], "Count": 0 })),
-        _ => return None,
+        other => return nothing_set(other),
     })
 }
 

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::audit::Audit;
+use crate::chance::Chance;
 use crate::evaluate::evaluate_registry;
 use crate::evaluate::tests::repository;
 use crate::finding::Status;
@@ -17,27 +18,6 @@ use crate::trigger::{Cause, Origin};
 const NOW: i64 = 1_800_000_000; // 2027-01-15
 const OWN: &str = "123456789012";
 const TRIES: u64 = 150;
-
-/// Numbers that look like chance (SplitMix64).
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next()).unwrap() % end
-    }
-
-    fn of<T: Clone>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len())].clone()
-    }
-}
 
 const PARTS: [&str; 12] = [
     "shop",

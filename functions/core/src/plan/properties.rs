@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::chance::Chance;
 use crate::evaluate::evaluate;
 use crate::image::Image;
 use crate::policy::Policy;
@@ -34,26 +35,10 @@ const KEYS: [(&str, &str); 5] = [
     ("alias/ours", OTHER),
 ];
 
-/// Numbers that look like chance (SplitMix64).
-struct Chance(u64);
-
 impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
     /// Once in `times`.
     fn once_in(&mut self, times: u64) -> bool {
         self.next().is_multiple_of(times)
-    }
-
-    fn of<T: Clone>(&mut self, choices: &[T]) -> T {
-        let n = usize::try_from(self.next()).unwrap() % choices.len();
-        choices[n].clone()
     }
 
     fn some_of(&mut self, choices: &[&str]) -> Vec<String> {

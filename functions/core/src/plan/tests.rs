@@ -845,7 +845,7 @@ fn a_rollback_outlasts_a_grace_period_and_a_sweeps_limit_does_not_hide_it() {
     }
     let over = first_seen(8 * 24 * HOUR, Status::Withheld);
     assert_eq!(code(Code::SweepLimit, &over), Code::SweepLimit);
-    // What only stops other repairs does not lift the limit for one that it does not stop.
+    // A freeze does not stop the removal of a quarantine; the limit of a sweep does, also during a freeze.
     let resolved = policy
         .for_repository(&mutable().id, &mutable().tags)
         .unwrap();

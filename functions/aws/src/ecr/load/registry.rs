@@ -127,23 +127,19 @@ async fn destinations(aws: &Regional) -> Result<Vec<ReplicationDestination>, Fai
 
 async fn templates(aws: &Regional) -> Result<Vec<Template>, Failure> {
     let mut templates = Vec::new();
-    let mut token = None;
-    loop {
-        let answer = aws
-            .ecr
-            .describe_repository_creation_templates()
-            .max_results(PAGE)
-            .set_next_token(token)
-            .send()
-            .await
+    let mut all = aws
+        .ecr
+        .describe_repository_creation_templates()
+        .max_results(PAGE)
+        .into_paginator()
+        .items()
+        .send();
+    while let Some(answered) = all.next().await {
+        let answered = answered
             .map_err(|error| Failure::of("ecr:DescribeRepositoryCreationTemplates", &error))?;
-        let page = answer.repository_creation_templates.unwrap_or_default();
-        templates.extend(page.into_iter().map(template));
-        token = answer.next_token;
-        if token.is_none() {
-            return Ok(templates);
-        }
+        templates.push(template(answered));
     }
+    Ok(templates)
 }
 
 fn template(answered: aws_sdk_ecr::types::RepositoryCreationTemplate) -> Template {

@@ -92,43 +92,46 @@ pub(super) async fn judge(
         .await
         .snapshot(aws, described.clone(), around, true)
         .await?;
-    let mut resolved = policy.for_repository(&id, &repository.tags);
-    if is_indexed && rests_on_tags(policy, &resolved, &repository) {
+    let mut found = evaluated(policy, &repository);
+    if is_indexed && rests_on_tags(policy, &found, &id) {
         let _ = aws.turns.take(1, None).await;
         repository.tags = tags_now(aws, &id).await?;
-        resolved = policy.for_repository(&id, &repository.tags);
+        found = evaluated(policy, &repository);
     }
-    if let Ok(known) = &resolved {
+    if let Ok((resolved, _)) = &found {
         // Settings that depend on its tags ask for more, and so does a default lifecycle policy: rarely.
-        let mut needed = known.reads_to_judge(&repository);
-        needed.add(plan::reads(known, &repository));
+        let mut needed = resolved.reads_to_judge(&repository);
+        needed.add(plan::reads(resolved, &repository));
         if !reads.cover(&needed) {
             needed.add(reads.clone());
             let _ = aws.turns.take(calls(&needed), None).await;
             repository = load_once(aws, &id, &needed).await?;
-            resolved = policy.for_repository(&id, &repository.tags);
+            found = evaluated(policy, &repository);
         }
     }
-    Ok(match resolved {
+    Ok(match found {
         Err(why) => Scanned::Unjudged { id, why },
-        Ok(resolved) => Scanned::Judged(Box::new(Judged {
-            findings: evaluate(&resolved, &repository),
+        Ok((resolved, findings)) => Scanned::Judged(Box::new(Judged {
+            findings,
             policy: resolved.held(policy.hold(&id, OffsetDateTime::now_utc().unix_timestamp())),
             repository,
         })),
     })
 }
 
+/// What the policy asks of a repository, and what is wrong with it; or why that is unknown.
+type Evaluated = Result<(Resolved, Vec<Finding>), String>;
+
+fn evaluated(policy: &Policy, repository: &Repository) -> Evaluated {
+    let resolved = policy.for_repository(&repository.id, &repository.tags)?;
+    let findings = evaluate(&resolved, repository);
+    Ok((resolved, findings))
+}
+
 /// Whether what was found comes from tags, which the index may have as they were some time ago.
-fn rests_on_tags(
-    policy: &Policy,
-    resolved: &Result<Resolved, String>,
-    repository: &Repository,
-) -> bool {
-    let Ok(resolved) = resolved else {
+fn rests_on_tags(policy: &Policy, found: &Evaluated, id: &RepositoryId) -> bool {
+    let Ok((resolved, findings)) = found else {
         return true;
     };
-    let findings = evaluate(resolved, repository);
-    resolved.finds_fault_with_tags(&findings)
-        || (!findings.is_empty() && policy.depends_on_tags(&repository.id))
+    resolved.finds_fault_with_tags(findings) || (!findings.is_empty() && policy.depends_on_tags(id))
 }

@@ -109,16 +109,18 @@ impl RegionAudit<'_> {
 
     /// What is read of a repository. What only explains findings is read of the first ones that need it.
     fn reads(&self, described: &Repository) -> Reads {
-        let all = self.policy.reads_after(described);
         let Some(explained) = self.bounds.explained else {
-            return all;
+            return self.policy.reads_after(described);
         };
         let needed = self.policy.reads_to_judge(described);
-        if all == needed || self.explained.fetch_add(1, Ordering::Relaxed) < explained {
-            all
-        } else {
-            needed
+        if self.explained.load(Ordering::Relaxed) >= explained {
+            return needed;
         }
+        let all = self.policy.reads_after(described);
+        if all != needed {
+            self.explained.fetch_add(1, Ordering::Relaxed);
+        }
+        all
     }
 
     /// The tags of a page's repositories of which they are asked, many with each call: of those that the index of tags has. Where it can't
