@@ -1,5 +1,6 @@
 //! Seeded chance: any call of any operation fails in any way, again and again, while events come twice, in any order and late,
-//! sweeps run and people change things. Then the weather clears, one sweep is done, and nothing may be lost.
+//! sweeps run and people change things. Then the weather clears, one sweep is done, and nothing may be lost. Deferred events do not come back:
+//! that takes longer than a quick run and less than a slow one, and what a run shows must not depend on that.
 //! `SEEDS=10000` for a long run; `FIRST_SEED=n SEEDS=1` has the plan of one seed again.
 
 pub(crate) mod faulty;
@@ -101,7 +102,9 @@ async fn batch(
         let of_it = |finding: &&Value| finding["repository"] == json!(arn(&life.name));
         let standing: Vec<&Value> = standing.iter().filter(of_it).collect();
         let wrong = life.wrong(world, &standing).await;
-        world.forget(&life.name).await;
+        if wrong.is_empty() {
+            world.forget(&life.name).await;
+        }
         (!wrong.is_empty()).then(|| format!("seed {}: {wrong:#?}, {life:?}", life.seed))
     });
     let judged = join_all(judged).await;
@@ -120,6 +123,7 @@ async fn whatever_fails_nothing_is_lost() {
     let world = World::own();
     world.set_policy(faulty::POLICY).await;
     world.trace().await;
+    world.keep_deferred_events().await;
     let mut inbox = world.inbox("chaos").await;
     let faults = Arc::new(AtomicU64::new(0));
     let all: Vec<u64> = (first..first + seeds).collect();

@@ -238,6 +238,20 @@ impl World {
         }
     }
 
+    /// From now on, deferred events stay in their queue.
+    pub(crate) async fn keep_deferred_events(&self) {
+        let lambda = &self.clients.lambda;
+        let enforcer = &self.stack.enforcer;
+        let list = lambda.list_event_source_mappings().function_name(enforcer);
+        let all = list.send().await.unwrap();
+        assert!(!all.event_source_mappings().is_empty());
+        for mapping in all.event_source_mappings() {
+            let update = lambda.update_event_source_mapping().enabled(false);
+            let update = update.set_uuid(mapping.uuid.clone());
+            update.send().await.unwrap();
+        }
+    }
+
     pub(crate) async fn set_timeout_of_auditor(&self, seconds: i32) {
         self.clients
             .lambda
