@@ -5,10 +5,9 @@ use std::time::{Duration, SystemTime};
 use ecr_warden_aws::{
     AuditError, Entered, Extent, Home, Pipeline, Reports, SecurityHub, Sweep, Swept, environment,
 };
-use ecr_warden_core::audit::{Audit, Position, REQUEST, Request};
+use ecr_warden_core::audit::{Audit, Position, REQUEST, Request, RequestMode};
 use ecr_warden_core::defer::{Deferred, MOST_PARTS, is_endless};
 use ecr_warden_core::metrics;
-use ecr_warden_core::policy::Mode;
 use ecr_warden_core::reason::{Code, Reason};
 use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::single_flight::Start;
@@ -102,7 +101,7 @@ impl Auditor {
         let time = request.time(left)?;
         let mut audit = self.run(&request, time, &request_id).await?;
         audit.brakes = self.brakes(&request).await;
-        if request.mode == Some(Mode::Enforce) {
+        if request.mode == Some(RequestMode::Enforce) {
             let completed = audit.next.is_none() && request.covers_all();
             self.measure(&audit, completed);
         }
@@ -214,7 +213,7 @@ impl Auditor {
         let invoked = Instant::now();
         let stop_looking = invoked + left.saturating_sub(left / ACT);
         match request.mode {
-            Some(Mode::Enforce) => {
+            Some(RequestMode::Enforce) => {
                 let seconds = i64::try_from(left.as_secs()).unwrap_or(i64::MAX);
                 let sweep = Sweep {
                     request,
@@ -245,7 +244,7 @@ impl Auditor {
                 audit.sort();
                 Ok(audit)
             }
-            None | Some(Mode::Monitor) => {
+            None | Some(RequestMode::Monitor) => {
                 let home = &self.home;
                 self.pipeline
                     .survey(request, home, Some(stop_looking))

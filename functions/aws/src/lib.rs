@@ -1,6 +1,7 @@
 //! The only crate that calls AWS. It reads repositories into the core's types, makes the changes that the core plans, keeps the state
 //! table, and publishes alerts.
 
+mod approval;
 mod connect;
 mod deliver;
 #[cfg(feature = "profiles")]
@@ -18,6 +19,7 @@ mod policy_source;
 mod state;
 mod switch;
 
+pub use approval::{approve, offers};
 pub use connect::clients::{Clients, ConfigError, Regional, environment};
 #[cfg(feature = "profiles")]
 pub use connect::profiles::{Caller, NotConnected};
@@ -44,7 +46,7 @@ pub use pipeline::{Pipeline, TryAgain};
 pub use policy_parameter::{StoredPolicy, put_policy, read_policy};
 pub use policy_source::PolicySource;
 pub use state::State;
-pub use state::all_repairs::AllRepairs;
+pub use state::scan::OnRecord;
 pub use switch::{close_brake, start, stop, stopped};
 
 #[cfg(test)]

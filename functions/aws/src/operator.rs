@@ -11,7 +11,7 @@ use crate::connect::clients::Regional;
 use crate::ecr::apply::{NotApplied, apply};
 use crate::ecr::load::load_once;
 use crate::state::State;
-use crate::state::all_repairs::AllRepairs;
+use crate::state::scan::{OnRecord, RuleRepairs};
 
 /// Why nothing was put back. Each is one line.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +23,7 @@ pub enum NotRolledBack {
     Aws(String),
 }
 
-fn aws(why: impl ToString) -> NotRolledBack {
+pub(crate) fn aws(why: impl ToString) -> NotRolledBack {
     NotRolledBack::Aws(why.to_string())
 }
 
@@ -78,7 +78,7 @@ pub struct SeenChange<'c> {
 ///
 /// # Errors
 /// The state table can't be read.
-pub async fn all_repairs(state: &State) -> Result<AllRepairs, NotRolledBack> {
+pub async fn all_repairs(state: &State) -> Result<OnRecord<RuleRepairs>, NotRolledBack> {
     state.all_repairs().await.map_err(aws)
 }
 
@@ -147,6 +147,7 @@ pub async fn roll_back(
                 at: now,
                 cause: ROLLBACK.to_owned(),
                 actor: Some(who.to_owned()),
+                approved_by: None,
                 newer: Newer::default(),
             };
             write(state, &subject, rule, &held.with(repair.clone()), now).await?;
@@ -215,6 +216,7 @@ pub async fn repair(
         at: now,
         cause: Cause::AuditFix.name().to_owned(),
         actor: Some(who.to_owned()),
+        approved_by: None,
         newer: Newer::default(),
     });
     write(state, &subject, rule, &begun, now).await?;
@@ -255,7 +257,7 @@ pub async fn resume(
     }
 }
 
-async fn write(
+pub(crate) async fn write(
     state: &State,
     id: &RepositoryId,
     rule: &str,

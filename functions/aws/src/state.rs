@@ -2,11 +2,11 @@
 //!
 //! Every item has its content as JSON in `body`; what conditions look at stands beside it.
 
-pub(crate) mod all_repairs;
 mod brakes;
 mod intents;
 mod item;
 mod notes;
+pub(crate) mod scan;
 pub(crate) mod spacing;
 
 use std::collections::BTreeMap;

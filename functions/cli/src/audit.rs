@@ -5,7 +5,7 @@ mod findings;
 mod next_step;
 mod progress;
 pub(crate) mod regions;
-mod stack;
+pub(crate) mod stack;
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;

@@ -1,7 +1,8 @@
 //! What the commands that work with the state table have in common: where it is, whose credentials, and the operator's consent.
 
 use clap::Args;
-use ecr_warden_aws::{Caller, Clients, NotRolledBack, State};
+use ecr_warden_aws::{Caller, Clients, NotAnswered, NotRolledBack, State, state_table};
+use ecr_warden_core::glob::Glob;
 use ecr_warden_core::repository::RepositoryId;
 use time::OffsetDateTime;
 
@@ -57,6 +58,29 @@ impl At {
         };
         Ok((there, id))
     }
+}
+
+/// The state table of a stack in the region of the clients.
+pub(crate) async fn table_of(
+    clients: &Clients,
+    caller: &Caller,
+    stack: &str,
+) -> Result<String, CommandError> {
+    let table = state_table(clients, stack).await;
+    table.map_err(|error| match error {
+        NotAnswered::NoAuditor(why) => CommandError::Usage(format!(
+            "--stack {stack}: {why} in account {}, {}; name its region with --region",
+            caller.account, caller.region
+        )),
+        NotAnswered::Aws(why) => {
+            CommandError::Aws(format!("--stack {stack}: {why} (asked as {})", caller.arn))
+        }
+    })
+}
+
+pub(crate) fn globs(texts: Vec<String>) -> Result<Vec<Glob>, CommandError> {
+    let globs = texts.into_iter().map(Glob::try_from);
+    globs.collect::<Result<_, _>>().map_err(CommandError::Usage)
 }
 
 pub(crate) fn failure(error: NotRolledBack) -> CommandError {

@@ -148,7 +148,7 @@ async fn steps(state: &State, judged: Vec<Judged>) -> Result<PlannedRepairs, Com
         findings,
     } in judged
     {
-        let policy = policy.without_grace().held(stopped.clone());
+        let policy = policy.for_operator().held(stopped.clone());
         let known = changes_under(state, &repository.id, policy.registry_rules())
             .await
             .map_err(failure)?;

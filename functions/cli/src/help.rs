@@ -7,7 +7,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Look at a registry", &["audit", "init", "explain", "rules"]),
     ("Work on the policy", &["policy", "exempt"]),
     ("Check what is deployed", &["doctor", "history"]),
-    ("Stop", &["stop", "start"]),
+    ("Approve and stop changes", &["approve", "stop", "start"]),
     ("Undo", &["rollback", "resume"]),
     ("Set up this command", &["completions", "man"]),
 ];

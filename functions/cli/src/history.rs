@@ -2,12 +2,11 @@
 
 use clap::{Args, ValueEnum};
 use ecr_warden_aws::all_repairs;
-use ecr_warden_core::glob::Glob;
 use ecr_warden_core::history::{HistoryEntry, HistoryFilter, history, since};
 use ecr_warden_core::repository::RepositoryId;
 
 use crate::Compliance;
-use crate::connected::{At, failure, now};
+use crate::connected::{At, failure, globs, now};
 use crate::failure::CommandError;
 use crate::output::{Stream, lines, remark, say, table};
 
@@ -80,11 +79,6 @@ impl History {
     }
 }
 
-fn globs(texts: Vec<String>) -> Result<Vec<Glob>, CommandError> {
-    let globs = texts.into_iter().map(Glob::try_from);
-    globs.collect::<Result<_, _>>().map_err(CommandError::Usage)
-}
-
 fn time(text: Option<String>) -> Result<Option<i64>, CommandError> {
     let time = text.map(|text| since(&text, now()));
     time.transpose().map_err(CommandError::Usage)
@@ -99,7 +93,12 @@ fn text(entries: &[HistoryEntry]) -> String {
         let name = RepositoryId::from_arn(&entry.repository);
         let name = name.map_or_else(|| entry.repository.clone(), |id| id.label());
         let what = match (&entry.from, &entry.to) {
-            (Some(from), Some(to)) => format!("{from} → {to}: {}", entry.detail),
+            (Some(from), Some(to)) => {
+                let approved = entry.approved_by.as_ref();
+                let approved =
+                    approved.map_or_else(String::new, |who| format!(", approved by {who}"));
+                format!("{from} → {to}: {}{approved}", entry.detail)
+            }
             _ => format!("{}: {}", entry.event.name(), entry.detail),
         };
         let by = match (&entry.cause, &entry.actor) {

@@ -1,5 +1,6 @@
 //! The command `ecr-warden`. Its exit status: 0 compliant, 1 findings, 2 usage or policy error, 3 AWS error, 130 stopped.
 
+mod approve;
 mod ask;
 mod audit;
 mod completions;
@@ -59,6 +60,7 @@ enum What {
     Audit(audit::AuditCommand),
     Rules(rules::Rules),
     Explain(explain::Explain),
+    Approve(approve::Approve),
     Rollback(rollback::Rollback),
     Resume(rollback::Resume),
     Stop(stop::StopChanges),
@@ -91,6 +93,7 @@ async fn main() -> ExitCode {
         What::Audit(command) => command.run().await,
         What::Rules(command) => command.run(),
         What::Explain(command) => command.run(),
+        What::Approve(command) => command.run().await,
         What::Rollback(command) => command.run().await,
         What::Resume(command) => command.run().await,
         What::Stop(command) => command.run().await,

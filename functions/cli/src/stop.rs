@@ -1,11 +1,11 @@
 //! `ecr-warden stop` and `start`: the switch that stops all changes by all functions.
 
 use clap::Args;
-use ecr_warden_aws::{Caller, Clients, NotAnswered, State, start, state_table, stop};
+use ecr_warden_aws::{Caller, Clients, State, start, stop};
 use serde_json::json;
 
 use crate::Compliance;
-use crate::connected::{failure, now};
+use crate::connected::{failure, now, table_of};
 use crate::failure::CommandError;
 use crate::output::{OutputFormat, note, say};
 
@@ -62,20 +62,9 @@ impl SwitchAt {
     async fn connect(&self) -> Result<(State, Caller), CommandError> {
         let (profile, region) = (self.profile.as_deref(), self.region.as_deref());
         let (clients, caller) = Clients::of_profile(profile, region).await?;
-        let stack = &self.stack;
         let table = match &self.state_table {
             Some(table) => table.clone(),
-            None => state_table(&clients, stack)
-                .await
-                .map_err(|error| match error {
-                    NotAnswered::NoAuditor(why) => CommandError::Usage(format!(
-                        "--stack {stack}: {why} in account {}, {}; name its region with --region, or its table with --state-table",
-                        caller.account, caller.region
-                    )),
-                    NotAnswered::Aws(why) => {
-                        CommandError::Aws(format!("--stack {stack}: {why} (asked as {})", caller.arn))
-                    }
-                })?,
+            None => table_of(&clients, &caller, &self.stack).await?,
         };
         Ok((State::new(&clients, table), caller))
     }

@@ -304,7 +304,8 @@ fn mistakes_with_exemptions_are_named() {
     assert!(error.contains("--reason"), "{error}");
 }
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
+    "approve",
     "audit",
     "completions",
     "doctor",

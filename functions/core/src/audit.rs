@@ -13,7 +13,6 @@ use crate::finding::{Severity, Status};
 use crate::glob::Glob;
 use crate::ledger::Ledger;
 use crate::outcome::Verdict;
-use crate::policy::Mode;
 use crate::reason::{Code, Reason, known};
 use crate::repository::RepositoryId;
 use crate::storage::StorageCost;
@@ -38,7 +37,7 @@ pub struct Request {
     /// Also estimate what the images cost a month: it takes calls for each repository. For `monitor` only.
     pub cost: bool,
     /// `monitor`, which is the default, reads and reports. `enforce` repairs as the policy says, and reports.
-    pub mode: Option<Mode>,
+    pub mode: Option<RequestMode>,
     /// What an audit that stopped before its end gave out as `next`.
     pub next: Option<String>,
     /// Where it stops before its end, it goes on by itself instead of giving out `next`: for schedules, which follow nothing.
@@ -51,6 +50,16 @@ pub struct Request {
     pub changes: Option<usize>,
     /// Publish all open findings again in one message, for a new subscriber, although they were reported before.
     pub repeat: bool,
+}
+
+/// What an audit does about what it finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RequestMode {
+    /// Repair as the policy says.
+    Enforce,
+    /// Report, and change nothing.
+    Monitor,
 }
 
 /// The request as messages show it.
@@ -70,7 +79,10 @@ impl Request {
     /// Whether it is a sweep of everything that starts by itself: one of a registry runs at a time.
     #[must_use]
     pub fn is_unattended(&self) -> bool {
-        self.covers_all() && self.r#continue && self.mode == Some(Mode::Enforce) && !self.repeat
+        self.covers_all()
+            && self.r#continue
+            && self.mode == Some(RequestMode::Enforce)
+            && !self.repeat
     }
 
     /// How long the answer may take, where the function may run for so long.

@@ -52,7 +52,7 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
         // A sweep names all repositories that wait for the registry in one message; a change of the registry starts one.
         let of_registry = known.of_registry.contains(rule);
         if of_registry
-            && matches!(step.decision, Decision::Withhold(_))
+            && matches!(step.decision, Decision::Withhold(_) | Decision::Offer(..))
             && context.origin.cause != Cause::Sweep
         {
             continue;
@@ -67,6 +67,10 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
             }
             (Decision::Repair(action), None) => {
                 (Status::Fixed, Some(action.clone()), detail, action.to())
+            }
+            (Decision::Offer(action, why), _) => {
+                let offered = Some(action.clone());
+                (Status::Withheld, offered, detail, why.text.clone())
             }
             (Decision::Withhold(why) | Decision::Suspend(why), _) => {
                 (Status::Withheld, None, detail, why.text.clone())
@@ -103,15 +107,16 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
             .map(|detail| pushes(before, &about, detail));
         let counted_only =
             pushes.is_some() && before.is_some_and(|said| being_reported(said, context).is_some());
-        let repair = action.clone().map(|action| Repair {
-            action,
+        let record = known.repairs.get(rule).cloned().unwrap_or_default();
+        let repair = action.clone().filter(|_| repairs).map(|action| Repair {
             result: Result::Begun,
             at: context.now,
             cause: context.origin.cause.name().to_owned(),
             actor: context.origin.actor.clone(),
+            approved_by: record.approver(&action).map(str::to_owned),
+            action,
             newer: Newer::default(),
         });
-        let record = known.repairs.get(rule).cloned().unwrap_or_default();
         let record = match (&step.decision, &repair) {
             (_, Some(repair)) => Some(record.with(repair.clone())),
             (Decision::Suspend(why), None) => Some(record.with_held(Some(Held {

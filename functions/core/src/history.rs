@@ -28,6 +28,9 @@ pub struct HistoryEntry {
     pub from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
+    /// Who approved the change, where the policy asks for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<String>,
     /// `done`, `failed: …`, or why it was suspended.
     pub detail: String,
     #[serde(skip)]
@@ -43,6 +46,8 @@ pub enum HistoryEvent {
     Change,
     Suspension,
     Resumption,
+    /// Of a change that is not made yet.
+    Approval,
 }
 
 impl HistoryEvent {
@@ -52,6 +57,7 @@ impl HistoryEvent {
             Self::Change => "change",
             Self::Suspension => "suspension",
             Self::Resumption => "resumption",
+            Self::Approval => "approval",
         }
     }
 }
@@ -128,6 +134,7 @@ fn entries(id: &RepositoryId, rule: &str, repairs: Repairs) -> Vec<HistoryEntry>
         cause: None,
         from: None,
         to: None,
+        approved_by: None,
         detail,
         id: id.clone(),
         seconds,
@@ -136,6 +143,7 @@ fn entries(id: &RepositoryId, rule: &str, repairs: Repairs) -> Vec<HistoryEntry>
         cause: Some(repair.cause),
         from: Some(repair.action.from()),
         to: Some(repair.action.to()),
+        approved_by: repair.approved_by,
         ..entry(
             HistoryEvent::Change,
             repair.at,
@@ -155,7 +163,17 @@ fn entries(id: &RepositoryId, rule: &str, repairs: Repairs) -> Vec<HistoryEntry>
             detail,
         )
     });
-    changes.chain(held).chain(resumed).collect()
+    let approved = repairs.approved.map(|approval| HistoryEntry {
+        from: Some(approval.action.from()),
+        to: Some(approval.action.to()),
+        ..entry(
+            HistoryEvent::Approval,
+            approval.at,
+            Some(approval.by),
+            "approved, and not made yet".to_owned(),
+        )
+    });
+    changes.chain(held).chain(resumed).chain(approved).collect()
 }
 
 fn result(result: RepairResult) -> String {
@@ -184,6 +202,7 @@ mod tests {
             at,
             cause: "CreateRepository".to_owned(),
             actor: actor.map(str::to_owned),
+            approved_by: None,
             newer: Newer::default(),
         }
     }

@@ -253,6 +253,7 @@ mod tests {
             at: 5,
             cause: cause.to_owned(),
             actor: None,
+            approved_by: None,
             newer: Newer::default(),
         }
     }

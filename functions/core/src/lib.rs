@@ -53,6 +53,7 @@ pub mod access;
 pub mod action;
 pub mod advice;
 pub mod alert;
+pub mod approval;
 pub mod asff;
 pub mod audit;
 pub mod brakes;

@@ -57,6 +57,12 @@ pub fn verdicts(
         let active = policy.rule(rule);
         active.map(|active| active.rule.advice_on(id, repair))
     };
+    let approved = |rule: &str, action: Option<&Action>, detail: String| match action
+        .and_then(|action| known.approver(rule, action))
+    {
+        Some(who) => format!("{detail}; approved by {who}"),
+        None => detail,
+    };
     let claim_of = |rule: &str| claims.iter().find(|claim| claim.rule == rule);
     let mut verdicts: Vec<Verdict> = plan
         .steps
@@ -67,7 +73,7 @@ pub fn verdicts(
             let mut detail = &step.finding.violation.detail;
             let (status, to_do, action) = match &step.decision {
                 Decision::Manual(what) => (Status::Open, what.text.clone(), None),
-                Decision::Withhold(why) | Decision::Suspend(why) => {
+                Decision::Offer(_, why) | Decision::Withhold(why) | Decision::Suspend(why) => {
                     (Status::Withheld, why.text.clone(), None)
                 }
                 Decision::Exempt(standing) => (Status::Exempt, exempt(standing, now), None),
@@ -96,9 +102,13 @@ pub fn verdicts(
                 (_, Fix::Manual(_)) => None,
             };
             let reason = match (&step.decision, status) {
-                (Decision::Manual(why) | Decision::Withhold(why) | Decision::Suspend(why), _) => {
-                    Some(why.code)
-                }
+                (
+                    Decision::Manual(why)
+                    | Decision::Offer(_, why)
+                    | Decision::Withhold(why)
+                    | Decision::Suspend(why),
+                    _,
+                ) => Some(why.code),
                 (Decision::Repair(_), Status::Failed) => match results.get(rule) {
                     Some(Err(why)) => Some(why.code),
                     _ => None,
@@ -117,7 +127,7 @@ pub fn verdicts(
                         "{detail}; {} more since the last report",
                         pushes.count.saturating_sub(1)
                     ),
-                    _ => detail.clone(),
+                    _ => approved(rule, action.as_ref(), detail.clone()),
                 },
                 to_do,
                 advice: step.finding.advice.clone().or_else(|| advice(rule, repair)),
@@ -142,7 +152,8 @@ pub fn verdicts(
         let detail = match (&claim.said.action, claim.said.status) {
             _ if claim.said.pushes.is_some() => pushes(claim.said.pushes.as_ref()),
             (Some(action), Status::Fixed) => {
-                format!("was {}, which the policy does not allow", action.from())
+                let was = format!("was {}, which the policy does not allow", action.from());
+                approved(&claim.rule, Some(action), was)
             }
             _ => "the finding is resolved".to_owned(),
         };

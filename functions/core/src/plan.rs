@@ -87,15 +87,19 @@ pub fn plan(
         let decision = match decision {
             Decision::Repair(action) => {
                 let hold = policy.hold_of(finding.rule, &action).cloned();
-                let grace = grace(policy, &finding, state, context);
-                // What a sweep leaves for the next one is said of what the next one may repair.
-                let hold = match &hold {
-                    Some(why) if why.code.is_of_sweep() => grace.or(hold),
-                    _ => hold.or(grace),
-                };
-                match hold {
-                    Some(hold) => would_change(hold.code, &hold.text, &action),
-                    None => Decision::Repair(action),
+                let of_sweep = hold.as_ref().is_some_and(|why| why.code.is_of_sweep());
+                let held = hold.clone().filter(|_| !of_sweep);
+                if let Some(why) = held.or_else(|| grace(policy, &finding, state, context)) {
+                    would_change(why.code, &why.text, &action)
+                } else if let Some(why) =
+                    unapproved(policy, finding.rule, &action, repository, state, context)
+                {
+                    Decision::Offer(action, why)
+                } else if let Some(why) = hold {
+                    // What a sweep leaves for the next one is said of what the next one may repair.
+                    would_change(why.code, &why.text, &action)
+                } else {
+                    Decision::Repair(action)
                 }
             }
             other => other,
@@ -119,6 +123,31 @@ pub fn plan(
         steps,
         complete: true,
     }
+}
+
+/// Why a change waits for approval; `None`: the policy does not ask for that, or someone has approved exactly this change.
+fn unapproved(
+    policy: &Resolved,
+    rule: &'static str,
+    action: &Action,
+    repository: &Repository,
+    state: Result<&Known, &str>,
+    context: &Context<'_>,
+) -> Option<Reason> {
+    policy.rule(rule).filter(|active| active.asks)?;
+    let repairs = state.ok().and_then(|known| known.repairs.get(rule));
+    let refuses = match repairs.and_then(|repairs| repairs.approved.as_ref()) {
+        None => String::new(),
+        Some(approval) => {
+            let why = approval.refuses(action, context.created_at, context.now)?;
+            format!("; {why}")
+        }
+    };
+    let (name, from, to) = (&repository.id.name, action.from(), action.to());
+    let why = format!(
+        "waits for approval (`mode: approve`): `ecr-warden approve {name} --rule {rule}` changes {from} to {to}{refuses}"
+    );
+    Some(Reason::new(Code::ApprovalRequired, why))
 }
 
 /// Why a finding is not repaired yet. Its time begins when it is first seen, and again when it comes back after it was resolved, or in

@@ -56,6 +56,8 @@ pub enum Code {
     NotCounted,
     /// The rule has a grace period (`enforce-after`).
     GracePeriod,
+    /// The policy asks for someone's approval (`mode: approve`).
+    ApprovalRequired,
     /// The state table, or the rule's item in it, cannot be read.
     RecordUnreadable,
     /// Another repair changes the same setting first.

@@ -1,5 +1,6 @@
 //! What the state table remembers of a repository: what was reported, what was repaired, and a recreation under way.
 
+mod approvals;
 mod since;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
+use crate::approval::Approval;
 use crate::finding::Status;
 use crate::quarantine;
 use crate::recreate::Intent;
@@ -174,7 +176,7 @@ pub struct Said {
     pub since: i64,
     /// Counts writes, so that of two at the same time one wins.
     pub version: u64,
-    /// The repair that this is about.
+    /// The repair that this is about: that is made, or that waits for someone's approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<Action>,
     /// Claimed and not yet reported.
@@ -223,6 +225,9 @@ pub struct Repairs {
     /// Why it may not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
+    /// What someone has approved and is not made yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved: Option<Approval>,
     /// Seconds since the epoch of the last `resume`: repairs before it do not count towards `repair-limit`.
     #[serde(default)]
     pub forgiven: i64,
@@ -269,6 +274,7 @@ impl Repairs {
         if next.history.first().is_some_and(tried_again) {
             next.history.remove(0);
         }
+        next.use_approval(&repair.result);
         next.history.insert(0, repair);
         let size = |history: &[Repair]| serde_json::to_string(history).map_or(0, |json| json.len());
         while next.history.len() > 1
@@ -286,10 +292,18 @@ impl Repairs {
     #[must_use]
     pub fn with_result(&self, result: Result) -> Self {
         let mut next = self.next();
+        next.use_approval(&result);
         if let Some(repair) = next.history.first_mut() {
             repair.result = result;
         }
         next
+    }
+
+    /// An approval is of one change: it is gone when that is made.
+    fn use_approval(&mut self, result: &Result) {
+        if matches!(result, Result::Done | Result::FellBack(_)) {
+            self.approved = None;
+        }
     }
 
     #[must_use]
@@ -337,6 +351,9 @@ pub struct Repair {
     /// Who had made it necessary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
+    /// Who approved it: an ARN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<String>,
     #[serde(flatten)]
     pub newer: Newer,
 }

@@ -48,6 +48,8 @@ pub enum Subject {
 pub enum RuleMode {
     /// Repair what can be repaired.
     Enforce,
+    /// Report, and make each repair when someone approves it: `ecr-warden approve`.
+    Approve,
     /// Report, and change nothing.
     Monitor,
     /// Do not look.

@@ -9,6 +9,7 @@
 
 mod alarms;
 mod alerts;
+mod approval;
 mod audit;
 mod bad_luck;
 mod brakes;

@@ -323,6 +323,7 @@ impl Attempt<'_> {
             at: self.now,
             cause: self.intent.cause.clone(),
             actor: self.intent.actor.clone(),
+            approved_by: self.repairs.approver(&self.action()).map(str::to_owned),
             newer: Newer::default(),
         }
     }

@@ -14,7 +14,7 @@ use crate::progress::Progress;
 const SECONDS: u32 = 240;
 
 /// The first request: for some repositories, or as it is given in JSON.
-pub(super) fn request(
+pub(crate) fn request(
     repositories: &[String],
     cost: bool,
     given: Option<&str>,
@@ -51,13 +51,13 @@ fn following(request: &Value, part: &Audit) -> Option<Value> {
 }
 
 /// What the parts together say, and why the last of them is missing.
-pub(super) type Answers = (Audit, Result<(), CommandError>);
+pub(crate) type Answers = (Audit, Result<(), CommandError>);
 
 /// Asks the auditor of the stack to the end, and puts its parts together. A part that fails leaves those before it.
 ///
 /// # Errors
 /// There is no auditor, or already the first part fails.
-pub(super) async fn ask(
+pub(crate) async fn ask(
     clients: &Clients,
     caller: &Caller,
     stack: &str,

@@ -182,13 +182,14 @@ fn explained(trigger: &Trigger, plan: &Plan) -> Value {
     let findings = plan.steps.iter().map(|Step { finding, decision }| {
         let (then, why) = match decision {
             Decision::Repair(_) => ("repair", None),
+            Decision::Offer(_, why) => ("offer", Some(why.to_string())),
             Decision::Withhold(why) => ("withhold", Some(why.to_string())),
             Decision::Suspend(why) => ("suspend", Some(why.to_string())),
             Decision::Exempt(standing) => ("exempt", Some(standing.to_string())),
             Decision::Manual(what) => ("report", Some(what.to_string())),
         };
         let action = match decision {
-            Decision::Repair(action) => {
+            Decision::Repair(action) | Decision::Offer(action, _) => {
                 json!({ "name": action.name(), "from": action.from(), "to": action.to() })
             }
             _ => Value::Null,
@@ -258,6 +259,7 @@ fn then(decision: &Decision, by_hand: &Option<String>) -> String {
         Decision::Repair(action) => {
             format!("{}: {} → {}", action.name(), action.from(), action.to())
         }
+        Decision::Offer(_, why) => why.to_string(),
         Decision::Withhold(why) | Decision::Suspend(why) => match by_hand {
             Some(command) => format!("withheld: {why}; to make it: {command}"),
             None => format!("withheld: {why}"),

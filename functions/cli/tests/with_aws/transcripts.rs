@@ -303,6 +303,91 @@ fn resume() {
         .ends();
 }
 
+/// A deployed stack, and a change that waits for approval. shop/web was changed since.
+fn deployed(call: &Call) -> Option<Answer> {
+    const OUTPUTS: [(&str, &str); 2] = [
+        ("AuditorFunctionName", "ecr-warden-Auditor"),
+        ("StateTableName", "state"),
+    ];
+    let waiting = |name: &str| {
+        let arn = format!("arn:aws:ecr:eu-central-1:111111111111:repository/{name}");
+        let said = json!({
+            "status": "withheld", "about": "1700000000000 withheld: x", "since": 1_800_000_000, "version": 1, "reported": 1_800_000_000,
+            "action": { "set-tag-mutability": { "from": "mutable", "to": "immutable" } },
+        });
+        json!({ "pk": { "S": arn }, "sk": { "S": "finding#mutable-tags" }, "version": { "N": "1" }, "body": { "S": said.to_string() } })
+    };
+    Some(match call.operation.as_str() {
+        "DescribeStacks" if call.body.contains("StackName=ecr-warden") => {
+            let outputs = OUTPUTS.map(|(key, value)| {
+                format!("<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>")
+            });
+            let stack = format!(
+                "<StackName>ecr-warden</StackName><Outputs>{}</Outputs>",
+                outputs.concat()
+            );
+            Answer::ok(format!(
+                "<DescribeStacksResponse><DescribeStacksResult><Stacks><member>{stack}</member></Stacks></DescribeStacksResult></DescribeStacksResponse>"
+            ))
+        }
+        "Scan" => {
+            let items = [waiting("shop/api"), waiting("shop/web")];
+            Answer::ok(json!({ "Items": items, "Count": 2 }))
+        }
+        "Query" => {
+            let name = if call.body.contains("shop/web") {
+                "shop/web"
+            } else {
+                "shop/api"
+            };
+            Answer::ok(json!({ "Items": [waiting(name)], "Count": 1 }))
+        }
+        "DescribeRepositories" => {
+            let name = if call.body.contains("shop/web") {
+                "shop/web"
+            } else {
+                "shop/api"
+            };
+            let mut one = repository("eu-central-1", name);
+            one["createdAt"] = json!(1_700_000_000.0);
+            if name == "shop/web" {
+                one["imageTagMutability"] = json!("IMMUTABLE");
+            }
+            Answer::ok(json!({ "repositories": [one] }))
+        }
+        "TransactWriteItems" => Answer::ok(json!({})),
+        "Invoke" => {
+            let request: Value = serde_json::from_str(&call.body).unwrap();
+            let asked = (
+                &request["mode"],
+                &request["repositories"],
+                &request["changes"],
+            );
+            assert_eq!(asked, (&json!("enforce"), &json!(["shop/api"]), &json!(1)));
+            Answer::ok(json!({
+                "schema": "ecr-warden.audit/1", "next": null,
+                "summary": { "repositories": 1, "compliant": 1, "unjudged": 0, "findings": { "mutable-tags": 1 }, "fixed": { "mutable-tags": 1 },
+                    "estimated_monthly_cost_usd": null },
+                "findings": [],
+            }))
+        }
+        _ => return answer(call),
+    })
+}
+
+#[test]
+fn approve() {
+    Session::with("approve", deployed)
+        .types(&["approve", "--list"])
+        .answers(&["approve", "shop/api"], &["n"])
+        .answers(&["approve", "shop/api"], &["y"])
+        .types(&["approve", "--yes"])
+        .types(&["approve", "payments/**"])
+        .types(&["approve", "--rule", "mutable-tag"])
+        .types(&["approve", "--stack", "typo"])
+        .ends();
+}
+
 #[test]
 fn stop_and_start() {
     Session::new("stop")

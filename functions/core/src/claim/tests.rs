@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use super::*;
+use crate::approval::Approval;
 use crate::finding::{Finding, Fix, Severity, Violation};
 use crate::plan::Step;
 use crate::reason::{Code, Reason};
@@ -744,6 +745,7 @@ fn a_change_of_the_registry_is_on_record_for_the_registry() {
         at,
         cause: "sweep".to_owned(),
         actor: None,
+        approved_by: None,
         newer: Newer::default(),
     };
     let rule = "no-scan-on-push";
@@ -853,4 +855,39 @@ fn an_item_of_an_earlier_version_is_read() {
         claims(&known, &plan, &context(&me, NOW + DAY)).len()
     };
     assert_eq!((claimed(Severity::Medium), claimed(Severity::High)), (0, 1));
+}
+
+/// What waits is on record for who approves it, and nothing is begun.
+#[test]
+fn a_change_that_waits_for_approval_is_recorded_and_reported_once() {
+    let Decision::Repair(action) = repair() else {
+        unreachable!("a repair");
+    };
+    let waits = |action: &Action| {
+        let why = Reason::new(Code::ApprovalRequired, "waits for approval");
+        found("MUTABLE", Decision::Offer(action.clone(), why))
+    };
+    let me = lease("me");
+    let mut table = Table::default();
+    let first = table.invocation(
+        &waits(&action),
+        &context(&me, NOW),
+        Ends::Reported(Status::Withheld, "waits for approval"),
+    );
+    assert_eq!(first.len(), 1);
+    assert_eq!((&first[0].repair, &first[0].record), (&None, &None));
+    assert_eq!(table.known.said[RULE].action, Some(action.clone()));
+    let again = table.invocation(&waits(&action), &context(&me, NOW + 60), Ends::Dies);
+    assert!(again.is_empty(), "{again:?}");
+
+    let approval = Approval::new(action.clone(), "mary", NOW + 70, None);
+    let record = Repairs::default().with_approval(approval);
+    table.known.repairs.insert(RULE.to_owned(), record);
+    let made = claims(
+        &table.known,
+        &found("MUTABLE", repair()),
+        &context(&me, NOW + 80),
+    );
+    let begun = made[0].repair.as_ref().unwrap();
+    assert_eq!(begun.approved_by.as_deref(), Some("mary"));
 }

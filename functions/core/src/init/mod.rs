@@ -225,6 +225,7 @@ fn written(
     ));
     let mode = match choices.mode {
         Mode::Monitor => "monitor",
+        Mode::Approve => "approve",
         Mode::Enforce => "enforce",
     };
     lines.push(format!("mode: {mode}"));

@@ -24,6 +24,8 @@ pub struct Step {
 pub enum Decision {
     /// Make this change.
     Repair(Action),
+    /// This change waits for someone's approval.
+    Offer(Action, Reason),
     /// There is a repair, and it is not made this time.
     Withhold(Reason),
     /// Repairs of it are suspended from now on, until they are resumed.
@@ -47,7 +49,8 @@ impl Plan {
     pub fn repairs(&self) -> impl Iterator<Item = (&'static str, &Action)> {
         self.steps.iter().filter_map(|step| match &step.decision {
             Decision::Repair(action) => Some((step.finding.rule, action)),
-            Decision::Withhold(_)
+            Decision::Offer(..)
+            | Decision::Withhold(_)
             | Decision::Suspend(_)
             | Decision::Exempt(_)
             | Decision::Manual(_) => None,

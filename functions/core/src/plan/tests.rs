@@ -1,6 +1,7 @@
 //! What stands in the way of a repair.
 
 use super::*;
+use crate::approval::{APPROVED_FOR, Approval};
 use crate::evaluate::evaluate;
 use crate::evaluate::tests::repository;
 use crate::finding::Status;
@@ -91,6 +92,7 @@ fn repaired(before: &[(i64, &str)]) -> Known {
             at: NOW - hours * HOUR,
             cause: "PutImageTagMutability".to_owned(),
             actor: Some((*actor).to_owned()),
+            approved_by: None,
             newer: Newer::default(),
         });
     }
@@ -359,6 +361,7 @@ fn a_refused_recreation_is_withheld_for_a_day() {
             at: NOW - hours * HOUR,
             cause: "CreateRepository".to_owned(),
             actor: None,
+            approved_by: None,
             newer: Newer::default(),
         });
         Known {
@@ -410,6 +413,7 @@ fn closed(before: &[i64]) -> Known {
             at: NOW - seconds,
             cause: "SetRepositoryPolicy".to_owned(),
             actor: None,
+            approved_by: None,
             newer: Newer::default(),
         });
     }
@@ -584,6 +588,7 @@ fn a_deleted_lifecycle_policy_is_restored_where_it_is_on_record() {
         at: NOW - 100 * 24 * HOUR,
         cause: "CreateRepository".to_owned(),
         actor: None,
+        approved_by: None,
         newer: Newer::default(),
     });
     let known = Known {
@@ -870,4 +875,127 @@ fn a_rollback_outlasts_a_grace_period_and_a_sweeps_limit_does_not_hide_it() {
         panic!("it repairs");
     };
     assert_eq!(why.code, Code::RolledBack);
+}
+
+/// Someone has approved this change that many seconds ago, of the repository that was created then.
+fn approved(action: Action, ago: i64, created_at: Option<i64>) -> Known {
+    let approval = Approval::new(action, "mary", NOW - ago, created_at);
+    let repairs = Repairs::default().with_approval(approval);
+    Known {
+        repairs: [("mutable-tags".to_owned(), repairs)].into(),
+        ..Known::default()
+    }
+}
+
+fn to_immutable() -> Action {
+    Action::SetTagMutability {
+        from: TagMutability::Mutable,
+        to: TagMutability::Immutable,
+    }
+}
+
+/// An approval is of one change of one repository, and of one day.
+#[test]
+fn exactly_what_was_approved_is_repaired() {
+    let created = mutable().created_at;
+    let other = Action::SetTagMutability {
+        from: TagMutability::Immutable,
+        to: TagMutability::Mutable,
+    };
+    for mode in [
+        "mode: approve\nrules: { mutable-tags: {} }",
+        "mode: approve\nrules: { mutable-tags: { mode: enforce } }",
+        "mode: enforce\nrules: { mutable-tags: { mode: approve } }",
+    ] {
+        let policy = Policy::parse(&format!("version: 1\n{mode}\n")).unwrap();
+        for (known, refuses) in [
+            (Known::default(), Some("waits for approval")),
+            (approved(to_immutable(), 0, created), None),
+            (approved(to_immutable(), APPROVED_FOR - 1, created), None),
+            (
+                approved(to_immutable(), APPROVED_FOR, created),
+                Some("only 24 hours"),
+            ),
+            // Clocks differ a little.
+            (approved(to_immutable(), -60, created), None),
+            (
+                approved(to_immutable(), -HOUR, created),
+                Some("only 24 hours"),
+            ),
+            (
+                approved(to_immutable(), 0, Some(1)),
+                Some("another repository"),
+            ),
+            (
+                approved(to_immutable(), 0, None),
+                Some("another repository"),
+            ),
+            (
+                approved(other.clone(), 0, created),
+                Some("another change: IMMUTABLE to MUTABLE"),
+            ),
+        ] {
+            match (decision(&policy, &mutable(), &known), refuses) {
+                (Decision::Repair(action), None) => assert_eq!(action, to_immutable()),
+                (Decision::Offer(action, why), Some(words)) => {
+                    assert_eq!((action, why.code), (to_immutable(), Code::ApprovalRequired));
+                    assert!(why.text.contains(words), "{why}");
+                    assert!(
+                        why.text
+                            .contains("`ecr-warden approve payments/api --rule mutable-tags`"),
+                        "{why}"
+                    );
+                }
+                other => panic!("{mode}, {known:?}: {other:?}"),
+            }
+        }
+    }
+}
+
+/// What withholds a repair otherwise is the better reason.
+#[test]
+fn an_approval_overcomes_nothing_else() {
+    let created = mutable().created_at;
+    let known = approved(to_immutable(), 0, created);
+    let text = "version: 1\nmode: approve\nrules: { mutable-tags: {} }\n";
+    let policy = Policy::parse(text).unwrap();
+    let resolved = policy
+        .for_repository(&mutable().id, &mutable().tags)
+        .unwrap();
+    for code in [
+        Code::NeverChange,
+        Code::Frozen,
+        Code::Stopped,
+        Code::ExistingRepository,
+        Code::SweepLimit,
+    ] {
+        let held = resolved.clone().held(Some(Reason::new(code, "why")));
+        let plan = planned_by(&held, &mutable(), &known, (Cause::Sweep, None));
+        let Decision::Withhold(why) = &plan.steps[0].decision else {
+            panic!("{plan:?}");
+        };
+        assert_eq!(why.code, code);
+    }
+    // That a sweep makes no more changes does not hide that this one waits for approval.
+    let held = resolved
+        .clone()
+        .held(Some(Reason::new(Code::NotCounted, "why")));
+    let plan = planned_by(&held, &mutable(), &Known::default(), (Cause::Sweep, None));
+    assert!(
+        matches!(&plan.steps[0].decision, Decision::Offer(..)),
+        "{plan:?}"
+    );
+    let monitored = resolved.clone().monitored();
+    let plan = planned_by(&monitored, &mutable(), &known, (Cause::Sweep, None));
+    assert!(
+        matches!(&plan.steps[0].decision, Decision::Withhold(why) if why.code == Code::MonitorMode)
+    );
+    // Who is asked about each repair at a terminal approves it there.
+    let plan = planned_by(
+        &resolved.for_operator(),
+        &mutable(),
+        &Known::default(),
+        (Cause::AuditFix, None),
+    );
+    assert_eq!(plan.repairs().count(), 1);
 }

@@ -22,6 +22,8 @@ use crate::rules::RULES;
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     Enforce,
+    /// Report, and make each repair when someone approves it: `ecr-warden approve`.
+    Approve,
     /// Report, and change nothing.
     Monitor,
 }

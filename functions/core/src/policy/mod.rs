@@ -221,7 +221,7 @@ impl Policy {
         }
         Ok(Resolved {
             rules: self.active(settings, id)?,
-            enforce: self.mode == Mode::Enforce,
+            enforce: self.mode != Mode::Monitor,
             repair_limit: self.repair_limit,
             costs: self.costs.clone(),
             owner: self.owner.as_ref().and_then(|lookup| lookup.find(tags)),
@@ -249,15 +249,18 @@ impl Policy {
             if let Some(why) = rule.contradictions().into_iter().next() {
                 return Err(wrong(" contradict each other", &why));
             }
-            let enforce = match rule.mode() {
-                Some(RuleMode::Off) => continue,
-                Some(RuleMode::Enforce) | None => self.mode == Mode::Enforce,
-                Some(RuleMode::Monitor) => false,
+            // Of the policy's mode and the rule's, the more careful one holds.
+            let (enforce, asks) = match (self.mode, rule.mode()) {
+                (_, Some(RuleMode::Off)) => continue,
+                (Mode::Monitor, _) | (_, Some(RuleMode::Monitor)) => (false, false),
+                (Mode::Approve, _) | (_, Some(RuleMode::Approve)) => (true, true),
+                (Mode::Enforce, Some(RuleMode::Enforce) | None) => (true, false),
             };
             rules.push(ActiveRule {
                 entry,
                 rule: Arc::from(rule),
                 enforce,
+                asks,
                 grace,
             });
         }

@@ -46,6 +46,8 @@ pub struct ActiveRule {
     pub rule: Arc<dyn Rule>,
     /// Whether repairs are made; otherwise they are reported.
     pub enforce: bool,
+    /// Whether each repair is made only when someone has approved it.
+    pub asks: bool,
     /// How long a finding is only reported before it is repaired; `None`: it is repaired at once.
     pub grace: Option<Grace>,
 }
@@ -197,11 +199,12 @@ impl Resolved {
         self
     }
 
-    /// The same, repairing at once where it has a grace period: an operator asks for the repair.
+    /// The same without grace periods and approvals: an operator sees each repair and asks for it.
     #[must_use]
-    pub fn without_grace(mut self) -> Self {
+    pub fn for_operator(mut self) -> Self {
         for active in &mut self.rules {
             active.grace = None;
+            active.asks = false;
         }
         self
     }

@@ -31,7 +31,7 @@ impl Policy {
     /// The time before which repositories are reported and not changed; `None`: all are repaired.
     #[must_use]
     pub fn existing_before(&self) -> Option<ExistingBefore> {
-        let monitors = self.existing == Existing::Monitor && self.mode == Mode::Enforce;
+        let monitors = self.existing == Existing::Monitor && self.mode != Mode::Monitor;
         monitors.then(|| match self.existing_before {
             Some(day) => ExistingBefore::Time(day.start()),
             None => ExistingBefore::Deployment,

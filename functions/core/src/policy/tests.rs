@@ -91,12 +91,23 @@ fn a_rule_mode_lowers_the_policys_and_never_raises_it() {
             .for_repository(&id("ab"), &Read::NotAsked)
             .unwrap()
             .rules;
-        rules.first().map(|active| active.enforce)
+        rules.first().map(|active| (active.enforce, active.asks))
     };
-    assert_eq!(enforce("enforce", "enforce"), Some(true));
-    assert_eq!(enforce("enforce", "monitor"), Some(false));
-    assert_eq!(enforce("monitor", "enforce"), Some(false));
-    assert_eq!(enforce("enforce", "off"), None);
+    let (repairs, asks, monitors) = ((true, false), (true, true), (false, false));
+    for (global, rule, expected) in [
+        ("enforce", "enforce", Some(repairs)),
+        ("enforce", "approve", Some(asks)),
+        ("enforce", "monitor", Some(monitors)),
+        ("approve", "enforce", Some(asks)),
+        ("approve", "approve", Some(asks)),
+        ("approve", "monitor", Some(monitors)),
+        ("monitor", "enforce", Some(monitors)),
+        ("monitor", "approve", Some(monitors)),
+        ("enforce", "off", None),
+        ("approve", "off", None),
+    ] {
+        assert_eq!(enforce(global, rule), expected, "{global}, {rule}");
+    }
 }
 
 #[test]

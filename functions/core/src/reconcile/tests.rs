@@ -119,9 +119,10 @@ fn rules(plan: &Plan) -> String {
     let steps = plan.steps.iter().map(|step| {
         let decision = match &step.decision {
             Decision::Repair(_) => "repair".to_owned(),
-            Decision::Withhold(why) | Decision::Suspend(why) | Decision::Manual(why) => {
-                code(why.code)
-            }
+            Decision::Offer(_, why)
+            | Decision::Withhold(why)
+            | Decision::Suspend(why)
+            | Decision::Manual(why) => code(why.code),
             Decision::Exempt(_) => "exempt".to_owned(),
         };
         format!("{}: {decision}", step.finding.rule)
@@ -211,6 +212,7 @@ pub(super) fn repaired(result: Repaired, ago: i64) -> Known {
         at: NOW - ago,
         cause: "CreateRepository".to_owned(),
         actor: None,
+        approved_by: None,
         newer: Newer::default(),
     };
     let mut known = Known::default();

@@ -54,6 +54,7 @@ fn the_record_of_repairs_has_room_for_the_newest() {
         at: NOW + n,
         cause: "SetRepositoryPolicy".to_owned(),
         actor: None,
+        approved_by: None,
         newer: Newer::default(),
     };
     let repairs = (0..20).fold(Repairs::default(), |repairs, n| repairs.with(repair(n)));
@@ -78,6 +79,7 @@ fn a_quarantine_that_was_lifted_is_none() {
         at,
         cause: "PutImage".to_owned(),
         actor: None,
+        approved_by: None,
         newer: Newer::default(),
     };
     let mut known = Known::default();
@@ -110,6 +112,7 @@ fn what_fails_again_and_again_leaves_room_for_what_was_made() {
         at: NOW + n,
         cause: "PutImage".to_owned(),
         actor: None,
+        approved_by: None,
         newer: Newer::default(),
     };
     let failed = || Result::Failed("refused".to_owned());
@@ -139,6 +142,7 @@ fn a_recreated_repository_is_ours() {
         at: NOW,
         cause: "CreateRepository".to_owned(),
         actor: None,
+        approved_by: None,
         newer: Newer::default(),
     };
     let mut known = Known::default();
@@ -164,6 +168,7 @@ fn a_repair_of_a_moment_ago_may_not_be_seen_yet() {
         at: NOW,
         cause: "PutImage".to_owned(),
         actor: None,
+        approved_by: None,
         newer: Newer::default(),
     };
     let rule = "no-scan-on-push";
@@ -175,4 +180,74 @@ fn a_repair_of_a_moment_ago_may_not_be_seen_yet() {
     }
     assert!(!known.just_repaired("mutable-tags", NOW + 5));
     assert!(!known.just_repaired(rule, NOW + 3600));
+}
+
+/// An attempt that died, or failed, is made again under the same approval.
+#[test]
+fn an_approval_holds_until_its_change_is_made() {
+    let action = Action::SetScanOnPush {
+        from: false,
+        to: true,
+    };
+    let approval = Approval::new(action.clone(), "mary", NOW, None);
+    let approved = Repairs::default().with_approval(approval.clone());
+    let repair = |result: Result| Repair {
+        action: action.clone(),
+        result,
+        at: NOW,
+        cause: "sweep".to_owned(),
+        actor: None,
+        approved_by: approved.approver(&action).map(str::to_owned),
+        newer: Newer::default(),
+    };
+    let begun = approved.with(repair(Result::Begun));
+    assert_eq!(begun.approved, Some(approval.clone()));
+    let failed = begun.with_result(Result::Failed("throttled".to_owned()));
+    assert_eq!(failed.approved, Some(approval));
+    for made in [
+        begun.with_result(Result::Done),
+        begun.with_result(Result::FellBack("refused".to_owned())),
+        approved.with(repair(Result::Done)),
+    ] {
+        assert_eq!(made.approved, None);
+        assert_eq!(made.approver(&action), Some("mary"));
+        let other = action.reverse().unwrap();
+        assert_eq!(made.approver(&other), None);
+    }
+}
+
+#[test]
+fn what_waits_for_approval_is_of_one_repository() {
+    let id = crate::repository::RepositoryId::new("123456789012", "eu-west-1", "shop/api").unwrap();
+    let action = Action::SetScanOnPush {
+        from: false,
+        to: true,
+    };
+    let said = |status, action: Option<&Action>| Said {
+        status,
+        about: "17 withheld: x".to_owned(),
+        since: NOW,
+        version: 1,
+        action: action.cloned(),
+        pending: None,
+        reported: Some(NOW),
+        pushes: None,
+        newer: Newer::default(),
+    };
+    let known = Known {
+        said: [
+            ("no-scan-on-push", said(Status::Withheld, Some(&action))),
+            ("mutable-tags", said(Status::Withheld, None)),
+            ("missing-tags", said(Status::Fixed, Some(&action))),
+        ]
+        .map(|(rule, said)| (rule.to_owned(), said))
+        .into(),
+        ..Known::default()
+    };
+    let offers = known.offers(&id);
+    let rules: Vec<&str> = offers.iter().map(|offer| offer.rule.as_str()).collect();
+    assert_eq!(rules, ["no-scan-on-push"]);
+    let said = &known.said["no-scan-on-push"];
+    assert!(said.is_of(Some(17)));
+    assert!(!said.is_of(Some(1)) && !said.is_of(None));
 }
