@@ -60,12 +60,16 @@ MDBOOK := 0.5.4
 TEST_THREADS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? 2 * n + 1 : n > 9 ? n : 9)))
 # With the features of the whole workspace: with those of one package, cargo would compile most libraries once more.
 BUILD := cargo build --workspace --bins --examples
+# One end-to-end test, compiled with what the others are compiled with.
+END_TO_END := cargo test --workspace --test e2e --
+# Where `make upgrade` builds the earlier version.
+EARLIER := target/earlier
 # Says what is under way and how long it took; what it prints is shown if it fails.
 STEP := scripts/step
 FUZZ ?= event policy repository-policy alert report
 MINUTES ?= 5
 
-.PHONY: help demo test check docs deny fuzz mutants faults burst bench bench-peers package cli reproducible deploy undeploy audit clean
+.PHONY: help demo test check docs deny fuzz mutants faults upgrade burst bench bench-peers package cli reproducible deploy undeploy audit clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -117,11 +121,20 @@ mutants: target/tools/bin/cargo-mutants ## Break the core's decisions in one pla
 
 faults: package ## Every fault at every call, 10,000 seeded schedules, a million small worlds of policies: over an hour (SEEDS=, FIRST_SEED=)
 	WORLDS=1000000 cargo test --release --package ecr-warden-core --lib -- access::properties
-	EVERY_FAULT=1 cargo test --package ecr-warden-tests --test e2e -- crash::
-	SEEDS=$(or $(SEEDS),10000) FIRST_SEED=$(or $(FIRST_SEED),0) cargo test --package ecr-warden-tests --test e2e -- chaos::
+	EVERY_FAULT=1 $(END_TO_END) crash::
+	SEEDS=$(or $(SEEDS),10000) FIRST_SEED=$(or $(FIRST_SEED),0) $(END_TO_END) chaos::
+
+upgrade: package ## Chaos with the functions of this version and of an earlier one side by side (FROM=a commit or tag, SEEDS=)
+	@test -n "$(FROM)" || { echo "FROM is empty: name the earlier version, for example make upgrade FROM=v0.2.0" >&2; exit 2; }
+	@rm -rf $(EARLIER)
+	@git clone --quiet --no-hardlinks . $(EARLIER)
+	@git -C $(EARLIER) checkout --quiet $(FROM)
+	@ln -s $(CURDIR)/$(VENV) $(EARLIER)/$(VENV)
+	@$(STEP) "building the functions of $(FROM)" $(MAKE) --directory $(EARLIER) --old-file requirements.txt package
+	EARLIER_ZIPS=$(CURDIR)/$(EARLIER)/target/lambda SEEDS=$(or $(SEEDS),1000) $(END_TO_END) chaos::
 
 burst: package ## 10,000 events at once, ECR throttling (EVENTS=)
-	EVENTS=$(or $(EVENTS),10000) cargo test --package ecr-warden-tests --test e2e -- burst::a_burst --nocapture | grep -v '^{'
+	EVENTS=$(or $(EVENTS),10000) $(END_TO_END) burst::a_burst --nocapture | grep -v '^{'
 
 bench: package ## Measure cold starts, sizes, events and audits, and others where make bench-peers has installed them
 	@for package in empty cli bench; do cargo build --quiet --release --package "ecr-warden-$$package"; done

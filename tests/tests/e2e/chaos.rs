@@ -1,11 +1,12 @@
 //! Seeded chance: any call of any operation fails in any way, again and again, while events come twice, in any order and late,
 //! sweeps run and people change things. Then the weather clears, one sweep is done, and nothing may be lost. Deferred events do not come back:
 //! that takes longer than a quick run and less than a slow one, and what a run shows must not depend on that.
-//! `SEEDS=10000` for a long run; `FIRST_SEED=n SEEDS=1` has the plan of one seed again.
+//! `EARLIER_ZIPS=FOLDER` has functions of an earlier version work beside this one's. `SEEDS=10000` for a long run; `FIRST_SEED=n SEEDS=1` has the plan of one seed again.
 
 pub(crate) mod faulty;
 mod life;
 pub(crate) mod people;
+mod versions;
 pub(crate) mod weather;
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 
 use crate::support::{World, arn};
 use life::{Life, Told};
+use versions::Versions;
 use weather::Chance;
 
 /// What a run of the whole test suite has time for.
@@ -58,6 +60,7 @@ async fn hear(lives: &mut [Life], inbox: &mut Inbox) {
 /// All that is wrong at the end, each with its seed.
 async fn batch(
     world: &World,
+    versions: &Versions,
     seeds: &[u64],
     inbox: &mut Inbox,
     faults: &Arc<AtomicU64>,
@@ -70,7 +73,7 @@ async fn batch(
         })
         .collect();
     let living = drawn.drain(..).map(|(mut life, chance)| async move {
-        life.live(world, chance, faults).await;
+        life.live(world, versions, chance, faults).await;
         life
     });
     let mut lives: Vec<Life> = stream::iter(living)
@@ -78,15 +81,18 @@ async fn batch(
         .collect()
         .await;
     hear(&mut lives, inbox).await;
-    let again = lives.iter_mut().map(|life| life.live_again(world));
+    let again = lives
+        .iter_mut()
+        .map(|life| life.live_again(world, versions));
     let _: Vec<()> = stream::iter(again)
         .buffer_unordered(AT_ONCE)
         .collect()
         .await;
-    let auditor = &world.stack.auditor;
-    let sweeps = lives.chunks(SWEPT_AT_ONCE).map(async |some| {
+    let chunks = lives.chunks(SWEPT_AT_ONCE).enumerate();
+    let sweeps = chunks.map(async |(n, some)| {
         let names: Vec<&String> = some.iter().map(|life| &life.name).collect();
         let sweep = json!({ "mode": "enforce", "repositories": names });
+        let auditor = versions.auditor(n);
         world.invoke_function(auditor, &sweep).await.unwrap();
     });
     stream::iter(sweeps)
@@ -96,7 +102,8 @@ async fn batch(
     hear(&mut lives, inbox).await;
     let names: Vec<&String> = lives.iter().map(|life| &life.name).collect();
     let request = json!({ "repositories": names });
-    let audit = world.invoke_function(auditor, &request).await.unwrap();
+    let audit = world.invoke_function(&world.stack.auditor, &request).await;
+    let audit = audit.unwrap();
     let standing = audit["findings"].as_array().unwrap();
     let judged = lives.iter().map(async |life| {
         let of_it = |finding: &&Value| finding["repository"] == json!(arn(&life.name));
@@ -124,12 +131,13 @@ async fn whatever_fails_nothing_is_lost() {
     world.set_policy(faulty::POLICY).await;
     world.trace().await;
     world.keep_deferred_events().await;
+    let versions = Versions::at(&world);
     let mut inbox = world.inbox("chaos").await;
     let faults = Arc::new(AtomicU64::new(0));
     let all: Vec<u64> = (first..first + seeds).collect();
     let mut wrong = Vec::new();
     for seeds in all.chunks(BATCH) {
-        wrong.extend(batch(&world, seeds, &mut inbox, &faults).await);
+        wrong.extend(batch(&world, &versions, seeds, &mut inbox, &faults).await);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let faults = faults.load(Ordering::SeqCst);

@@ -164,9 +164,19 @@ impl World {
     /// The same with an identity, as Lambda does: a retry of an invocation owns what the first try had claimed. An invocation
     /// of ours can't have an identity, a message that brings an event has.
     pub(crate) async fn deliver_as(&self, id: &str, event: &Value) -> Result<Value, String> {
+        self.deliver_to(&self.stack.enforcer, id, event).await
+    }
+
+    /// The same to another function.
+    pub(crate) async fn deliver_to(
+        &self,
+        function: &str,
+        id: &str,
+        event: &Value,
+    ) -> Result<Value, String> {
         let mut last = Err("not invoked".to_owned());
         for _ in 0..3 {
-            last = self.invoke_message(&self.stack.enforcer, id, event).await;
+            last = self.invoke_message(function, id, event).await;
             if last.is_ok() {
                 break;
             }

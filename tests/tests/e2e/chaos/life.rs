@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::faulty::{self, Faulty};
 use super::people::{Change, Made};
+use super::versions::Versions;
 use super::weather::{Chance, ClaimsUnderWay};
 use crate::support::{World, call};
 
@@ -138,7 +139,14 @@ impl Life {
     }
 
     /// Bad weather, with everything that happens at the same time.
-    pub(super) async fn live(&mut self, world: &World, chance: Chance, faults: &Arc<AtomicU64>) {
+    pub(super) async fn live(
+        &mut self,
+        world: &World,
+        versions: &Versions,
+        chance: Chance,
+        faults: &Arc<AtomicU64>,
+    ) {
+        let first = usize::try_from(self.seed).unwrap();
         if self.too_early {
             let event = call("PutImageTagMutability", &self.name);
             let outcome = world.deliver(&event).await.unwrap();
@@ -147,24 +155,25 @@ impl Life {
         self.faulty.create(world, &self.name).await;
         let (mut asked, done) = self.plan(world, chance, faults);
         let events = async {
-            let deliver = async |(operation, id): &(&'static str, String)| {
+            let deliver = async |(n, (operation, id)): (usize, &(&'static str, String))| {
                 let event = call(operation, &self.name);
+                let enforcer = versions.enforcer(first + n);
                 if self.twice {
                     // Lambda and SQS may deliver an event twice at once, under one identity. Neither is retried before both have ended.
-                    let enforcer = &world.stack.enforcer;
+                    let another = versions.enforcer(first + n + 1);
                     let one = world.invoke_message(enforcer, id, &event);
-                    let other = world.invoke_message(enforcer, id, &event);
+                    let other = world.invoke_message(another, id, &event);
                     let (one, other) = tokio::join!(one, other);
                     if one.is_ok() && other.is_ok() {
                         return;
                     }
                 }
-                let _ = world.deliver_as(id, &event).await;
+                let _ = world.deliver_to(enforcer, id, &event).await;
             };
             if self.at_once {
-                join_all(self.events.iter().map(deliver)).await;
+                join_all(self.events.iter().enumerate().map(deliver)).await;
             } else {
-                for event in &self.events {
+                for event in self.events.iter().enumerate() {
                     deliver(event).await;
                     if self.is_alone() {
                         world.let_leases_run_out(&self.name).await;
@@ -175,7 +184,8 @@ impl Life {
         let sweep = async {
             if self.swept {
                 let request = json!({ "mode": "enforce", "repositories": [self.name] });
-                let _ = world.invoke_function(&world.stack.auditor, &request).await;
+                let auditor = versions.auditor(first);
+                let _ = world.invoke_function(auditor, &request).await;
             }
         };
         let work = async {
@@ -194,9 +204,9 @@ impl Life {
             done.store(true, Ordering::SeqCst);
             if made.is_some() {
                 let id = format!("event-{}-person", self.seed);
-                let _ = world
-                    .deliver_as(&id, &call(change.event(), &self.name))
-                    .await;
+                let event = call(change.event(), &self.name);
+                let enforcer = versions.enforcer(first + 1);
+                let _ = world.deliver_to(enforcer, &id, &event).await;
             }
             made
         };
@@ -206,7 +216,7 @@ impl Life {
     }
 
     /// Somebody has deleted it and made it again, and the event comes an hour or a day late.
-    pub(super) async fn live_again(&mut self, world: &World) {
+    pub(super) async fn live_again(&mut self, world: &World, versions: &Versions) {
         let Some(again) = &self.again else {
             return;
         };
@@ -217,9 +227,9 @@ impl Life {
         let mut event = call("CreateRepository", &self.name);
         let late = ["2026-11-23T07:00:00Z", "2026-11-22T08:00:00Z"];
         event["detail"]["eventTime"] = json!(late[usize::from(self.at_once)]);
-        let _ = world
-            .deliver_as(&format!("event-{}-late", self.seed), &event)
-            .await;
+        let id = format!("event-{}-late", self.seed);
+        let enforcer = versions.enforcer(usize::try_from(self.seed).unwrap() + 1);
+        let _ = world.deliver_to(enforcer, &id, &event).await;
         self.told.clear();
         self.faulty = again.clone();
         world.let_leases_run_out(&self.name).await;
