@@ -1,4 +1,4 @@
-// Pictures for the documentation: an alert in Slack, and the report. Each is made from what the code writes today; a note beside the
+// Pictures for the documentation: an alert in Slack, the report, and the command at a terminal, by its transcripts. Each is made from what the code writes today; a note beside the
 // pictures says what they were made from, so a change of the code without new pictures fails. `UPDATE=1` makes them anew.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { launch } from "./chromium.mjs";
 import { slackPage } from "./slack.mjs";
+import { terminalPage } from "./terminal.mjs";
 
 const root = join(import.meta.dirname, "..", "..");
 const made = join(root, "target", "pictures");
@@ -25,6 +26,8 @@ before(async () => {
   pages = {
     "slack.png": slackPage(JSON.parse(text("slack.json"))),
     "report.png": text("report.html"),
+    "audit.png": terminalPage("audit-in-colour", [0]),
+    "approve.png": terminalPage("approve", [0, 2]),
   };
   browser = await launch();
 });
@@ -50,6 +53,19 @@ test("the pictures are of what the code writes", async () => {
   if (process.env.UPDATE) writeFileSync(note, `${JSON.stringify(today, null, 2)}\n`);
   const then = JSON.parse(readFileSync(note, "utf8"));
   assert.deepEqual(then, today, "the documentation's pictures are of another version: UPDATE=1 npm --prefix tests/browser test");
+});
+
+test("a terminal's page shows every line of its transcript", async () => {
+  for (const [name, words] of [["audit.png", "tags can be overwritten (MUTABLE)"], ["approve.png", "Approve this change in account 111111111111? [y/N] y"]]) {
+    const tab = await browser.newPage();
+    await tab.setContent(pages[name]);
+    const shown = await tab.evaluate(() => document.body.innerText);
+    const wide = await tab.evaluate(() => document.querySelector("pre").scrollWidth > document.querySelector("pre").clientWidth);
+    await tab.close();
+    assert.ok(shown.includes(words), shown);
+    assert.ok(!shown.includes("\\e["), shown);
+    assert.ok(!wide, `${name} is wider than 80 columns`);
+  }
 });
 
 test("Slack's page shows every text of the message and nothing else", async () => {

@@ -8,12 +8,13 @@ use crate::finding::Status;
 use crate::reason::Code;
 
 /// The reasons for which a policy has a repair withheld; all others are an obstacle.
-const BY_POLICY: [Code; 5] = [
+const BY_POLICY: [Code; 6] = [
     Code::MonitorMode,
     Code::ExistingRepository,
     Code::NeverChange,
     Code::Frozen,
     Code::GracePeriod,
+    Code::ApprovalRequired,
 ];
 
 /// Decides the check.
