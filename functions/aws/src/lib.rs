@@ -19,7 +19,7 @@ mod policy_source;
 mod state;
 mod switch;
 
-pub use approval::{approve, offers};
+pub use approval::{Approvable, approvable, approve, is_made, offers};
 pub use connect::clients::{Clients, ConfigError, Regional, environment};
 #[cfg(feature = "profiles")]
 pub use connect::profiles::{Caller, NotConnected};

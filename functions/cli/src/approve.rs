@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use clap::Args;
-use ecr_warden_aws::{Caller, Clients, State, approve, offers};
+use ecr_warden_aws::{Approvable, Caller, Clients, State, approvable, approve, is_made, offers};
 use ecr_warden_core::approval::Offer;
-use ecr_warden_core::audit::Audit;
+use ecr_warden_core::audit::{Audit, UNJUDGED};
 use ecr_warden_core::finding::Status;
 use ecr_warden_core::policy::MOST_CHANGES;
 use ecr_warden_core::rules::{entry, unknown_rule};
 use ecr_warden_core::text::rfc3339;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 
 use crate::Compliance;
@@ -18,6 +19,9 @@ use crate::audit::stack::{ask, request};
 use crate::connected::{failure, globs, now, table_of};
 use crate::failure::CommandError;
 use crate::output::{OutputFormat, Stream, count, lines, note, remark, say, table};
+
+/// Repositories that are asked side by side.
+const AT_ONCE: usize = 8;
 
 const EXAMPLES: &str = "Examples:
   ecr-warden approve --list
@@ -67,6 +71,7 @@ enum ApprovalResult {
     /// It was only listed.
     Waits,
     NotApproved(String),
+    Approved,
     /// Approved, and not made for this reason.
     NotMade(String),
     Made,
@@ -92,25 +97,23 @@ impl Approve {
             named.is_empty() || named.iter().any(|glob| glob.matches(&offer.id.name))
         };
         let of_rule = |offer: &Offer| self.rule.is_empty() || self.rule.contains(&offer.rule);
-        let mut waiting = all.records;
-        waiting.retain(|offer| of_name(offer) && of_rule(offer));
-        waiting.sort_by(|a, b| (&a.id, &a.rule).cmp(&(&b.id, &b.rule)));
-        let as_json = self.format == OutputFormat::Json;
-        if waiting.is_empty() {
-            if as_json {
-                say!("{}", printed(&[]));
-            } else {
-                say!("no change waits for approval");
-            }
-            return Ok(Compliance::Nothing);
+        let mut offered = all.records;
+        offered.retain(|offer| of_name(offer) && of_rule(offer));
+        offered.sort_by(|a, b| (&a.id, &a.rule).cmp(&(&b.id, &b.rule)));
+        let (waiting, left) = fitting(&clients, &state, offered).await?;
+        for (offer, why) in &left {
+            remark!("left out: {}: {}: {why}", offer.id.label(), offer.rule);
         }
-        if self.list {
+        let as_json = self.format == OutputFormat::Json;
+        if self.list || waiting.is_empty() {
             if as_json {
                 let listed = waiting.into_iter().map(|offer| Approved {
                     offer,
                     result: ApprovalResult::Waits,
                 });
                 say!("{}", printed(&listed.collect::<Vec<_>>()));
+            } else if waiting.is_empty() {
+                say!("no change waits for approval");
             } else {
                 say!("{}", shown(&waiting, Stream::Output));
             }
@@ -120,8 +123,9 @@ impl Approve {
         if !self.yes && !agreed(&question(&caller, waiting.len()))? {
             return Err(CommandError::Usage("nothing was approved".to_owned()));
         }
-        let mut answered = record(&clients, &caller, &state, waiting).await?;
-        self.have_made(&clients, &caller, &mut answered).await?;
+        let mut answered = record(&clients, &caller, &state, waiting).await;
+        self.have_made(&clients, &caller, &state, &mut answered)
+            .await;
         if as_json {
             say!("{}", printed(&answered));
         } else {
@@ -151,39 +155,74 @@ impl Approve {
         &self,
         clients: &Clients,
         caller: &Caller,
+        state: &State,
         answered: &mut [Approved],
-    ) -> Result<(), CommandError> {
+    ) {
         let approved: Vec<&Offer> = answered
             .iter()
-            .filter(|it| matches!(it.result, ApprovalResult::Made))
+            .filter(|it| matches!(it.result, ApprovalResult::Approved))
             .map(|it| &it.offer)
             .collect();
         let mut answers = Vec::new();
         for request in requests(&approved, &caller.region) {
             match ask(clients, caller, &self.stack, request).await {
-                Ok((audit, Ok(()))) => answers.push(audit),
-                Ok((_, Err(error))) | Err(error) => {
-                    let (why, _) = error.parts();
-                    remark!("{why}");
-                    remark!(
-                        "what is approved and not made yet is made by the next event or sweep within a day"
-                    );
-                    return Err(CommandError::Aws(
-                        "it is not known whether the changes were made: run `ecr-warden history`"
-                            .to_owned(),
-                    ));
+                Ok((audit, complete)) => {
+                    answers.push(audit);
+                    if let Err(error) = complete {
+                        remark!("{}", error.parts().0);
+                    }
                 }
+                Err(error) => remark!("{}", error.parts().0),
             }
         }
         for it in answered {
-            if matches!(it.result, ApprovalResult::Made)
-                && let Some(why) = stands(&answers, &it.offer)
-            {
-                it.result = ApprovalResult::NotMade(why);
+            if !matches!(it.result, ApprovalResult::Approved) {
+                continue;
             }
+            it.result = match is_made(state, &it.offer, now()).await {
+                Ok(true) => ApprovalResult::Made,
+                Ok(false) => ApprovalResult::NotMade(obstacle(&answers, &it.offer)),
+                Err(why) => ApprovalResult::NotMade(format!("it is not known: {why}")),
+            };
         }
-        Ok(())
     }
+}
+
+/// Those that can be approved now, and why others cannot. Of those that change the same setting of a repository, the first: the others are
+/// decided again after it. What waits of a repository that was deleted is in neither.
+async fn fitting(
+    clients: &Clients,
+    state: &State,
+    offered: Vec<Offer>,
+) -> Result<(Vec<Offer>, Vec<(Offer, String)>), CommandError> {
+    let checked = stream::iter(offered).map(|offer| async move {
+        let regional = clients
+            .of(&offer.id.account, &offer.id.region)
+            .map_err(|error| CommandError::Usage(error.to_string()))?;
+        let fits = approvable(&regional, state, &offer)
+            .await
+            .map_err(failure)?;
+        Ok::<_, CommandError>((offer, fits))
+    });
+    let checked: Vec<(Offer, Approvable)> = checked.buffered(AT_ONCE).try_collect().await?;
+    let mut parts = BTreeSet::new();
+    let (mut waiting, mut left) = (Vec::new(), Vec::new());
+    for (offer, fits) in checked {
+        match fits {
+            Approvable::Yes(..) => {
+                let subject = offer.id.subject(offer.action.is_of_registry());
+                if parts.insert((subject, offer.action.part())) {
+                    waiting.push(offer);
+                } else {
+                    let why = "another change of the same setting is listed; this one is decided again after it";
+                    left.push((offer, why.to_owned()));
+                }
+            }
+            Approvable::No(why) => left.push((offer, why)),
+            Approvable::Gone => {}
+        }
+    }
+    Ok((waiting, left))
 }
 
 /// Records each approval. One that is refused stops no other.
@@ -192,19 +231,19 @@ async fn record(
     caller: &Caller,
     state: &State,
     waiting: Vec<Offer>,
-) -> Result<Vec<Approved>, CommandError> {
+) -> Vec<Approved> {
     let mut answered = Vec::new();
     for offer in waiting {
-        let regional = clients
-            .of(&offer.id.account, &offer.id.region)
-            .map_err(|error| CommandError::Usage(error.to_string()))?;
-        let result = match approve(&regional, state, &offer, &caller.arn, now()).await {
-            Ok(()) => ApprovalResult::Made,
+        let result = match clients.of(&offer.id.account, &offer.id.region) {
+            Ok(regional) => match approve(&regional, state, &offer, &caller.arn, now()).await {
+                Ok(()) => ApprovalResult::Approved,
+                Err(why) => ApprovalResult::NotApproved(why.to_string()),
+            },
             Err(why) => ApprovalResult::NotApproved(why.to_string()),
         };
         answered.push(Approved { offer, result });
     }
-    Ok(answered)
+    answered
 }
 
 /// What to ask the auditor for: a sweep of these repositories. `home`: the stack's region, which the auditor takes where none is named.
@@ -228,17 +267,18 @@ fn requests(approved: &[&Offer], home: &str) -> Vec<Value> {
     requests
 }
 
-/// Why a finding still stands after that; `None`: it does not.
-fn stands(answers: &[Audit], offer: &Offer) -> Option<String> {
+/// Why a change was not made, by what the auditor answered.
+fn obstacle(answers: &[Audit], offer: &Offer) -> String {
     let arn = offer.id.arn();
-    let mut findings = answers
+    let findings = answers
         .iter()
         .flat_map(|audit| audit.findings.iter().flatten());
-    let finding = findings.find(|it| it.repository == arn && it.rule == offer.rule)?;
-    match finding.status {
-        Status::Fixed | Status::Resolved => None,
-        _ if finding.to_do.is_empty() => Some(finding.detail.clone()),
-        _ => Some(finding.to_do.clone()),
+    let mut of_it = findings.filter(|it| it.repository == arn && it.status != Status::Fixed);
+    let later = "the next event or sweep makes it within 24 hours of the approval";
+    match of_it.find(|it| it.rule == offer.rule || it.rule == UNJUDGED) {
+        None => later.to_owned(),
+        Some(finding) if finding.to_do.is_empty() => format!("{}; {later}", finding.detail),
+        Some(finding) => finding.to_do.clone(),
     }
 }
 
@@ -269,7 +309,7 @@ fn shown(waiting: &[Offer], to: Stream) -> String {
 
 fn described(answered: &Approved) -> String {
     match &answered.result {
-        ApprovalResult::Waits => "waits for approval".to_owned(),
+        ApprovalResult::Waits | ApprovalResult::Approved => "waits".to_owned(),
         ApprovalResult::NotApproved(why) => format!("not approved: {why}"),
         ApprovalResult::NotMade(why) => format!("approved, and not made: {why}"),
         ApprovalResult::Made => format!("changed to {}", answered.offer.action.to()),
@@ -279,7 +319,7 @@ fn described(answered: &Approved) -> String {
 fn printed(answered: &[Approved]) -> Value {
     let changes = answered.iter().map(|Approved { offer, result }| {
         let (result, why) = match result {
-            ApprovalResult::Waits => ("waits", None),
+            ApprovalResult::Waits | ApprovalResult::Approved => ("waits", None),
             ApprovalResult::NotApproved(why) => ("not-approved", Some(why)),
             ApprovalResult::NotMade(why) => ("not-made", Some(why)),
             ApprovalResult::Made => ("made", None),

@@ -212,6 +212,31 @@ impl Action {
         })
     }
 
+    /// Whether it is the same change: ECR may write the same document differently at each reading.
+    #[must_use]
+    pub fn same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::SetLifecyclePolicy { from, to },
+                Self::SetLifecyclePolicy {
+                    from: other_from,
+                    to: other_to,
+                },
+            )
+            | (
+                Self::SetRepositoryPolicy { from, to },
+                Self::SetRepositoryPolicy {
+                    from: other_from,
+                    to: other_to,
+                },
+            ) => {
+                document::same(from.as_deref(), other_from.as_deref())
+                    && document::same(to.as_deref(), other_to.as_deref())
+            }
+            (one, other) => one == other,
+        }
+    }
+
     /// What must be read to know where a repository stands to this change.
     #[must_use]
     pub fn reads(&self) -> Reads {

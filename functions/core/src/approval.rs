@@ -30,7 +30,7 @@ pub struct Approval {
     pub by: String,
     /// Seconds since the epoch.
     pub at: i64,
-    /// Of the repository, in milliseconds since the epoch: another one of the same name is not approved.
+    /// Of the repository, in milliseconds since the epoch: another one of the same name is not approved. `None` for a change of the registry.
     pub created_at: Option<i64>,
 }
 
@@ -45,9 +45,9 @@ impl Approval {
         }
     }
 
-    /// Why it does not let this change be made; `None`: it does.
+    /// Why it does not let this change be made; `None`: it does. `of_another`: the repository is another one of the name.
     #[must_use]
-    pub fn refuses(&self, action: &Action, created_at: Option<i64>, now: i64) -> Option<String> {
+    pub fn refuses(&self, action: &Action, of_another: bool, now: i64) -> Option<String> {
         let by = format!(
             "{} approved on {}",
             self.by,
@@ -56,10 +56,10 @@ impl Approval {
         if !(-CLOCK_SKEW..APPROVED_FOR).contains(&now.saturating_sub(self.at)) {
             return Some(format!("what {by} holds for only 24 hours"));
         }
-        if self.created_at != created_at {
+        if of_another {
             return Some(format!("what {by} was another repository of this name"));
         }
-        (self.action != *action).then(|| {
+        (!self.action.same(action)).then(|| {
             let (from, to) = (self.action.from(), self.action.to());
             format!("what {by} is another change: {from} to {to}")
         })

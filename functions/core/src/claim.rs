@@ -98,7 +98,16 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
             );
             said.pending.is_none() && !of_a_push && due
         });
-        if !reminds && before.is_some_and(|said| is_said(said, &about, repairs, context)) {
+        // The words may be the same where they are cut, and who approves must find the change itself.
+        let offers_another = match (&step.decision, before) {
+            (Decision::Offer(action, _), Some(said)) => {
+                let same = |it: &Action| it.same(action);
+                said.pending.is_none() && !said.action.as_ref().is_some_and(same)
+            }
+            _ => false,
+        };
+        let said = before.is_some_and(|said| is_said(said, &about, repairs, context));
+        if !reminds && !offers_another && said {
             continue;
         }
         // A push is no state that lasts, so it is counted: most pipelines push often.
@@ -113,7 +122,10 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
             at: context.now,
             cause: context.origin.cause.name().to_owned(),
             actor: context.origin.actor.clone(),
-            approved_by: record.approver(&action).map(str::to_owned),
+            approved_by: known
+                .approval(rule, &action, context)
+                .ok()
+                .map(|approval| approval.by.clone()),
             action,
             newer: Newer::default(),
         });
@@ -198,12 +210,12 @@ pub fn claims(known: &Known, plan: &Plan, context: &Context<'_>) -> Vec<Claim> {
                 ..before.clone()
             },
             repair: None,
-            // A fight is over when the finding is gone.
+            // The registry's record is that of other repositories, too.
             record: known
                 .repairs
                 .get(rule)
-                .filter(|repairs| repairs.held.as_ref().is_some_and(|held| !held.by_person))
-                .map(|repairs| repairs.with_held(None)),
+                .filter(|_| repaired || !known.of_registry.contains(rule.as_str()))
+                .and_then(|repairs| repairs.resolved(repaired)),
             of_registry: known.of_registry.contains(rule.as_str()),
             reminds: false,
         });

@@ -12,7 +12,7 @@ use crate::plan::{Decision, Plan};
 use crate::policy::Resolved;
 use crate::policy::exemption::Standing;
 use crate::reason::{Code, Reason};
-use crate::record::{Known, Pushes};
+use crate::record::{Known, Pushes, Repair};
 use crate::repository::RepositoryId;
 use crate::rule::Advice;
 use crate::rules::entry;
@@ -57,8 +57,8 @@ pub fn verdicts(
         let active = policy.rule(rule);
         active.map(|active| active.rule.advice_on(id, repair))
     };
-    let approved = |rule: &str, action: Option<&Action>, detail: String| match action
-        .and_then(|action| known.approver(rule, action))
+    let approved = |repair: Option<&Repair>, detail: String| match repair
+        .and_then(|repair| repair.approved_by.as_ref())
     {
         Some(who) => format!("{detail}; approved by {who}"),
         None => detail,
@@ -127,7 +127,10 @@ pub fn verdicts(
                         "{detail}; {} more since the last report",
                         pushes.count.saturating_sub(1)
                     ),
-                    _ => approved(rule, action.as_ref(), detail.clone()),
+                    _ => approved(
+                        claim.and_then(|claim| claim.repair.as_ref()),
+                        detail.clone(),
+                    ),
                 },
                 to_do,
                 advice: step.finding.advice.clone().or_else(|| advice(rule, repair)),
@@ -153,7 +156,9 @@ pub fn verdicts(
             _ if claim.said.pushes.is_some() => pushes(claim.said.pushes.as_ref()),
             (Some(action), Status::Fixed) => {
                 let was = format!("was {}, which the policy does not allow", action.from());
-                approved(&claim.rule, Some(action), was)
+                let last = known.repairs.get(&claim.rule);
+                let last = last.and_then(|repairs| repairs.history.first());
+                approved(last.filter(|repair| repair.action == *action), was)
             }
             _ => "the finding is resolved".to_owned(),
         };

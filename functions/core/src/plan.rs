@@ -24,6 +24,7 @@ use crate::reason::{Code, Reason};
 use crate::record::{Context, Known};
 use crate::repository::{Reads, Repository};
 use crate::text::rfc3339;
+use crate::trigger::Cause;
 
 /// What deciding requires beyond what the rules read: the images that a default lifecycle policy would expire.
 #[must_use]
@@ -73,7 +74,10 @@ pub fn plan(
         };
         let decision = match decision {
             Decision::Repair(Action::SetLifecyclePolicy { from, to }) => {
-                lifecycle(from, to, repository, state, context)
+                // What someone approves is made by a sweep, which knows nothing of this event.
+                let asks = policy.rule(finding.rule).is_some_and(|active| active.asks);
+                let deleted = context.origin.cause == Cause::DeleteLifecyclePolicy && !asks;
+                lifecycle(from, to, repository, state, deleted, context.now)
             }
             other => other,
         };
@@ -135,13 +139,11 @@ fn unapproved(
     context: &Context<'_>,
 ) -> Option<Reason> {
     policy.rule(rule).filter(|active| active.asks)?;
-    let repairs = state.ok().and_then(|known| known.repairs.get(rule));
-    let refuses = match repairs.and_then(|repairs| repairs.approved.as_ref()) {
-        None => String::new(),
-        Some(approval) => {
-            let why = approval.refuses(action, context.created_at, context.now)?;
-            format!("; {why}")
-        }
+    let approval = state.map_or(Err(None), |known| known.approval(rule, action, context));
+    let refuses = match approval {
+        Ok(_) => return None,
+        Err(None) => String::new(),
+        Err(Some(why)) => format!("; {why}"),
     };
     let (name, from, to) = (&repository.id.name, action.from(), action.to());
     let why = format!(

@@ -317,6 +317,14 @@ fn deployed(call: &Call) -> Option<Answer> {
         });
         json!({ "pk": { "S": arn }, "sk": { "S": "finding#mutable-tags" }, "version": { "N": "1" }, "body": { "S": said.to_string() } })
     };
+    let made = || {
+        let repair = json!({
+            "action": { "set-tag-mutability": { "from": "mutable", "to": "immutable" } },
+            "result": "done", "at": OffsetDateTime::now_utc().unix_timestamp(), "cause": "sweep",
+        });
+        let record = json!({ "version": 2, "history": [repair], "forgiven": 0 });
+        json!({ "sk": { "S": "fix#mutable-tags" }, "version": { "N": "2" }, "body": { "S": record.to_string() } })
+    };
     Some(match call.operation.as_str() {
         "DescribeStacks" if call.body.contains("StackName=ecr-warden") => {
             let outputs = OUTPUTS.map(|(key, value)| {
@@ -340,7 +348,7 @@ fn deployed(call: &Call) -> Option<Answer> {
             } else {
                 "shop/api"
             };
-            Answer::ok(json!({ "Items": [waiting(name)], "Count": 1 }))
+            Answer::ok(json!({ "Items": [waiting(name), made()], "Count": 2 }))
         }
         "DescribeRepositories" => {
             let name = if call.body.contains("shop/web") {

@@ -880,7 +880,13 @@ fn a_change_that_waits_for_approval_is_recorded_and_reported_once() {
     let again = table.invocation(&waits(&action), &context(&me, NOW + 60), Ends::Dies);
     assert!(again.is_empty(), "{again:?}");
 
-    let approval = Approval::new(action.clone(), "mary", NOW + 70, None);
+    // Cut where it differs, and still another change for who approves it.
+    let other = action.reverse().unwrap();
+    let changed = table.invocation(&waits(&other), &context(&me, NOW + 65), Ends::Dies);
+    assert_eq!(changed[0].said.action, Some(other));
+
+    let created = Some(1_700_000_000_000);
+    let approval = Approval::new(action.clone(), "mary", NOW + 70, created);
     let record = Repairs::default().with_approval(approval);
     table.known.repairs.insert(RULE.to_owned(), record);
     let made = claims(
@@ -890,4 +896,22 @@ fn a_change_that_waits_for_approval_is_recorded_and_reported_once() {
     );
     let begun = made[0].repair.as_ref().unwrap();
     assert_eq!(begun.approved_by.as_deref(), Some("mary"));
+
+    // It was made, and its invocation died before the report: who reverts it is asked again.
+    let dead = lease("dead");
+    let mut known = table.known.clone();
+    let made = claims(
+        &known,
+        &found("MUTABLE", repair()),
+        &context(&dead, NOW + 80),
+    );
+    known.said.insert(RULE.to_owned(), made[0].said.clone());
+    let record = made[0].record.clone().unwrap();
+    assert!(record.approved.is_some());
+    known.repairs.insert(RULE.to_owned(), record);
+    let after = claims(&known, &nothing_found(), &context(&me, NOW + 200));
+    let record = after[0].record.as_ref().unwrap();
+    assert_eq!(after[0].said.status, Status::Fixed);
+    assert_eq!(record.approved, None);
+    assert_eq!(record.history[0].result, Result::Done);
 }

@@ -4,23 +4,22 @@ use super::decision::{Decision, withhold};
 use crate::action::Action;
 use crate::lifecycle::Impact;
 use crate::reason::Code;
-use crate::record::{Context, Known, Repair, Result as Repaired};
+use crate::record::{Known, Repair, Result as Repaired};
 use crate::repository::{Read, Repository};
-use crate::trigger::Cause;
 
-/// Puts a lifecycle policy only where it is known to expire few images and none that has a tag.
+/// Puts a lifecycle policy only where it is known to expire few images and none that has a tag. `deleted`: the event is its deletion.
 pub(super) fn lifecycle(
     from: Option<String>,
     default: Option<String>,
     repository: &Repository,
     state: Result<&Known, &str>,
-    context: &Context<'_>,
+    deleted: bool,
+    now: i64,
 ) -> Decision {
     let empty = match (&repository.has_images, repository.images.known()) {
         (Read::Known(false), images) => images.is_none_or(|images| images.is_empty()),
         _ => false,
     };
-    let deleted = context.origin.cause == Cause::DeleteLifecyclePolicy;
     let restored = state
         .ok()
         .filter(|_| deleted)
@@ -64,7 +63,7 @@ pub(super) fn lifecycle(
             "the lifecycle policy is not put because it cannot be read; correct `default` in the policy",
         );
     };
-    let impact = Impact::of(&document, images, context.now);
+    let impact = Impact::of(&document, images, now);
     if impact.is_small() {
         return put;
     }

@@ -952,6 +952,76 @@ fn exactly_what_was_approved_is_repaired() {
     }
 }
 
+/// A recreation of ecr-warden's own makes no other repository of it.
+#[test]
+fn what_was_approved_before_a_recreation_is_repaired_after_it() {
+    let text = "version: 1\nmode: approve\nrules: { mutable-tags: {} }\n";
+    let policy = Policy::parse(text).unwrap();
+    let created = mutable().created_at.unwrap();
+    let mut known = approved(to_immutable(), 0, Some(1));
+    let recreation = Repair {
+        action: Action::Recreate {
+            from: Encryption::aes256(),
+            to: Encryption::kms(None),
+        },
+        result: Repaired::Done,
+        at: created / 1000,
+        cause: "sweep".to_owned(),
+        actor: None,
+        approved_by: None,
+        newer: Newer::default(),
+    };
+    assert!(matches!(
+        decision(&policy, &mutable(), &known),
+        Decision::Offer(..)
+    ));
+    let recreated = Repairs::default().with(recreation);
+    known
+        .repairs
+        .insert("weak-encryption".to_owned(), recreated);
+    assert!(matches!(
+        decision(&policy, &mutable(), &known),
+        Decision::Repair(_)
+    ));
+}
+
+/// ECR may write the same document differently at each reading.
+#[test]
+fn an_approved_document_may_be_written_otherwise() {
+    let public = |actions: &str| {
+        format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":"*","Action":{actions}}}]}}"#
+        )
+    };
+    let of = |text: String| Repository {
+        policy: Read::Known(Some(text)),
+        ..repository()
+    };
+    let text = "version: 1\nmode: approve\nrules: { public-access: {} }\n";
+    let policy = Policy::parse(text).unwrap();
+    let first = of(public(
+        r#"["ecr:BatchGetImage","ecr:GetDownloadUrlForLayer"]"#,
+    ));
+    let Decision::Offer(action, _) = decision(&policy, &first, &Known::default()) else {
+        panic!("it repairs");
+    };
+    let mut known = approved(action, 0, first.created_at);
+    let record = known.repairs.remove("mutable-tags").unwrap();
+    known.repairs.insert("public-access".to_owned(), record);
+    let again = of(public(
+        r#"["ecr:GetDownloadUrlForLayer","ecr:BatchGetImage"]"#,
+    ));
+    assert!(matches!(
+        decision(&policy, &again, &known),
+        Decision::Repair(_)
+    ));
+    let more = of(public(r#"["ecr:GetDownloadUrlForLayer","ecr:*"]"#));
+    assert!(matches!(
+        decision(&policy, &more, &known),
+        Decision::Offer(..)
+    ));
+}
+
 /// What withholds a repair otherwise is the better reason.
 #[test]
 fn an_approval_overcomes_nothing_else() {

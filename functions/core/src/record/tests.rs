@@ -210,10 +210,26 @@ fn an_approval_holds_until_its_change_is_made() {
         approved.with(repair(Result::Done)),
     ] {
         assert_eq!(made.approved, None);
-        assert_eq!(made.approver(&action), Some("mary"));
-        let other = action.reverse().unwrap();
-        assert_eq!(made.approver(&other), None);
+        assert_eq!(made.history[0].approved_by.as_deref(), Some("mary"));
+        let done = made.history[0].result == Result::Done;
+        assert_eq!(made.was_made_lately(&action, NOW + 5), done);
+        assert!(!made.was_made_lately(&action, NOW + 2 * 60 * 60));
+        assert!(!made.was_made_lately(&action.reverse().unwrap(), NOW + 5));
     }
+    for unmade in [&approved, &begun, &failed] {
+        assert!(!unmade.was_made_lately(&action, NOW + 5));
+    }
+    // Its invocation died before it recorded that it had made it.
+    let found = begun.resolved(true).unwrap();
+    assert_eq!(
+        (found.approved.clone(), &found.history[0].result),
+        (None, &Result::Done)
+    );
+    assert_eq!(found.version, begun.version + 1);
+    // Someone else has repaired it.
+    let found = approved.resolved(false).unwrap();
+    assert_eq!((found.approved.clone(), found.history.len()), (None, 0));
+    assert_eq!(found.resolved(false), None);
 }
 
 #[test]
