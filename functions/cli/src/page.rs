@@ -12,6 +12,8 @@ pub(crate) struct Page {
     /// As wide as the terminal; `None`: lines do not break, for `grep` and `less -S`.
     pub(crate) columns: Option<usize>,
     pub(crate) colour: bool,
+    /// Whether the terminal makes links of texts.
+    pub(crate) links: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +30,19 @@ impl Page {
     pub(crate) const PLAIN: Self = Self {
         columns: None,
         colour: false,
+        links: false,
     };
 
     pub(crate) fn of(stream: Stream) -> Self {
-        let terminal = match stream {
-            Stream::Output => std::io::stdout().is_terminal(),
-            Stream::Error => std::io::stderr().is_terminal(),
+        let (terminal, links) = match stream {
+            Stream::Output => (
+                std::io::stdout().is_terminal(),
+                supports_hyperlinks::on(supports_hyperlinks::Stream::Stdout),
+            ),
+            Stream::Error => (
+                std::io::stderr().is_terminal(),
+                supports_hyperlinks::on(supports_hyperlinks::Stream::Stderr),
+            ),
         };
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         // https://no-color.org
@@ -41,6 +50,7 @@ impl Page {
         Self {
             columns: terminal.then(|| columns(stream)),
             colour: terminal && !plain,
+            links: terminal && !plain && links,
         }
     }
 
@@ -57,6 +67,14 @@ impl Page {
             Style::Quiet => "2",
         };
         format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    }
+
+    /// The text as a link (OSC 8, https://gist.github.com/egmontkob/eb114294efbcd5adb1944c9f3cb5feda). `url` has no control characters.
+    pub(crate) fn link(self, text: &str, url: &str) -> String {
+        if !self.links {
+            return text.to_owned();
+        }
+        format!("\u{1b}]8;;{url}\u{1b}\\{text}\u{1b}]8;;\u{1b}\\")
     }
 
     /// Lines that begin with `first`, and with as many blanks where the text goes on; at most `most` lines, the last with an ellipsis.
@@ -127,7 +145,7 @@ mod tests {
 
     const PLAIN: Page = Page {
         columns: Some(30),
-        colour: false,
+        ..Page::PLAIN
     };
 
     #[test]
@@ -172,5 +190,18 @@ mod tests {
             "\u{1b}[1;31mhigh\u{1b}[0m"
         );
         assert_eq!(PLAIN.paint(Style::Alarm, "high"), "high");
+    }
+
+    #[test]
+    fn links_are_only_where_the_terminal_has_them() {
+        let linked = Page {
+            links: true,
+            ..PLAIN
+        };
+        assert_eq!(
+            linked.link("shop", "https://example.com"),
+            "\u{1b}]8;;https://example.com\u{1b}\\shop\u{1b}]8;;\u{1b}\\"
+        );
+        assert_eq!(PLAIN.link("shop", "https://example.com"), "shop");
     }
 }

@@ -169,7 +169,11 @@ fn row(
         let to_do = page.paragraph(&blanks, &format!("{label}{to_do}"), LINES);
         row.push_str(&format!("\n{to_do}"));
     }
-    row
+    // Last: a link has more characters than it is wide.
+    match RepositoryId::from_arn(&finding.repository) {
+        Some(id) if page.links => row.replacen(name, &page.link(name, &id.console_url()), 1),
+        _ => row,
+    }
 }
 
 fn style(severity: Severity) -> Style {

@@ -60,6 +60,27 @@ impl RepositoryId {
         }
     }
 
+    /// Its page in the AWS console.
+    #[must_use]
+    pub fn console_url(&self) -> String {
+        let Self {
+            account,
+            region,
+            name,
+        } = self;
+        let page = if self.is_registry() {
+            format!("private-registry/permissions?region={region}")
+        } else {
+            format!("repositories/private/{account}/{name}?region={region}")
+        };
+        let host = match partition(region) {
+            "aws-cn" => "console.amazonaws.cn",
+            "aws-us-gov" => "console.amazonaws-us-gov.com",
+            _ => "console.aws.amazon.com",
+        };
+        format!("https://{region}.{host}/ecr/{page}")
+    }
+
     /// Whose record of repairs it is: the registry's, or the repository's own.
     #[must_use]
     pub fn subject(&self, of_registry: bool) -> Self {

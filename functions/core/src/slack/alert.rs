@@ -7,7 +7,7 @@ use crate::alert::{INVALID_POLICY, REST};
 use crate::finding::Severity;
 use crate::ledger::Ledger;
 use crate::owner::SlackId;
-use crate::repository::{RepositoryId, partition};
+use crate::repository::RepositoryId;
 use crate::text::counted;
 
 /// A name longer than this is cut in a headline.
@@ -295,19 +295,5 @@ fn name_of(arn: &str) -> Option<String> {
 
 /// Only of what is a repository's ARN for sure: everything in it is of an alphabet without markup.
 pub(super) fn console(alert: &Value) -> Option<String> {
-    let id = RepositoryId::from_arn(text(alert, "repository"))?;
-    let page = if id.is_registry() {
-        format!("private-registry/permissions?region={}", id.region)
-    } else {
-        format!(
-            "repositories/private/{}/{}?region={}",
-            id.account, id.name, id.region
-        )
-    };
-    let host = match partition(&id.region) {
-        "aws-cn" => "console.amazonaws.cn",
-        "aws-us-gov" => "console.amazonaws-us-gov.com",
-        _ => "console.aws.amazon.com",
-    };
-    Some(format!("https://{}.{host}/ecr/{page}", id.region))
+    RepositoryId::from_arn(text(alert, "repository")).map(|id| id.console_url())
 }

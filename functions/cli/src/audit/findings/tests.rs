@@ -139,7 +139,7 @@ fn many() -> Audit {
 fn page(columns: usize) -> Page {
     Page {
         columns: Some(columns),
-        colour: false,
+        ..Page::PLAIN
     }
 }
 
@@ -224,4 +224,30 @@ fn each_rule_has_its_place_among_many_findings() {
         assert!(text.contains(rule), "{rule}: {text}");
     }
     assert!(json(&many()).len() > 2000, "and no report is cut");
+}
+
+/// Each repository leads to its page, and without the codes the text is the same.
+#[test]
+fn links_change_nothing_else() {
+    let linked = Page {
+        links: true,
+        ..page(80)
+    };
+    let plain = findings(&places(), page(80));
+    let mut text = findings(&places(), linked);
+    let (open, close) = ("\u{1b}]8;;", "\u{1b}\\");
+    let mut links = Vec::new();
+    while let Some((before, rest)) = text.split_once(open) {
+        let (url, after) = rest.split_once(close).unwrap();
+        links.push(url.to_owned());
+        text = format!("{before}{after}");
+    }
+    assert_eq!(text, plain);
+    let opened: Vec<&String> = links.iter().filter(|url| !url.is_empty()).collect();
+    assert_eq!(links.len(), 2 * opened.len());
+    assert!(
+        opened.iter().any(|url| url
+            .starts_with("https://eu-central-1.console.aws.amazon.com/ecr/repositories/private/")),
+        "{opened:?}"
+    );
 }
