@@ -200,7 +200,12 @@ impl Conditions<'_> {
                 Meaning::AllBut(named)
             };
         }
-        if operator.for_all || operator.if_exists {
+        if (operator.for_all || operator.if_exists) && !self.asks_for(key) {
+            // Only the calls of AWS services may lack it: most who meet it are those that it names.
+            let rarely = ALWAYS.contains(&lower.as_str());
+            for names in &mut named {
+                names.some_trusted |= rarely;
+            }
             let exact = if kind == Identity::Path {
                 format!("ForAnyValue:{}", operator.base)
             } else {
@@ -216,6 +221,18 @@ impl Conditions<'_> {
             );
         }
         Meaning::Only(named)
+    }
+
+    /// Whether another condition asks for the key to be there.
+    fn asks_for(&self, key: &str) -> bool {
+        let asked = self.conditions.get("Null").and_then(Value::as_object);
+        let mut asked = asked.into_iter().flatten();
+        asked.any(|(other, values)| {
+            let is_false = |values: Vec<&str>| {
+                !values.is_empty() && values.iter().all(|it| it.eq_ignore_ascii_case("false"))
+            };
+            other.eq_ignore_ascii_case(key) && strings(values).is_ok_and(is_false)
+        })
     }
 
     /// The own account or organization, compared with the caller's, narrows; whatever else the repository is like does not.
@@ -245,6 +262,14 @@ impl Conditions<'_> {
         value: &str,
     ) -> Result<Named, &'static str> {
         let trust = self.trust;
+        // Ids are written in lower case; of the names in an ARN that is not known.
+        let folded = operator.base.ends_with("IgnoreCase") && kind != Identity::Arn;
+        let lower = value.to_ascii_lowercase();
+        let value = if folded && !value.contains("${") {
+            lower.as_str()
+        } else {
+            value
+        };
         let shown = one_line(value, SHOWN);
         if value.contains("${") {
             if !self.variables {
@@ -296,7 +321,11 @@ impl Conditions<'_> {
                     Ok(trust.arn(account, &shown))
                 }
                 _ if key == "aws:sourcearn" && value.starts_with("arn:") && !wild => {
-                    Ok(Named::other(&format!("{shown}, which names no account")))
+                    // It may be the own account's.
+                    Ok(Named {
+                        some_trusted: true,
+                        ..Named::other(&format!("{shown}, which names no account"))
+                    })
                 }
                 _ => Err("names no single account"),
             },

@@ -6,6 +6,7 @@
 mod actions;
 pub(crate) mod advice;
 mod condition;
+mod keys;
 #[cfg(test)]
 mod properties;
 pub(crate) mod registry;
@@ -23,7 +24,8 @@ use crate::finding::{Fix, Violation};
 use crate::quarantine;
 use crate::repository_policy::{edited, statements};
 use condition::{Conditions, Meaning, spared};
-use statement::Statement;
+use keys::unique_keys;
+use statement::{Principals, Statement};
 use trust::{Named, Setting};
 pub use trust::{Services, Stranger, Trust};
 
@@ -128,6 +130,7 @@ fn judge_in<'t>(
     all: Option<&str>,
 ) -> Result<JudgedStatement<'t>, String> {
     let raw = statements(text)?;
+    unique_keys(text)?;
     let mut read = Vec::new();
     for (n, raw) in raw.iter().copied().enumerate() {
         read.push(Statement::read(raw, n.saturating_add(1), trust)?);
@@ -204,11 +207,12 @@ impl<'t> Document<'_, 't> {
         if !principals.everyone && strangers.is_empty() && !asks_for_sources {
             return Ok(None);
         }
-        let Denied { spares, others } = self.denied(statement)?;
-        if let Some((_, named)) = &spares
-            && named.iter().all(|one| one.trusted)
-        {
-            return Ok(None);
+        let Denied { spares, mut others } = self.denied(statement)?;
+        if let Some((deny, named)) = &spares {
+            if named.iter().all(|one| one.trusted) {
+                return Ok(None);
+            }
+            others.push(deny.clone());
         }
         let mut grant = if principals.everyone {
             everyone(statement, admitted, spares)
@@ -236,7 +240,8 @@ impl<'t> Document<'_, 't> {
     /// What the statements that deny leave of one that allows.
     fn denied(&self, statement: &Statement<'t>) -> Result<Denied, String> {
         let mut denied = Denied::default();
-        for deny in &self.denies {
+        let names_someone = |deny: &&&Statement<'_>| deny.principals != Principals::default();
+        for deny in self.denies.iter().filter(names_someone) {
             let spared = if deny.names_resources(self.all)
                 || !deny.principals.everyone
                 || !deny.actions.cover(&statement.actions)
@@ -265,6 +270,7 @@ impl<'t> Document<'_, 't> {
 fn admitted(meanings: Vec<Meaning>) -> Admitted {
     let (mut named, mut loose, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
     let mut only: Option<Vec<Named>> = None;
+    let mut others_trusted = false;
     for meaning in meanings {
         match meaning {
             Meaning::Anyone | Meaning::AllBut(_) => {}
@@ -273,12 +279,16 @@ fn admitted(meanings: Vec<Meaning>) -> Admitted {
                 loose.push(why);
             }
             Meaning::Only(of) => {
-                if only.as_ref().is_none_or(|known| of.len() < known.len()) {
-                    only = Some(of);
-                }
+                let shorter = only.as_ref().is_none_or(|known| of.len() < known.len());
+                let other = if shorter { only.replace(of) } else { Some(of) };
+                others_trusted |= other.is_some_and(|it| it.iter().any(|one| one.trusted));
             }
             Meaning::Unknown(why) => unknown.push(why),
         }
+    }
+    // A caller must meet all of them, and another one names a trusted caller.
+    for named in only.iter_mut().flatten() {
+        named.some_trusted |= others_trusted;
     }
     match only {
         Some(only) => Admitted::Only(only),
@@ -337,7 +347,7 @@ fn everyone<'t>(
             Removal::Never,
         ),
         (Admitted::Anyone(named, why), None) => {
-            let removal = if named.iter().any(|one| one.trusted) {
+            let removal = if named.iter().any(Named::may_be_trusted) {
                 Removal::Never
             } else if statement.principals.named.is_empty() && statement.principals.services.is_empty() {
                 Removal::Whole

@@ -51,7 +51,10 @@ impl<'t> Statement<'t> {
         };
         let conditions = match value.get("Condition") {
             None => Map::new(),
-            Some(Value::Object(conditions)) => conditions.clone(),
+            Some(Value::Object(conditions)) => conditions
+                .iter()
+                .map(|(operator, keys)| (operator.clone(), quoted(keys)))
+                .collect(),
             Some(_) => return Err("a statement's `Condition` is not an object".to_owned()),
         };
         Ok(Self {
@@ -86,6 +89,10 @@ impl Principals {
             (Some(written), None) => Self::read(written, trust),
             (None, Some(written)) => {
                 let but = Self::read(written, trust)?;
+                // All but everyone are none.
+                if but.everyone {
+                    return Ok(Self::default());
+                }
                 let services = but.services.iter().map(|service| Named::service(service));
                 Ok(Self {
                     everyone: true,
@@ -124,11 +131,28 @@ impl Principals {
                         Some(account) => trust.arn(account, &shown),
                         None => Named::other(&shown),
                     }),
-                    _ => read.named.push(Named::other(&shown)),
+                    // It may be the own account's.
+                    _ => read.named.push(Named {
+                        some_trusted: kind == "CanonicalUser",
+                        ..Named::other(&shown)
+                    }),
                 }
             }
         }
         Ok(read)
+    }
+}
+
+/// Numbers as text, which mean the same (IAM User Guide, grammar).
+fn quoted(keys: &Value) -> Value {
+    match keys {
+        Value::Number(number) => Value::String(number.to_string()),
+        Value::Array(many) => many.iter().map(quoted).collect(),
+        Value::Object(keys) => keys
+            .iter()
+            .map(|(key, value)| (key.clone(), quoted(value)))
+            .collect(),
+        other => other.clone(),
     }
 }
 

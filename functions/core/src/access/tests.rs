@@ -85,7 +85,6 @@ fn principals() {
             "accounts.google.com",
         ),
         (json!({ "Service": "example.com" }), "example.com"),
-        (json!({ "CanonicalUser": "79a59df9" }), "79a59df9"),
     ] {
         let (to, removal, said) = granted(&strange, &none).unwrap();
         assert_eq!((to, removal), (To::Named, Removal::Whole), "{strange}");
@@ -472,4 +471,115 @@ fn more_strangers_than_a_message_holds_are_counted() {
         .collect();
     let (_, _, said) = granted(&json!({ "AWS": many }), &Value::Null).unwrap();
     assert!(said.contains("and 30 more"), "{said}");
+}
+
+/// What would take access from a trusted caller, or from one who may be trusted, is reported and stays.
+#[test]
+fn what_may_be_trusted_is_not_removed() {
+    let unless = |accounts: Value| {
+        json!({ "Effect": "Deny", "Principal": "*", "Action": "ecr:*",
+            "Condition": { "StringNotEquals": { "aws:PrincipalAccount": accounts } } })
+    };
+    for condition in [
+        // A trusted unit is a part of it.
+        json!({ "ForAllValues:StringEquals": { "aws:PrincipalOrgID": "o-partner000" } }),
+        json!({ "ForAnyValue:StringLike": { "aws:PrincipalOrgPaths": "o-partner000/*/ou-ab12-11111111/*" } }),
+        json!({ "ForAnyValue:StringLike": { "aws:PrincipalOrgPaths": "o-partner000/r-*" } }),
+        json!({ "ForAnyValue:StringLike": { "aws:PrincipalOrgPaths": "o-partner000/r-ab12/ou-ab12-1*" } }),
+        json!({ "StringEqualsIfExists": { "aws:PrincipalAccount": STRANGER } }),
+        // A caller must meet both, and one of them names a trusted account.
+        json!({ "StringEquals": { "aws:PrincipalOrgID": "o-otherorg00", "aws:PrincipalAccount": [TRUSTED, STRANGER] } }),
+        json!({ "ArnLike": { "aws:SourceArn": "arn:aws:s3:::our-bucket" } }),
+    ] {
+        let (_, removal, said) = to_everyone(&condition).unwrap();
+        assert_eq!(removal, Removal::Never, "{condition}: {said}");
+    }
+    let canonical = granted(&json!({ "CanonicalUser": "79a59df9" }), &Value::Null);
+    assert_eq!(canonical.unwrap().1, Removal::Never);
+    let allow = json!({ "Effect": "Allow", "Principal": { "AWS": [STRANGER, "444455556666"] }, "Action": "ecr:*" });
+    let found = grants_of(&json!([allow, unless(json!("444455556666"))]), &trust());
+    assert!(
+        matches!(found.as_slice(), [(To::Named, Removal::Never, _)]),
+        "{found:?}"
+    );
+}
+
+/// `Null` asks for the key that `ForAllValues` and `IfExists` do without.
+#[test]
+fn a_key_that_must_be_there_narrows() {
+    let there = |key: &str| json!({ key: "false" });
+    for (operator, key, trusted) in [
+        (
+            "ForAllValues:StringEquals",
+            "aws:PrincipalOrgID",
+            "o-abcdefghij",
+        ),
+        ("StringEqualsIfExists", "aws:PrincipalOrgID", "o-abcdefghij"),
+        (
+            "ForAllValues:StringLike",
+            "aws:PrincipalOrgPaths",
+            "o-abcdefghij/*",
+        ),
+    ] {
+        let alone = json!({ operator: { key: trusted } });
+        assert!(to_everyone(&alone).is_some(), "{alone}");
+        let with = json!({ operator: { key: trusted }, "Null": there(key) });
+        assert_eq!(to_everyone(&with), None, "{with}");
+        let other = json!({ operator: { key: trusted }, "Null": there("aws:SourceVpc") });
+        assert!(to_everyone(&other).is_some(), "{other}");
+    }
+}
+
+/// Nothing public is called fine because of how it is written.
+#[test]
+fn a_statement_that_denies_no_one_narrows_nothing() {
+    let allow = json!({ "Effect": "Allow", "Principal": "*", "Action": "ecr:*" });
+    for no_one in [
+        json!("*"),
+        json!({ "AWS": "*" }),
+        json!({ "AWS": [OWN, "*"] }),
+    ] {
+        let deny = json!({ "Effect": "Deny", "NotPrincipal": no_one, "Action": "ecr:*" });
+        let found = grants_of(&json!([allow, deny]), &trust());
+        assert!(
+            matches!(found.as_slice(), [(To::Everyone, Removal::Whole, _)]),
+            "{no_one}: {found:?}"
+        );
+    }
+    let unit = Trust {
+        organization_paths: ["o-partner000/r-ab12/ou-ab12-11111111/".to_owned()].into(),
+        ..trust()
+    };
+    for (path, fine) in [
+        ("o-partner000/r-ab12/ou-ab12-11111111/", true),
+        ("o-partner000/r-ab12/ou-ab12-11111111/*", false),
+        ("o-partner000/r-ab12/ou-ab12-11111111/ou-ab12-2/", false),
+    ] {
+        let mut narrowed = allow.clone();
+        narrowed["Condition"] =
+            json!({ "ForAnyValue:StringLike": { "aws:PrincipalOrgPaths": path } });
+        assert_eq!(
+            grants_of(&json!([narrowed]), &unit).is_empty(),
+            fine,
+            "{path}"
+        );
+    }
+    for twice in [
+        r#"{"Statement":[{"Effect":"Allow","Effect":"Deny","Principal":"*","Action":"ecr:*"}]}"#,
+        r#"{"Statement":[{"Effect":"Allow","Principal":"*","Action":"ecr:*","Condition":{"StringEquals":{"aws:PrincipalOrgID":"o-otherorg00","aws:PrincipalOrgID":"o-abcdefghij"}}}]}"#,
+    ] {
+        let why = judge(twice, &trust()).unwrap_err();
+        assert!(why.contains("is there twice"), "{why}");
+    }
+}
+
+/// Ids are compared without case where the operator says so, and a number means the same as its text.
+#[test]
+fn ids_without_case_and_numbers_without_quotes() {
+    let condition = json!({ "StringEqualsIgnoreCase": { "aws:PrincipalOrgID": "O-ABCDEFGHIJ" } });
+    assert_eq!(to_everyone(&condition), None);
+    let condition = json!({ "StringEquals": { "aws:PrincipalAccount": 210_987_654_321_u64 } });
+    assert_eq!(to_everyone(&condition), None);
+    let condition = json!({ "NumericLessThan": { "aws:MultiFactorAuthAge": 3600 } });
+    assert!(to_everyone(&condition).is_some());
 }

@@ -181,16 +181,28 @@ impl Trust {
     /// A path of organizational units, which may end with `*`.
     pub(super) fn path(&self, path: &str) -> Named {
         let organization = path.split('/').next().unwrap_or_default();
-        let under = |trusted: &String| {
-            let trusted = trusted.trim_end_matches('*');
-            let trusted = trusted.trim_end_matches('/');
-            let rest = path.strip_prefix(trusted);
-            !trusted.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        let under = |trusted: &String| match trusted.strip_suffix('*') {
+            Some(trusted) => {
+                let trusted = trusted.trim_end_matches(['*', '/']);
+                let rest = path.strip_prefix(trusted);
+                !trusted.is_empty()
+                    && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            }
+            // The accounts in the unit itself, and none of the units below.
+            None => path.trim_end_matches('/') == trusted.trim_end_matches('/'),
         };
+        // What a pattern with an asterisk before its end matches is not worked out.
+        let literal = path.split(['*', '?']).next().unwrap_or_default();
+        let may_include = literal.len() < path.len()
+            && self
+                .organization_paths
+                .iter()
+                .any(|it| it.starts_with(literal));
         Named {
             trusted: self.organizations.contains(organization)
                 || self.organization_paths.iter().any(under),
-            some_trusted: self.has_unit_under(path.trim_end_matches('*').trim_end_matches('/')),
+            some_trusted: may_include
+                || self.has_unit_under(path.trim_end_matches('*').trim_end_matches('/')),
             setting: Setting::OrganizationPaths,
             id: path.to_owned(),
             text: format!("organization path {path}"),
@@ -263,6 +275,12 @@ impl Named {
             id: String::new(),
             text: text.to_owned(),
         }
+    }
+
+    /// Whether trusted callers are among it, as far as accounts and organizations say.
+    pub(super) fn may_be_trusted(&self) -> bool {
+        let from_where = matches!(self.setting, Setting::Vpcs | Setting::VpcEndpoints);
+        self.trusted || (self.some_trusted && !from_where)
     }
 
     /// `None`: it is trusted, or no setting can trust it.

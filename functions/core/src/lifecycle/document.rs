@@ -11,6 +11,8 @@ use crate::yaml::unknown;
 
 /// 1 to 50 rules.
 const MOST_RULES: usize = 50;
+/// Days for which an archived image is kept at least (ECR User Guide, "Archiving an image").
+const LEAST_ARCHIVED: i64 = 90;
 /// Of one pattern.
 const MOST_WILDCARDS: usize = 4;
 
@@ -248,6 +250,13 @@ impl Found {
             let place = number.map_or(selection.place, |number| number.place);
             self.say(place, "`countNumber` must be a whole number from 1");
         }
+        let is_short = |of: &Node| matches!(of.content, Content::Integer(days) if (1..LEAST_ARCHIVED).contains(&days));
+        if text(kind) == Some("sinceImageTransitioned") && number.is_some_and(is_short) {
+            self.say(
+                place,
+                "ECR keeps archived images for at least 90 days: `countNumber` must be 90 or more",
+            );
+        }
     }
 
     fn tags<'n>(&mut self, selection: &'n Node) -> (&'n str, Option<(Place, BTreeSet<&'n str>)>) {
@@ -459,6 +468,11 @@ mod tests {
             (old("tagged, tagPatternList: ['*a*b*c*d*']"), EXPIRE, "more than 4 `*`"),
             (old("untagged, storageClass: cold"), EXPIRE, "`standard` or `archive`"),
             (old("untagged, storageClass: archive"), EXPIRE, "`countType` must be `sinceImageTransitioned`"),
+            (
+                format!("tagStatus: any, {}", LONG_ARCHIVED.replace("365", "89")),
+                EXPIRE,
+                "`countNumber` must be 90 or more",
+            ),
             ("tagStatus: untagged, countType: sinceImageTransitioned, countUnit: days, countNumber: 1".to_owned(), EXPIRE, "needs `storageClass: archive`"),
             (format!("tagStatus: any, {LONG_ARCHIVED}"), ARCHIVE, "is for `type: expire`"),
             ("tagStatus: any, countType: sinceImagePulled, countUnit: days, countNumber: 1".to_owned(), EXPIRE, "is for `type: transition`"),

@@ -68,15 +68,34 @@ pub(crate) fn loses(document: &Value, pattern: &str, least: u64) -> Option<Strin
         }
         let all = fates(document, &images, NOW);
         let kept = usize::try_from(count).unwrap_or(usize::MAX);
-        let goes = all
-            .iter()
-            .take(kept)
-            .position(|fate| *fate == Fate::Expired);
+        let archive = of_archive(document);
+        // What is archived may be expired there.
+        let is_lost = |(n, fate): (usize, &Fate)| match fate {
+            Fate::Expired => true,
+            Fate::Stays => false,
+            Fate::Archived => images.get(n).is_some_and(|image| {
+                fates(&archive, std::slice::from_ref(image), NOW) == [Fate::Expired]
+            }),
+        };
+        let goes = all.iter().enumerate().take(kept).position(is_lost);
         if let Some(goes) = goes {
             return images.get(goes)?.tags.first().cloned();
         }
     }
     None
+}
+
+/// The rules for archived images, as rules for images that are as old as can be.
+fn of_archive(document: &Value) -> Value {
+    let rules = document.get("rules").and_then(Value::as_array);
+    let rules = rules.into_iter().flatten().filter_map(|rule| {
+        let mut rule = rule.clone();
+        let selection = rule.get_mut("selection")?.as_object_mut()?;
+        (selection.remove("storageClass")? == "archive").then_some(())?;
+        selection.insert("countType".to_owned(), "sinceImagePushed".into());
+        Some(rule)
+    });
+    serde_json::json!({ "rules": rules.collect::<Vec<_>>() })
 }
 
 fn numbered(pattern: &str, n: u64) -> String {
@@ -189,6 +208,26 @@ mod tests {
             assert_eq!(lost.is_some(), loses_one, "{document}: {lost:?}");
             let fits = |tag: String| WildMatch::new(pattern).matches(&tag);
             assert!(lost.is_none_or(fits));
+        }
+    }
+
+    /// What is archived first is lost as well when it is expired there.
+    #[test]
+    fn what_expires_in_the_archive_does_not_stay() {
+        let mut archives = rule(1, "tagged", &["v*"], AGE, 90);
+        archives["action"] = json!({ "type": "transition", "targetStorageClass": "archive" });
+        let in_archive = |patterns: &[&str]| {
+            let mut expires = rule(2, "tagged", patterns, "sinceImageTransitioned", 365);
+            expires["selection"]["storageClass"] = json!("archive");
+            expires
+        };
+        for (rules, lost) in [
+            (vec![archives.clone()], false),
+            (vec![archives.clone(), in_archive(&["v*"])], true),
+            (vec![archives, in_archive(&["other-*"])], false),
+        ] {
+            let loses = loses(&document(&rules), "v*", 10);
+            assert_eq!(loses.is_some(), lost, "{rules:?}: {loses:?}");
         }
     }
 

@@ -84,12 +84,23 @@ impl Rule for BlockedPush {
             TagMutability::Immutable | TagMutability::ImmutableWithExclusion(_)
         );
         if !immutable {
-            return Some(Violation {
-                detail,
-                fix: Fix::Manual(format!(
+            let holds = match &repository.mutability {
+                TagMutability::MutableWithExclusion(filters) => filters.iter().find(matches),
+                _ => None,
+            };
+            let fix = match holds {
+                Some(filter) => format!(
+                    "remove the filter `{filter}` from the repository, which is {}: there it makes the tags that it matches immutable",
+                    repository.mutability
+                ),
+                None => format!(
                     "push `{tag}` again: the repository is {}",
                     repository.mutability
-                )),
+                ),
+            };
+            return Some(Violation {
+                detail,
+                fix: Fix::Manual(fix),
             });
         }
         if filters.len() >= MOST_FILTERS {
@@ -113,7 +124,7 @@ impl Rule for BlockedPush {
     }
 
     fn contradictions(&self) -> Vec<String> {
-        Vec::new()
+        mutable_tags::no_filters(self.allow_exclusions.iter().flatten())
     }
 
     fn advice_on(&self, id: &RepositoryId, repair: Option<&Action>) -> Advice {
@@ -139,18 +150,25 @@ impl Rule for BlockedPush {
     }
 }
 
+/// Platforms as tags name them.
+const PLATFORMS: [&str; 11] = [
+    "386", "aarch64", "amd64", "arm", "arm64", "armv6", "armv7", "ppc64le", "riscv64", "s390x",
+    "x86_64",
+];
+
 /// What to change in the build, by what the tag says of the tool that pushed it.
 fn cause(tag: &str) -> String {
     let is_hex = |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
-    let platform = [
-        "-amd64", "-arm64", "-arm", "-386", "-s390x", "-ppc64le", "-riscv64",
-    ]
-    .iter()
-    .any(|platform| tag.ends_with(platform));
+    // `v1-linux-arm64-v8`
+    let platform = tag.split('-').skip(1).any(|part| PLATFORMS.contains(&part));
     if tag.starts_with("sha256-") {
         "signatures and attestations of an image are pushed under one tag again and again: list `sha256-*` in `allow-exclusions`".to_owned()
     } else if is_hex(tag) {
         "this is an entry of kaniko's cache: keep the repository of the cache mutable, or build with `--push-ignore-immutable-tag-errors`".to_owned()
+    } else if tag.contains("cache") {
+        format!(
+            "`{tag}` names a build cache, which is pushed again and again: keep caches in a repository that stays mutable, or list the tag in `allow-exclusions`"
+        )
     } else if platform {
         format!(
             "`{tag}` names a platform, as buildx before 0.22 pushes each platform under a tag: upgrade buildx, or skip what is there"
@@ -223,10 +241,40 @@ mod tests {
             ("v1.0.0", "under a tag of its own"),
             ("sha256-77.att", "`sha256-*`"),
             ("v1-arm64", "buildx"),
+            ("v1.2.3-linux-arm64-v8", "buildx"),
+            ("v1.2.3-armv7", "buildx"),
+            ("buildcache", "build cache"),
             (&"c0ffee00".repeat(8), "--push-ignore-immutable-tag-errors"),
         ] {
             let violation = refused(tag, TagMutability::Immutable, &[]).unwrap();
             assert!(violation.for_people().contains(said), "{violation:?}");
+        }
+    }
+
+    /// There the filters make tags immutable.
+    #[test]
+    fn a_filter_of_a_mutable_repository_is_to_be_removed() {
+        let filters: BTreeSet<String> = ["latest".to_owned(), "v*".to_owned()].into();
+        let mutable = TagMutability::MutableWithExclusion(filters);
+        let violation = refused("latest", mutable, &["latest"]).unwrap();
+        let said = violation.for_people();
+        assert!(said.starts_with("remove the filter `latest`"), "{said}");
+    }
+
+    #[test]
+    fn what_ecr_takes_as_no_filter_is_a_mistake() {
+        for (filter, wrong) in [
+            ("latest", 0),
+            ("a*b*", 0),
+            ("*a*b*", 1),
+            ("a b", 1),
+            ("", 1),
+        ] {
+            let rule = BlockedPush {
+                allow_exclusions: Some([filter.to_owned()].into()),
+                ..BlockedPush::default()
+            };
+            assert_eq!(rule.contradictions().len(), wrong, "{filter}");
         }
     }
 

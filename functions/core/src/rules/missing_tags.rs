@@ -221,7 +221,9 @@ impl Rule for MissingTags {
             .filter(|(key, required)| !tags.get(*key).is_some_and(|value| required.accepts(value)))
             .collect();
         if wrong.is_empty() {
-            return (self.any && tags.is_empty()).then(|| Violation {
+            // AWS's own, such as `aws:cloudformation:stack-name`, say nothing of whose it is.
+            let none = tags.keys().all(|key| key.starts_with("aws:"));
+            return (self.any && none).then(|| Violation {
                 detail: "it has no tags".to_owned(),
                 fix: Fix::Manual("tag it, for example with the team that owns it".to_owned()),
             });
@@ -557,8 +559,10 @@ mod tests {
         };
         assert!(rule.reads().tags);
         assert_eq!(rule.check(&with(&[("x", "")])), None);
-        let found = rule.check(&with(&[])).unwrap();
-        assert_eq!(found.detail, "it has no tags");
+        for none in [vec![], vec![("aws:cloudformation:stack-name", "shop")]] {
+            let found = rule.check(&with(&none)).unwrap();
+            assert_eq!(found.detail, "it has no tags");
+        }
         let advice = rule.advice(&repository().id);
         assert_eq!(advice.terraform, "tags = {\n  \"team\" = var.team\n}");
     }

@@ -248,18 +248,7 @@ impl Rule for MutableTags {
                 ));
             }
         }
-        for filter in &self.allow_exclusions {
-            let fits = (1..=LONGEST_FILTER).contains(&filter.len())
-                && filter.bytes().all(fits_filter)
-                && filter.bytes().filter(|b| *b == b'*').count() <= MOST_WILDCARDS;
-            if !fits {
-                problems.push(format!(
-                    "allow-exclusions: `{}` is not a filter of ECR's: 1 to {LONGEST_FILTER} letters, digits, `.`, `_`, \
-                     `-` and at most {MOST_WILDCARDS} `*`",
-                    crate::text::one_line(filter, 80)
-                ));
-            }
-        }
+        problems.extend(no_filters(&self.allow_exclusions));
         problems
     }
 
@@ -294,6 +283,25 @@ impl Rule for MutableTags {
             _ => self.advice(id),
         }
     }
+}
+
+/// What is no exclusion filter that ECR takes, each in one line.
+pub(super) fn no_filters<'f>(filters: impl IntoIterator<Item = &'f String>) -> Vec<String> {
+    let fits = |filter: &&String| {
+        (1..=LONGEST_FILTER).contains(&filter.len())
+            && filter.bytes().all(fits_filter)
+            && filter.bytes().filter(|b| *b == b'*').count() <= MOST_WILDCARDS
+    };
+    let wrong = filters.into_iter().filter(|filter| !fits(filter));
+    wrong
+        .map(|filter| {
+            format!(
+                "allow-exclusions: `{}` is not a filter of ECR's: 1 to {LONGEST_FILTER} letters, digits, `.`, `_`, \
+                 `-` and at most {MOST_WILDCARDS} `*`",
+                crate::text::one_line(filter, 80)
+            )
+        })
+        .collect()
 }
 
 #[cfg(test)]

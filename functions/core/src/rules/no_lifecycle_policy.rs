@@ -63,7 +63,8 @@ ever match it: it has no rules, or each names tags that no image can have, such 
 
 A `default` that expires tagged images, with a rule whose `tagStatus` is `any` or `tagged`, is \
 refused without `deletes-tagged-images: true` beside it. Archiving them is allowed, because \
-archived images can be restored. Pulls of archived images fail, so archiving counts like expiry \
+archived images can be restored. A repository that ECR's replication fills is only reported: images that lost their tag to a newer one \
+are still there without it. Pulls of archived images fail, so archiving counts like expiry \
 when the default is set on a repository with images. Images without a tag that were pushed up to an hour before \
 an image index that stays are taken for its parts: ECR keeps them with it.
 
@@ -158,6 +159,11 @@ impl Rule for NoLifecyclePolicy {
             Ok(detail) => Some(Violation {
                 detail,
                 fix: match self.document() {
+                    _ if repository.replicated => Fix::Manual(
+                        "ECR's replication fills it, and images whose tag moved at the source have none here: decide which of them may go, and put a lifecycle \
+                         policy with `aws ecr put-lifecycle-policy` or into the creation template of its prefix"
+                            .to_owned(),
+                    ),
                     Some(to) => Fix::Disruptive(Action::SetLifecyclePolicy {
                         from: repository.lifecycle.known().cloned().flatten(),
                         to: Some(to),
@@ -320,6 +326,21 @@ mod tests {
             ..NoLifecyclePolicy::default()
         };
         assert!(short.contradictions()[0].contains("ECR takes 100 to 30720"));
+    }
+
+    #[test]
+    fn a_replica_is_reported_only() {
+        let repository = Repository {
+            replicated: true,
+            ..repository()
+        };
+        let found = rule(&json!([expire(1, "untagged")]))
+            .check(&repository)
+            .unwrap();
+        assert!(
+            found.for_people().contains("replication fills it"),
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::text::one_line;
 /// API reference, PutRegistryScanningConfiguration, RegistryScanningRule and ScanningRepositoryFilter.
 const MOST_RULES: usize = 2;
 const MOST_FILTERS: usize = 100;
-const LONGEST_FILTER: usize = 256;
+const LONGEST_FILTER: usize = 255;
 
 /// A repository whose images are not scanned when they are pushed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -279,16 +279,37 @@ fn is_scanned(repository: &Repository) -> Result<bool, String> {
 }
 
 fn is_filter(filter: &str) -> bool {
+    let is_character = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'*');
+    let is_separator = |b: u8| matches!(b, b'.' | b'_' | b'-' | b'/');
+    // API reference, ScanningRepositoryFilter: separators stand alone, and at neither end.
     (1..=LONGEST_FILTER).contains(&filter.len())
+        && filter.bytes().all(|b| is_character(b) || is_separator(b))
         && filter
-            .bytes()
-            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-' | b'/' | b'*'))
+            .split(['.', '_', '-', '/'])
+            .all(|part| !part.is_empty())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::evaluate::tests::repository;
+
+    #[test]
+    fn filters_are_those_of_ecr() {
+        for (filter, is) in [
+            ("*", true),
+            ("prod/*", true),
+            ("a.b-c_d/e", true),
+            ("prod/", false),
+            ("-x", false),
+            ("/*", false),
+            ("a..b", false),
+            ("A", false),
+            ("", false),
+        ] {
+            assert_eq!(is_filter(filter), is, "{filter}");
+        }
+    }
 
     /// `payments/api` with a registry that has one rule.
     fn with(enhanced: bool, on_push: bool, filter: &str, own: bool) -> Repository {

@@ -22,7 +22,10 @@ impl Trigger {
     #[must_use]
     pub fn creator(&self) -> Option<&str> {
         let actor = self.origin.actor.as_deref();
-        actor.filter(|actor| self.just_created() && actor.starts_with("arn:"))
+        // A service's own role is no one who could answer for the repository.
+        let is_someone =
+            |actor: &&str| actor.starts_with("arn:") && !actor.contains("/AWSServiceRoleFor");
+        actor.filter(|actor| self.just_created() && is_someone(actor))
     }
 
     /// Whether the repository was created a moment ago, so that ECR may not show it yet.

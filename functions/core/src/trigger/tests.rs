@@ -655,3 +655,31 @@ fn check(what: &str, event: &Value) {
         Decoded::Unreadable(why) => fits(&why),
     }
 }
+
+/// The session of a pipeline is a creator, and so is that of a user.
+#[test]
+fn a_services_own_role_has_created_nothing_for_itself() {
+    for (actor, is) in [
+        ("arn:aws:sts::123456789012:assumed-role/Deploy/ci", true),
+        (
+            "arn:aws:sts::123456789012:assumed-role/AWSServiceRoleForECRReplication/ecr-replication",
+            false,
+        ),
+        (
+            "arn:aws:iam::123456789012:role/aws-service-role/replication.ecr.amazonaws.com/AWSServiceRoleForECRReplication",
+            false,
+        ),
+        ("pullthroughcache.ecr.amazonaws.com", false),
+    ] {
+        let trigger = Trigger {
+            repository: RepositoryId::new("123456789012", "eu-central-1", "shop/api").unwrap(),
+            origin: Origin {
+                actor: Some(actor.to_owned()),
+                ..Origin::of(Cause::CreateRepository)
+            },
+            pushed: None,
+            replicated: false,
+        };
+        assert_eq!(trigger.creator().is_some(), is, "{actor}");
+    }
+}

@@ -131,11 +131,8 @@ impl de::Error for Wrong {
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::custom(format!(
-            "expected {}, found {}",
-            wanted(expected),
-            shown(found)
-        ))
+        let (wanted, hint) = (wanted(expected), quotes(&wanted(expected), &found));
+        Self::custom(format!("expected {wanted}, found {}{hint}", shown(found)))
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
@@ -190,6 +187,27 @@ fn wanted(expected: &dyn Expected) -> String {
         "one of its values".to_owned()
     } else {
         expected
+    }
+}
+
+/// What the quotes of a value, or their absence, make of it.
+fn quotes(wanted: &str, found: &Unexpected<'_>) -> &'static str {
+    match found {
+        Unexpected::Bool(_)
+        | Unexpected::Unsigned(_)
+        | Unexpected::Signed(_)
+        | Unexpected::Float(_)
+            if wanted == "text" =>
+        {
+            ": write it in quotes"
+        }
+        Unexpected::Str(text)
+            if (wanted.starts_with("`true`") && matches!(*text, "true" | "false"))
+                || (wanted.contains("number") && text.parse::<f64>().is_ok()) =>
+        {
+            ": write it without quotes"
+        }
+        _ => "",
     }
 }
 
@@ -394,6 +412,18 @@ mod tests {
                 names: vec!["a".into(), "1".into(), "off".into()],
                 more: [("x".into(), true)].into(),
             }
+        );
+    }
+
+    #[test]
+    fn says_where_quotes_are_missing_or_too_many() {
+        let found = problems("mode: enforce\nnames: [1.2]\nmore: { x: 'false' }\n");
+        assert_eq!(
+            found,
+            [
+                "line 2, column 9: expected text, found `1.2`: write it in quotes",
+                "line 3, column 12: expected `true` or `false`, found `false`: write it without quotes",
+            ]
         );
     }
 

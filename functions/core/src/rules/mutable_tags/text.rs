@@ -53,12 +53,21 @@ pub(super) fn fits_filter(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'*' | b'-')
 }
 
-/// Whether a tag is a version without its last part, such as `v1` or `1.2`, which moves with each release.
+/// Whether a tag is a version without its last part, such as `v1`, `1.2`, `1.x` or, of a variant, `3.12-slim`, which moves with each release.
 pub(crate) fn is_floating_version(tag: &str) -> bool {
-    let parts: Vec<&str> = tag.strip_prefix('v').unwrap_or(tag).split('.').collect();
+    let (version, variant) = tag.split_once('-').unwrap_or((tag, ""));
+    let version = version.strip_prefix('v').unwrap_or(version);
+    let parts: Vec<&str> = version.split('.').collect();
     let is_number =
         |part: &&str| (1..=4).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
-    parts.len() <= 2 && parts.iter().all(is_number)
+    let is_part = |part: &&str| is_number(part) || *part == "x";
+    // A variant is a word; `1.2-rc1` and `1-3f9c2ab` are single builds.
+    let is_word = variant.bytes().all(|b| b.is_ascii_lowercase());
+    let is_platform = matches!(variant, "amd64" | "arm64");
+    parts.len() <= 2
+        && parts.first().is_some_and(is_number)
+        && parts.iter().all(is_part)
+        && (is_word || is_platform)
 }
 
 /// `None`: it lacks nothing.
@@ -92,4 +101,30 @@ pub(super) fn with_impact(detail: String, stuck: &[&str]) -> String {
          `allow-exclusions` match them): {}{more}",
         named.join(", ")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_floating_version;
+
+    #[test]
+    fn a_version_without_its_last_part_floats_also_of_a_variant() {
+        for (tag, floats) in [
+            ("1", true),
+            ("v1.2", true),
+            ("v1.x", true),
+            ("3.12-slim", true),
+            ("v1-alpine", true),
+            ("1.2-amd64", true),
+            ("1.2.3", false),
+            ("1.2.3-slim", false),
+            ("1.2-rc1", false),
+            ("1-3f9c2ab", false),
+            ("x", false),
+            ("20260101", false),
+            ("v", false),
+        ] {
+            assert_eq!(is_floating_version(tag), floats, "{tag}");
+        }
+    }
 }
