@@ -69,7 +69,7 @@ impl Page {
         format!("\u{1b}[{code}m{text}\u{1b}[0m")
     }
 
-    /// The text as a link (OSC 8, https://gist.github.com/egmontkob/eb114294efbcd5adb1944c9f3cb5feda). `url` has no control characters.
+    /// The text as a link (OSC 8, <https://gist.github.com/egmontkob/eb114294efbcd5adb1944c9f3cb5feda>). `url` has no control characters.
     pub(crate) fn link(self, text: &str, url: &str) -> String {
         if !self.links {
             return text.to_owned();
