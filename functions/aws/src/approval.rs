@@ -2,11 +2,10 @@
 
 use ecr_warden_core::approval::{Approval, Offer};
 use ecr_warden_core::record::Known;
-use ecr_warden_core::rules::entry;
 
 use crate::connect::clients::Regional;
 use crate::ecr::load::{LoadError, load_once};
-use crate::operator::{NotRolledBack, aws, changes_under, write};
+use crate::operator::{NotRolledBack, aws, changes_under, registry_rule, suspended, write};
 use crate::state::State;
 use crate::state::scan::OnRecord;
 
@@ -42,9 +41,7 @@ pub async fn approvable(
         id, rule, action, ..
     } = offer;
     let no = |why: String| Ok(Approvable::No(why));
-    let of_registry = entry(rule).filter(|_| action.is_of_registry());
-    let of_registry = of_registry.map(|entry| entry.meta.id);
-    let known = changes_under(state, id, of_registry.into_iter()).await?;
+    let known = changes_under(state, id, registry_rule(rule, action).into_iter()).await?;
     if let Some(why) = known.unreadable(rule) {
         return no(format!(
             "its record cannot be read, so update ecr-warden: {why}"
@@ -53,12 +50,9 @@ pub async fn approvable(
     if !known.offers(id).contains(offer) {
         return no("it does not wait for approval any more: list what waits again".to_owned());
     }
-    let held = known.repairs.get(rule).and_then(|it| it.held.as_ref());
-    if let Some(held) = held {
-        return no(format!(
-            "{}: `ecr-warden resume {} {rule}`",
-            held.why, id.name
-        ));
+    let record = known.repairs.get(rule);
+    if let Some(why) = record.and_then(|record| suspended(record, id, rule)) {
+        return no(why);
     }
     let seen = match load_once(regional, id, &action.reads()).await {
         Ok(seen) => seen,

@@ -65,6 +65,21 @@ pub async fn changes_under(
     Ok(known.with_registry(of_registry, &registry))
 }
 
+/// The rule, where its change is the registry's and on record there.
+pub(crate) fn registry_rule(rule: &str, action: &Action) -> Option<&'static str> {
+    let of_registry = entry(rule).filter(|_| action.is_of_registry());
+    of_registry.map(|entry| entry.meta.id)
+}
+
+/// Why a rule may not change a repository until an operator says so; `None`: it may.
+pub(crate) fn suspended(record: &Repairs, id: &RepositoryId, rule: &str) -> Option<String> {
+    let held = record.held.as_ref()?;
+    Some(format!(
+        "{}: `ecr-warden resume {} {rule}`",
+        held.why, id.name
+    ))
+}
+
 /// A change that an operator has seen, and has put back.
 #[derive(Clone, Copy, Debug)]
 pub struct SeenChange<'c> {
@@ -99,9 +114,7 @@ pub async fn roll_back(
     now: i64,
 ) -> Result<Repair, NotRolledBack> {
     let refused = |why: String| NotRolledBack::Refused(why);
-    let of_registry = entry(rule).filter(|_| action.is_of_registry());
-    let of_registry = of_registry.map(|entry| entry.meta.id);
-    let known = changes_under(state, id, of_registry.into_iter()).await?;
+    let known = changes_under(state, id, registry_rule(rule, action).into_iter()).await?;
     let record = known.repairs.get(rule).cloned().unwrap_or_default();
     let change = record.history.get(number);
     if change.is_none_or(|change| change.action != *action) {
@@ -191,11 +204,8 @@ pub async fn repair(
     let mut known = state.load(&subject).await.map_err(aws)?;
     let record = known.repairs.remove(rule).unwrap_or_default();
     // Much may have happened since it was planned: an operator has read the plan and agreed to it.
-    if let Some(held) = &record.held {
-        return refused(format!(
-            "{}: `ecr-warden resume {} {rule}`",
-            held.why, id.name
-        ));
+    if let Some(why) = suspended(&record, id, rule) {
+        return refused(why);
     }
     if known.intent.is_some() {
         return refused("it is being recreated: try again when that is done".to_owned());

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use clap::Args;
-use ecr_warden_aws::{Approvable, Caller, Clients, State, approvable, approve, is_made, offers};
+use ecr_warden_aws::{
+    Approvable, Caller, Clients, State, approvable, approve, is_made, offers, state_table,
+};
 use ecr_warden_core::approval::Offer;
 use ecr_warden_core::audit::{Audit, UNJUDGED};
 use ecr_warden_core::finding::Status;
@@ -14,9 +16,9 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 
 use crate::Compliance;
-use crate::ask::agreed;
+use crate::ask::{agreed, these_changes};
 use crate::audit::stack::{ask, request};
-use crate::connected::{failure, globs, now, table_of};
+use crate::connected::{failure, globs, now, remark_unreadable, unanswered};
 use crate::failure::CommandError;
 use crate::output::{OutputFormat, Stream, count, lines, note, remark, say, table};
 
@@ -85,14 +87,11 @@ impl Approve {
         }
         let (profile, region) = (self.profile.as_deref(), self.region.as_deref());
         let (clients, caller) = Clients::of_profile(profile, region).await?;
-        let state = State::new(&clients, table_of(&clients, &caller, &self.stack).await?);
+        let table = state_table(&clients, &self.stack).await;
+        let table = table.map_err(|error| unanswered(error, &self.stack, &caller, ""))?;
+        let state = State::new(&clients, table);
         let all = offers(&state).await.map_err(failure)?;
-        if all.unreadable > 0 {
-            remark!(
-                "{} of the state table cannot be read: update ecr-warden to the version that wrote them",
-                count(all.unreadable, "record", "records")
-            );
-        }
+        remark_unreadable(all.unreadable);
         let of_name = |offer: &Offer| {
             named.is_empty() || named.iter().any(|glob| glob.matches(&offer.id.name))
         };
@@ -120,7 +119,9 @@ impl Approve {
             return Ok(Compliance::Nothing);
         }
         remark!("{}", shown(&waiting, Stream::Error));
-        if !self.yes && !agreed(&question(&caller, waiting.len()))? {
+        let what = these_changes(waiting.len());
+        let question = format!("Approve {what} in account {}?", caller.account);
+        if !self.yes && !agreed(&question)? {
             return Err(CommandError::Usage("nothing was approved".to_owned()));
         }
         let mut answered = record(&clients, &caller, &state, waiting).await;
@@ -280,14 +281,6 @@ fn obstacle(answers: &[Audit], offer: &Offer) -> String {
         Some(finding) if finding.to_do.is_empty() => format!("{}; {later}", finding.detail),
         Some(finding) => finding.to_do.clone(),
     }
-}
-
-fn question(caller: &Caller, changes: usize) -> String {
-    let what = match changes {
-        1 => "this change".to_owned(),
-        n => format!("these {n} changes"),
-    };
-    format!("Approve {what} in account {}?", caller.account)
 }
 
 fn shown(waiting: &[Offer], to: Stream) -> String {

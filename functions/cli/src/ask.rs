@@ -20,6 +20,14 @@ pub(crate) fn ask(question: &str, default: &str) -> Result<String, CommandError>
     })
 }
 
+/// What a question about a number of changes is about.
+pub(crate) fn these_changes(changes: usize) -> String {
+    match changes {
+        1 => "this change".to_owned(),
+        n => format!("these {n} changes"),
+    }
+}
+
 /// Asks the operator for consent.
 pub(crate) fn agreed(question: &str) -> Result<bool, CommandError> {
     if !std::io::stdin().is_terminal() {

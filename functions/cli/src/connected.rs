@@ -1,12 +1,13 @@
 //! What the commands that work with the state table have in common: where it is, whose credentials, and the operator's consent.
 
 use clap::Args;
-use ecr_warden_aws::{Caller, Clients, NotAnswered, NotRolledBack, State, state_table};
+use ecr_warden_aws::{Caller, Clients, NotAnswered, NotRolledBack, State};
 use ecr_warden_core::glob::Glob;
 use ecr_warden_core::repository::RepositoryId;
 use time::OffsetDateTime;
 
 use crate::failure::CommandError;
+use crate::output::{count, remark};
 
 /// Which records, and by which credentials.
 #[derive(Args)]
@@ -60,22 +61,32 @@ impl At {
     }
 }
 
-/// The state table of a stack in the region of the clients.
-pub(crate) async fn table_of(
-    clients: &Clients,
-    caller: &Caller,
+/// Why a stack did not answer. `or`: what else can be done about one that is not there.
+pub(crate) fn unanswered(
+    error: NotAnswered,
     stack: &str,
-) -> Result<String, CommandError> {
-    let table = state_table(clients, stack).await;
-    table.map_err(|error| match error {
+    caller: &Caller,
+    or: &str,
+) -> CommandError {
+    match error {
         NotAnswered::NoAuditor(why) => CommandError::Usage(format!(
-            "--stack {stack}: {why} in account {}, {}; name its region with --region",
+            "--stack {stack}: {why} in account {}, {}; name its region with --region{or}",
             caller.account, caller.region
         )),
         NotAnswered::Aws(why) => {
             CommandError::Aws(format!("--stack {stack}: {why} (asked as {})", caller.arn))
         }
-    })
+    }
+}
+
+/// Names how many records could not be read, if there are any.
+pub(crate) fn remark_unreadable(records: usize) {
+    if records > 0 {
+        remark!(
+            "{} of the state table cannot be read: update ecr-warden to the version that wrote them",
+            count(records, "record", "records")
+        );
+    }
 }
 
 pub(crate) fn globs(texts: Vec<String>) -> Result<Vec<Glob>, CommandError> {

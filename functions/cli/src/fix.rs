@@ -13,7 +13,7 @@ use ecr_warden_core::repository::RepositoryId;
 use ecr_warden_core::trigger::{Cause, Origin};
 use time::OffsetDateTime;
 
-use crate::ask::agreed;
+use crate::ask::{agreed, these_changes};
 use crate::connected::failure;
 use crate::failure::CommandError;
 use crate::output::{Stream, count, lines, remark, table};
@@ -124,10 +124,7 @@ fn shown(steps: &[PlannedRepair]) -> String {
 }
 
 fn question(account: &str, steps: &[PlannedRepair]) -> String {
-    let what = match steps.len() {
-        1 => "this change".to_owned(),
-        n => format!("these {n} changes"),
-    };
+    let what = these_changes(steps.len());
     format!(
         "Make {what} in account {account}, {}?",
         regions(steps).join(", ")

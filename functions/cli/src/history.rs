@@ -6,9 +6,9 @@ use ecr_warden_core::history::{HistoryEntry, HistoryFilter, history, since};
 use ecr_warden_core::repository::RepositoryId;
 
 use crate::Compliance;
-use crate::connected::{At, failure, globs, now};
+use crate::connected::{At, failure, globs, now, remark_unreadable};
 use crate::failure::CommandError;
-use crate::output::{Stream, lines, remark, say, table};
+use crate::output::{Stream, lines, say, table};
 
 const EXAMPLES: &str = "Examples:
   ecr-warden history --since 30d --state-table ecr-warden-state
@@ -69,12 +69,7 @@ impl History {
                 }
             }
         }
-        if all.unreadable > 0 {
-            remark!(
-                "{} of the state table cannot be read: update ecr-warden to the version that wrote them",
-                crate::output::count(all.unreadable, "record", "records")
-            );
-        }
+        remark_unreadable(all.unreadable);
         Ok(Compliance::Nothing)
     }
 }

@@ -1,11 +1,11 @@
 //! `ecr-warden stop` and `start`: the switch that stops all changes by all functions.
 
 use clap::Args;
-use ecr_warden_aws::{Caller, Clients, State, start, stop};
+use ecr_warden_aws::{Caller, Clients, State, start, state_table, stop};
 use serde_json::json;
 
 use crate::Compliance;
-use crate::connected::{failure, now, table_of};
+use crate::connected::{failure, now, unanswered};
 use crate::failure::CommandError;
 use crate::output::{OutputFormat, note, say};
 
@@ -64,7 +64,10 @@ impl SwitchAt {
         let (clients, caller) = Clients::of_profile(profile, region).await?;
         let table = match &self.state_table {
             Some(table) => table.clone(),
-            None => table_of(&clients, &caller, &self.stack).await?,
+            None => state_table(&clients, &self.stack).await.map_err(|error| {
+                let or = ", or its table with --state-table";
+                unanswered(error, &self.stack, &caller, or)
+            })?,
         };
         Ok((State::new(&clients, table), caller))
     }

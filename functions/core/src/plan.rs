@@ -75,8 +75,8 @@ pub fn plan(
         let decision = match decision {
             Decision::Repair(Action::SetLifecyclePolicy { from, to }) => {
                 // What someone approves is made by a sweep, which knows nothing of this event.
-                let asks = policy.rule(finding.rule).is_some_and(|active| active.asks);
-                let deleted = context.origin.cause == Cause::DeleteLifecyclePolicy && !asks;
+                let deleted = context.origin.cause == Cause::DeleteLifecyclePolicy
+                    && !policy.asks(finding.rule);
                 lifecycle(from, to, repository, state, deleted, context.now)
             }
             other => other,
@@ -138,7 +138,9 @@ fn unapproved(
     state: Result<&Known, &str>,
     context: &Context<'_>,
 ) -> Option<Reason> {
-    policy.rule(rule).filter(|active| active.asks)?;
+    if !policy.asks(rule) {
+        return None;
+    }
     let approval = state.map_or(Err(None), |known| known.approval(rule, action, context));
     let refuses = match approval {
         Ok(_) => return None,

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_ecr::types::ImageTagMutability;
 use serde_json::{Value, json};
 
@@ -29,37 +28,6 @@ impl World {
             "{outcome}"
         );
         assert_eq!(status(&outcome, "missing-tags"), Some("fixed"), "{outcome}");
-    }
-
-    async fn swept(&self) -> Value {
-        let sweep = json!({ "mode": "enforce" });
-        let swept = self.invoke_function(&self.stack.auditor, &sweep).await;
-        swept.unwrap()
-    }
-
-    /// Has someone have approved that many seconds earlier.
-    async fn approved_earlier(&self, name: &str, by: i64) {
-        let key = [("pk", arn(name)), ("sk", "fix#mutable-tags".to_owned())];
-        let key = key.map(|(name, value)| (name.to_owned(), AttributeValue::S(value)));
-        let dynamodb = &self.clients.dynamodb;
-        let table = &self.stack.state_table;
-        let get = dynamodb
-            .get_item()
-            .table_name(table)
-            .set_key(Some(key.into()));
-        let mut item = get.send().await.unwrap().item.unwrap();
-        let mut record: Value = serde_json::from_str(item["body"].as_s().unwrap()).unwrap();
-        let at = record["approved"]["at"].as_i64().unwrap();
-        record["approved"]["at"] = json!(at - by);
-        item.insert("body".to_owned(), AttributeValue::S(record.to_string()));
-        let put = dynamodb.put_item().table_name(table).set_item(Some(item));
-        put.send().await.unwrap();
-    }
-
-    async fn set_tags(&self, name: &str, to: ImageTagMutability) {
-        let put = self.clients.ecr.put_image_tag_mutability();
-        let put = put.repository_name(name).image_tag_mutability(to);
-        put.send().await.unwrap();
     }
 }
 
@@ -100,7 +68,7 @@ async fn a_repair_is_made_when_someone_approves_it() {
             .to_string()
             .contains("ecr-warden approve approval/api --rule mutable-tags")
     );
-    let swept = world.swept().await;
+    let swept = world.sweep().await;
     assert_eq!(swept["summary"]["fixed"], json!({}), "{swept}");
     assert_eq!(world.mutability(name).await, ImageTagMutability::Mutable);
 
@@ -122,7 +90,9 @@ async fn a_repair_is_made_when_someone_approves_it() {
     assert!(history.contains("done, approved by arn:aws:"), "{history}");
     assert_eq!(answers(&world, &["--list"], 0), vec![]);
 
-    world.set_tags(name, ImageTagMutability::Mutable).await;
+    world
+        .set_mutability(name, ImageTagMutability::Mutable)
+        .await;
     let event = call("PutImageTagMutability", name);
     let outcome = world.invoke(&event).await.unwrap();
     assert_eq!(
@@ -143,7 +113,7 @@ async fn only_what_was_seen_is_approved_and_for_a_day() {
         world.created(name).await;
     }
     world
-        .set_tags("approval/changed", ImageTagMutability::Immutable)
+        .set_mutability("approval/changed", ImageTagMutability::Immutable)
         .await;
     let gone = world.clients.ecr.delete_repository();
     let gone = gone.repository_name("approval/gone").force(true);
@@ -159,8 +129,10 @@ async fn only_what_was_seen_is_approved_and_for_a_day() {
         expected.map(|(name, result)| (arn(name), result.to_owned()))
     );
     said(&ecr_warden(&world, &["start"]), 0);
-    world.approved_earlier("approval/late", DAY).await;
-    let swept = world.swept().await;
+    world
+        .age("approval/late", "fix#mutable-tags", "/approved/at", DAY)
+        .await;
+    let swept = world.sweep().await;
     let findings = swept["findings"].as_array().unwrap().iter();
     let late = findings.filter(|it| it["repository"] == json!(arn("approval/late")));
     let late: Vec<&Value> = late.collect();

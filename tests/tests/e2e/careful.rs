@@ -73,7 +73,7 @@ pub(crate) fn said(output: &Output, exit: i32) -> String {
 }
 
 impl World {
-    async fn set_mutability(&self, name: &str, to: ImageTagMutability) {
+    pub(crate) async fn set_mutability(&self, name: &str, to: ImageTagMutability) {
         self.clients
             .ecr
             .put_image_tag_mutability()

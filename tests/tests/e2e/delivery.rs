@@ -12,7 +12,8 @@ use crate::support::{World, arn, call, status};
 const DAY: i64 = 24 * 60 * 60;
 
 impl World {
-    async fn sweep(&self) -> Value {
+    /// What a sweep of everything answers.
+    pub(crate) async fn sweep(&self) -> Value {
         self.request(&json!({ "mode": "enforce" })).await
     }
 
@@ -44,17 +45,8 @@ impl World {
 
     /// Makes the last report of a finding older.
     async fn age_report(&self, name: &str, rule: &str, by: i64) {
-        let key = |text: &str| AttributeValue::S(text.to_owned());
         let kind = format!("finding#{rule}");
-        let mut body = self.item(name, &kind).await.unwrap();
-        let reported = body["reported"].as_i64().unwrap();
-        body["reported"] = json!(reported - by);
-        let update = self.clients.dynamodb.update_item();
-        let update = update.table_name(&self.stack.state_table);
-        let update = update.key("pk", key(&arn(name))).key("sk", key(&kind));
-        let update = update.update_expression("SET body = :body");
-        let update = update.expression_attribute_values(":body", key(&body.to_string()));
-        update.send().await.unwrap();
+        self.age(name, &kind, "/reported", by).await;
     }
 }
 

@@ -1,33 +1,12 @@
 //! A rule with a grace period.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_ecr::types::ImageTagMutability;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::{World, arn, call, status};
+use crate::support::{World, call, status};
 
 const POLICY: &str = "version: 1\nmode: enforce\nrules: { mutable-tags: { enforce-after: 7d } }\n";
 const DAY: i64 = 24 * 60 * 60;
-
-impl World {
-    /// Records that the finding was first seen that many seconds earlier.
-    async fn first_seen_earlier(&self, name: &str, by: i64) {
-        let key = [("pk", arn(name)), ("sk", "finding#mutable-tags".to_owned())];
-        let key = key.map(|(name, value)| (name.to_owned(), AttributeValue::S(value)));
-        let dynamodb = &self.clients.dynamodb;
-        let table = &self.stack.state_table;
-        let get = dynamodb
-            .get_item()
-            .table_name(table)
-            .set_key(Some(key.into()));
-        let mut item = get.send().await.unwrap().item.unwrap();
-        let mut said: Value = serde_json::from_str(item["body"].as_s().unwrap()).unwrap();
-        said["since"] = json!(said["since"].as_i64().unwrap() - by);
-        item.insert("body".to_owned(), AttributeValue::S(said.to_string()));
-        let put = dynamodb.put_item().table_name(table).set_item(Some(item));
-        put.send().await.unwrap();
-    }
-}
 
 /// By an event and by sweeps: reported once with the day, and repaired when the time is over. Nothing is said in between.
 #[tokio::test]
@@ -57,7 +36,9 @@ async fn a_finding_is_repaired_when_its_grace_period_is_over() {
     );
 
     let sweep = json!({ "mode": "enforce" });
-    world.first_seen_earlier("grace/api", 6 * DAY).await;
+    world
+        .age("grace/api", "finding#mutable-tags", "/since", 6 * DAY)
+        .await;
     let swept = world
         .invoke_function(&world.stack.auditor, &sweep)
         .await
@@ -68,7 +49,9 @@ async fn a_finding_is_repaired_when_its_grace_period_is_over() {
         ImageTagMutability::Mutable
     );
 
-    world.first_seen_earlier("grace/api", DAY).await;
+    world
+        .age("grace/api", "finding#mutable-tags", "/since", DAY)
+        .await;
     let swept = world
         .invoke_function(&world.stack.auditor, &sweep)
         .await

@@ -248,6 +248,20 @@ impl World {
         }
     }
 
+    /// Makes a time in the body of an item older: the one at this JSON pointer, by this number of seconds.
+    pub(crate) async fn age(&self, name: &str, kind: &str, time: &str, by: i64) {
+        let key = |text: &str| AttributeValue::S(text.to_owned());
+        let mut body = self.item(name, kind).await.unwrap();
+        let at = body.pointer_mut(time).unwrap();
+        *at = json!(at.as_i64().unwrap() - by);
+        let update = self.clients.dynamodb.update_item();
+        let update = update.table_name(&self.stack.state_table);
+        let update = update.key("pk", key(&arn(name))).key("sk", key(kind));
+        let update = update.update_expression("SET body = :body");
+        let update = update.expression_attribute_values(":body", key(&body.to_string()));
+        update.send().await.unwrap();
+    }
+
     /// From now on, deferred events stay in their queue.
     pub(crate) async fn keep_deferred_events(&self) {
         let lambda = &self.clients.lambda;

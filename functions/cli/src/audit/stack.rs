@@ -5,6 +5,7 @@ use ecr_warden_core::audit::Audit;
 use serde_json::{Value, json};
 
 use crate::audit::progress::of_parts;
+use crate::connected::unanswered;
 use crate::failure::CommandError;
 use crate::output::remark;
 use crate::progress::Progress;
@@ -64,15 +65,9 @@ pub(crate) async fn ask(
     first: Value,
 ) -> Result<Answers, CommandError> {
     let progress = Progress::begin(&format!("finding the auditor of the stack {stack}"));
-    let place = format!("account {}, {}", caller.account, caller.region);
-    let failed = |error: NotAnswered| match error {
-        NotAnswered::NoAuditor(why) => CommandError::Usage(format!(
-            "--stack {stack}: {why} in {place}; name its region with --region, or list the stacks: \
-             `aws cloudformation describe-stacks --query 'Stacks[].StackName'`"
-        )),
-        NotAnswered::Aws(why) => {
-            CommandError::Aws(format!("--stack {stack}: {why} (asked as {})", caller.arn))
-        }
+    let failed = |error: NotAnswered| {
+        let or = ", or list the stacks: `aws cloudformation describe-stacks --query 'Stacks[].StackName'`";
+        unanswered(error, stack, caller, or)
     };
     let auditor = DeployedAuditor::of_stack(clients, stack)
         .await

@@ -54,6 +54,7 @@ pub(crate) fn loses(document: &Value, pattern: &str, least: u64) -> Option<Strin
     let others = counted.max().unwrap_or_default().min(MOST_OTHERS);
     let newer = (0..others).map(|_| image(NOW, &[]));
     let newer: Vec<Image> = newer.collect();
+    let archive = of_archive(document);
     for (n, name) in names.iter().enumerate() {
         // A tag without an asterisk is that of one image.
         let count = match (name.contains('*'), n) {
@@ -68,7 +69,6 @@ pub(crate) fn loses(document: &Value, pattern: &str, least: u64) -> Option<Strin
         }
         let all = fates(document, &images, NOW);
         let kept = usize::try_from(count).unwrap_or(usize::MAX);
-        let archive = of_archive(document);
         // What is archived may be expired there.
         let is_lost = |(n, fate): (usize, &Fate)| match fate {
             Fate::Expired => true,

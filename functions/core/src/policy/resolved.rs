@@ -140,6 +140,12 @@ impl Resolved {
         self.rules.iter().find(|active| active.entry.meta.id == id)
     }
 
+    /// Whether a rule's repairs are made only when someone has approved them.
+    #[must_use]
+    pub fn asks(&self, rule: &str) -> bool {
+        self.rule(rule).is_some_and(|active| active.asks)
+    }
+
     /// The same, asking only the rules about pushes. They need nothing of the repository.
     #[must_use]
     pub fn of_pushes(mut self) -> Self {
