@@ -96,10 +96,19 @@ pub const FLAGGED: [Flagged; 13] = [
 /// A rule that judges the registry alone, and how the registry gets what it objects to: the finding is open.
 pub type FlaggedRegistry = (&'static str, fn(&mut RealAws));
 
-pub const FLAGGED_REGISTRY: [FlaggedRegistry; 1] = [("nonconforming-template", |aws| {
-    let asked = json!({ "prefix": "mirror", "appliedFor": ["PULL_THROUGH_CACHE"] });
-    aws.creation_templates.templates = vec![new_template(&asked)];
-})];
+pub const FLAGGED_REGISTRY: [FlaggedRegistry; 3] = [
+    ("nonconforming-template", |aws| {
+        let asked = json!({ "prefix": "mirror", "appliedFor": ["PULL_THROUGH_CACHE"] });
+        aws.creation_templates.templates = vec![new_template(&asked)];
+    }),
+    ("nonconforming-account-setting", |aws| {
+        let settings = &mut aws.registry_settings.account;
+        settings.insert("REGISTRY_POLICY_SCOPE".to_owned(), "V1".to_owned());
+    }),
+    ("unsigned-images", |aws| {
+        aws.registry_settings.signing = None
+    }),
+];
 
 fn mutable() -> Sample {
     Sample {

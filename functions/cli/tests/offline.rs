@@ -49,6 +49,7 @@ fn the_built_in_policy_is_valid_and_has_each_rule_without_required_settings() {
         "nonconforming-image-tag",
         "disallowed-region",
         "over-budget",
+        "unsigned-images",
         "blocked-push",
     ];
     for id in known.filter(|id| !needs_settings.contains(&id.as_str())) {

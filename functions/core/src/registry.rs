@@ -1,9 +1,11 @@
 //! A registry as it was read: what holds for all repositories of an account in a region.
 
+mod signing;
 mod template;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use self::signing::{SigningFilter, SigningRule};
 pub use self::template::{Creation, ROOT, Template};
 use crate::repository::{Key, Read, RegistryScanning, RepositoryId};
 
@@ -22,6 +24,12 @@ pub struct Registry {
     pub caches: Read<Vec<String>>,
     /// How the registry scans.
     pub scanning: Read<RegistryScanning>,
+    /// The account setting `REGISTRY_POLICY_SCOPE`: `V1` or `V2`.
+    pub policy_scope: Read<String>,
+    /// The account setting `BLOB_MOUNTING`: `ENABLED` or `DISABLED`.
+    pub blob_mounting: Read<String>,
+    /// Which pushed images ECR signs.
+    pub signing: Read<Vec<SigningRule>>,
     /// What KMS answers about the keys in [`RegistryReads::keys`], by the name they were asked by; `None`: no such key.
     pub keys: BTreeMap<String, Read<Option<Key>>>,
 }
@@ -43,6 +51,9 @@ pub struct RegistryReads {
     /// The pull-through cache rules.
     pub caches: bool,
     pub scanning: bool,
+    pub policy_scope: bool,
+    pub blob_mounting: bool,
+    pub signing: bool,
     /// KMS keys by alias, id or ARN.
     pub keys: BTreeSet<String>,
 }
@@ -55,6 +66,9 @@ impl RegistryReads {
             templates,
             caches,
             scanning,
+            policy_scope,
+            blob_mounting,
+            signing,
             keys,
         } = other;
         self.policy |= policy;
@@ -62,6 +76,9 @@ impl RegistryReads {
         self.templates |= templates;
         self.caches |= caches;
         self.scanning |= scanning;
+        self.policy_scope |= policy_scope;
+        self.blob_mounting |= blob_mounting;
+        self.signing |= signing;
         self.keys.extend(keys);
     }
 }
@@ -77,6 +94,9 @@ impl Registry {
             templates: Read::NotAsked,
             caches: Read::NotAsked,
             scanning: Read::NotAsked,
+            policy_scope: Read::NotAsked,
+            blob_mounting: Read::NotAsked,
+            signing: Read::NotAsked,
             keys: BTreeMap::new(),
         }
     }

@@ -60,9 +60,9 @@ pub(crate) fn all_rules() -> Needs {
     Needs {
         title: "all rules",
         policy: root().join("tests/bench/all-rules.yaml"),
-        // These, GetRegistryScanningConfiguration, which has no rules, GetRegistryPolicy, DescribeRegistry and
-        // DescribeRepositoryCreationTemplates.
-        once: 6,
+        // These, GetRegistryScanningConfiguration, which has no rules, GetRegistryPolicy, DescribeRegistry,
+        // DescribeRepositoryCreationTemplates, GetAccountSetting and GetSigningConfiguration.
+        once: 8,
         scanning: true,
         // Both policies.
         of_each: |_| 2,

@@ -262,6 +262,8 @@ fn json_answer(
         "DescribeRepositoryCreationTemplates" => {
             Ok(json!({ "repositoryCreationTemplates": [] }).to_string())
         }
+        "GetAccountSetting" => Ok(json!({ "name": text("name"), "value": "V2" }).to_string()),
+        "GetSigningConfiguration" => Err("SigningConfigurationNotFoundException"),
         "GetRegistryPolicy" => Err("RegistryPolicyNotFoundException"),
         "DescribeRegistry" => with(json!({ "replicationConfiguration": { "rules": [] } })),
         "PutImageTagMutability" => with(json!({

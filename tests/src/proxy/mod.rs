@@ -24,8 +24,8 @@ use crate::caller::{Answer, Ask, Caller};
 use crate::processes::kill_owner_of;
 pub use real_aws::{
     CloudFormation, CreationTemplates, ExclusionFilters, MessageAttributes, Pages,
-    PullThroughCaches, RealAws, Recursion, RegistryPolicy, RegistryScanning, Reply, Subscriptions,
-    TagIndex, Visibility, new_template,
+    PullThroughCaches, RealAws, Recursion, RegistryPolicy, RegistryScanning, RegistrySettings,
+    Reply, Subscriptions, TagIndex, Visibility, new_template,
 };
 
 /// What happens to a call.

@@ -180,7 +180,7 @@ overrides:
                     .to_owned()
             }
             Case::RegistryJudged => {
-                "version: 1\nmode: monitor\nrules: { public-access: {}, nonconforming-template: {} }\n"
+                "version: 1\nmode: monitor\nrules: { public-access: {}, nonconforming-template: {}, nonconforming-account-setting: {}, unsigned-images: { repositories: [\"*\"] } }\n"
                     .to_owned()
             }
             Case::EarlierPolicy => BROKEN.to_owned(),

@@ -21,7 +21,7 @@ use crate::support::{World, call};
 
 /// Each permission in each statement that the local AWS asks for, and what is not done without it. Those that need another policy
 /// than most come last.
-const ASKED_FOR: [(&str, &str, Case); 41] = [
+const ASKED_FOR: [(&str, &str, Case); 43] = [
     ("ReadRepositories", "ecr:DescribeImages", Case::Recreated),
     (
         "ReadRepositories",
@@ -137,6 +137,16 @@ const ASKED_FOR: [(&str, &str, Case); 41] = [
     (
         "ReadRegistry",
         "ecr:DescribeRepositoryCreationTemplates",
+        Case::RegistryJudged,
+    ),
+    (
+        "ReadRegistry",
+        "ecr:GetAccountSetting",
+        Case::RegistryJudged,
+    ),
+    (
+        "ReadRegistry",
+        "ecr:GetSigningConfiguration",
         Case::RegistryJudged,
     ),
 ];

@@ -24,6 +24,8 @@ rules:
   blocked-push: {}
   over-budget: { most-gb: 1 }
   nonconforming-template: {}
+  nonconforming-account-setting: {}
+  unsigned-images: { repositories: ["shop/*"] }
 overrides:
   - match: { repositories: ["shop/heavy"] }
     rules: { over-budget: { most-gb: 0.0000001 } }
@@ -58,6 +60,14 @@ async fn each_rule_accepts_and_flags() {
     assert_eq!(cases, ids);
     let world = World::own();
     world.set_policy(ALL).await;
+    let profile = "arn:aws:signer:us-east-1:000000000000:/signing-profiles/shop";
+    let filters = json!([{ "filter": "shop/*", "filterType": "WILDCARD_MATCH" }]);
+    let signing =
+        json!({ "rules": [{ "signingProfileArn": profile, "repositoryFilters": filters }] });
+    world
+        .local
+        .proxy
+        .real_aws(|aws| aws.registry_settings.signing = Some(signing));
 
     let outcome = look_at(&world, &conforming()).await;
     assert_eq!(outcome["findings"], json!([]), "{outcome}");

@@ -767,8 +767,10 @@ fn an_asterisk_is_only_for_what_has_no_resource() {
         "ecr:DescribePullThroughCacheRules",
         "ecr:DescribeRegistry",
         "ecr:DescribeRepositoryCreationTemplates",
+        "ecr:GetAccountSetting",
         "ecr:GetRegistryPolicy",
         "ecr:GetRegistryScanningConfiguration",
+        "ecr:GetSigningConfiguration",
         "ecr:PutRegistryScanningConfiguration",
         "tag:GetResources",
     ];

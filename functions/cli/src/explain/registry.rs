@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use ecr_warden_core::registry::{Creation, Registry, ReplicationDestination, Template};
+use ecr_warden_core::registry::{
+    Creation, Registry, ReplicationDestination, SigningFilter, SigningRule, Template,
+};
 use ecr_warden_core::repository::{
     Encryption, EncryptionType, Read, RegistryScanning, RepositoryId, ScanRule, TagMutability,
 };
@@ -12,11 +14,11 @@ use serde_json::Value;
 use crate::failure::{CommandError, read};
 
 const EXPECTED: &str = "expected what `aws ecr get-registry-policy`, `describe-registry`, \
-                        `describe-repository-creation-templates`, `describe-pull-through-cache-rules` or \
-                        `get-registry-scanning-configuration` prints";
+                        `describe-repository-creation-templates`, `describe-pull-through-cache-rules`, \
+                        `get-registry-scanning-configuration`, `get-account-setting` or `get-signing-configuration` prints";
 
-/// A registry without a policy, replication, templates, caches and scanning, with what the files say laid over. What KMS says of keys is not
-/// known.
+/// A registry as ECR sets it up, without a policy, replication, templates, caches, scanning and signing, with what the files say laid over.
+/// What KMS says of keys is not known.
 pub(super) fn registry(id: &RepositoryId, files: &[PathBuf]) -> Result<Registry, CommandError> {
     let new = Registry {
         policy: Read::Known(None),
@@ -24,6 +26,9 @@ pub(super) fn registry(id: &RepositoryId, files: &[PathBuf]) -> Result<Registry,
         templates: Read::Known(Vec::new()),
         caches: Read::Known(Vec::new()),
         scanning: Read::Known(RegistryScanning::default()),
+        policy_scope: Read::Known("V2".to_owned()),
+        blob_mounting: Read::Known("DISABLED".to_owned()),
+        signing: Read::Known(Vec::new()),
         ..Registry::unread(id)
     };
     files
@@ -74,6 +79,21 @@ fn laid_over(mut registry: Registry, file: &Path) -> Result<Registry, CommandErr
                 let scanning = scanning(value).ok_or_else(|| wrong(value, EXPECTED))?;
                 registry.scanning = Read::Known(scanning);
             }
+            "signingConfiguration" => {
+                let rules = items(value, "rules").iter();
+                let rules = rules.map(|node| signing(node).ok_or_else(|| wrong(node, EXPECTED)));
+                registry.signing = Read::Known(rules.collect::<Result<_, _>>()?);
+            }
+            "name" => {
+                let setting = match value.value().as_str() {
+                    Some("REGISTRY_POLICY_SCOPE") => &mut registry.policy_scope,
+                    Some("BLOB_MOUNTING") => &mut registry.blob_mounting,
+                    _ => continue,
+                };
+                *setting = Read::Known(text(&node, "value").ok_or_else(|| wrong(&node, EXPECTED))?);
+            }
+            // Of the setting that `name` names.
+            "value" if node.get("name").is_some() => {}
             "registryId" => {}
             _ => return Err(wrong(value, EXPECTED)),
         }
@@ -130,6 +150,19 @@ fn template(node: &Node) -> Option<Template> {
         policy: node.get("repositoryPolicy").map(document),
         lifecycle: node.get("lifecyclePolicy").map(document),
         has_role: node.get("customRoleArn").is_some(),
+    })
+}
+
+fn signing(node: &Node) -> Option<SigningRule> {
+    let filters = items(node, "repositoryFilters").iter().map(|filter| {
+        Some(SigningFilter {
+            kind: text(filter, "filterType")?,
+            pattern: text(filter, "filter")?,
+        })
+    });
+    Some(SigningRule {
+        profile: text(node, "signingProfileArn")?,
+        filters: filters.collect::<Option<_>>()?,
     })
 }
 

@@ -10,11 +10,13 @@ pub mod missing_tags;
 pub mod mutable_tags;
 pub mod no_lifecycle_policy;
 pub mod no_scan_on_push;
+pub mod nonconforming_account_setting;
 pub mod nonconforming_image_tag;
 pub mod nonconforming_name;
 pub mod nonconforming_template;
 pub mod over_budget;
 pub mod public_access;
+pub mod unsigned_images;
 pub mod untrusted_access;
 pub mod weak_encryption;
 
@@ -37,6 +39,8 @@ pub static RULES: &[Entry] = &[
     Entry::of::<over_budget::OverBudget>(),
     Entry::of::<missing_statements::MissingStatements>(),
     Entry::of::<nonconforming_template::NonconformingTemplate>(),
+    Entry::of::<nonconforming_account_setting::NonconformingAccountSetting>(),
+    Entry::of::<unsigned_images::UnsignedImages>(),
 ];
 
 /// The registry's line for an id.
@@ -91,6 +95,8 @@ rules:
   over-budget: { most-gb: 1 }
   missing-statements: { required-statements: [{ Effect: Deny, Principal: \"*\", Action: \"ecr:DeleteRepository\" }] }
   nonconforming-template: {}
+  nonconforming-account-setting: { blob-mounting: disabled }
+  unsigned-images: { repositories: [\"*\"] }
 ";
         let policy = crate::policy::Policy::parse(policy).unwrap();
         let id = crate::evaluate::tests::repository().id;

@@ -92,6 +92,9 @@ pub enum Cause {
     UpdateRepositoryCreationTemplate,
     DeleteRepositoryCreationTemplate,
     CreatePullThroughCacheRule,
+    PutAccountSetting,
+    PutSigningConfiguration,
+    DeleteSigningConfiguration,
     /// An audit of the whole registry that may repair.
     Sweep,
     /// An audit, which changes nothing.
@@ -104,7 +107,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every call that is acted on.
-    pub const CALLS: [Self; 17] = [
+    pub const CALLS: [Self; 20] = [
         Self::CreateRepository,
         Self::PutImage,
         Self::PutImageTagMutability,
@@ -122,6 +125,9 @@ impl Cause {
         Self::UpdateRepositoryCreationTemplate,
         Self::DeleteRepositoryCreationTemplate,
         Self::CreatePullThroughCacheRule,
+        Self::PutAccountSetting,
+        Self::PutSigningConfiguration,
+        Self::DeleteSigningConfiguration,
     ];
 
     /// Whether the call changes the registry and names no repository.
@@ -136,6 +142,9 @@ impl Cause {
                 | Self::UpdateRepositoryCreationTemplate
                 | Self::DeleteRepositoryCreationTemplate
                 | Self::CreatePullThroughCacheRule
+                | Self::PutAccountSetting
+                | Self::PutSigningConfiguration
+                | Self::DeleteSigningConfiguration
         )
     }
 
@@ -160,6 +169,9 @@ impl Cause {
             Self::UpdateRepositoryCreationTemplate => "UpdateRepositoryCreationTemplate",
             Self::DeleteRepositoryCreationTemplate => "DeleteRepositoryCreationTemplate",
             Self::CreatePullThroughCacheRule => "CreatePullThroughCacheRule",
+            Self::PutAccountSetting => "PutAccountSetting",
+            Self::PutSigningConfiguration => "PutSigningConfiguration",
+            Self::DeleteSigningConfiguration => "DeleteSigningConfiguration",
             Self::Sweep => "sweep",
             Self::Audit => "audit",
             Self::AuditFix => "audit --fix",

@@ -308,6 +308,18 @@ const EXPECTATIONS: &[(&str, Expected)] = &[
         Triggers(Cause::DeleteRepositoryCreationTemplate, "", Some(CI), AT),
     ),
     (
+        "put-account-setting",
+        Triggers(Cause::PutAccountSetting, "", Some(CI), AT),
+    ),
+    (
+        "put-signing-configuration",
+        Triggers(Cause::PutSigningConfiguration, "", Some(CI), AT),
+    ),
+    (
+        "delete-signing-configuration",
+        Triggers(Cause::DeleteSigningConfiguration, "", Some(CI), AT),
+    ),
+    (
         "create-pull-through-cache-rule",
         Triggers(Cause::CreatePullThroughCacheRule, "", Some(CI), AT),
     ),

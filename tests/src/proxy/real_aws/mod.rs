@@ -12,6 +12,7 @@ mod pull_through_caches;
 mod recursion;
 mod registry_policy;
 mod registry_scanning;
+mod registry_settings;
 mod subscriptions;
 mod tag_index;
 mod visibility;
@@ -30,6 +31,7 @@ pub use pull_through_caches::PullThroughCaches;
 pub use recursion::Recursion;
 pub use registry_policy::RegistryPolicy;
 pub use registry_scanning::RegistryScanning;
+pub use registry_settings::RegistrySettings;
 pub use subscriptions::Subscriptions;
 pub use tag_index::TagIndex;
 pub use visibility::Visibility;
@@ -108,6 +110,7 @@ pub struct RealAws {
     pub creation_templates: CreationTemplates,
     pub registry_policy: RegistryPolicy,
     pub registry_scanning: RegistryScanning,
+    pub registry_settings: RegistrySettings,
     pub exclusion_filters: ExclusionFilters,
     pub pages: Pages,
     pub tag_index: TagIndex,
@@ -125,6 +128,7 @@ impl RealAws {
             &mut self.creation_templates,
             &mut self.registry_policy,
             &mut self.registry_scanning,
+            &mut self.registry_settings,
             &mut self.exclusion_filters,
             &mut self.pages,
             &mut self.tag_index,

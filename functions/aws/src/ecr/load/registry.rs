@@ -1,7 +1,7 @@
 //! What holds for all repositories of a registry.
 
 use ecr_warden_core::registry::{
-    Creation, Registry, RegistryReads, ReplicationDestination, Template,
+    Creation, Registry, RegistryReads, ReplicationDestination, SigningFilter, SigningRule, Template,
 };
 use ecr_warden_core::repository::{Encryption, Read, Reads, RepositoryId};
 
@@ -31,9 +31,21 @@ pub(crate) fn calls_of_registry(reads: &RegistryReads) -> u32 {
         templates,
         caches,
         scanning,
+        policy_scope,
+        blob_mounting,
+        signing,
         keys: _,
     } = reads;
-    let asked = [policy, destinations, templates, caches, scanning];
+    let asked = [
+        policy,
+        destinations,
+        templates,
+        caches,
+        scanning,
+        policy_scope,
+        blob_mounting,
+        signing,
+    ];
     asked.map(|it| u32::from(*it)).iter().sum()
 }
 
@@ -54,10 +66,16 @@ pub(crate) async fn registry(
         keys: reads.keys.clone(),
         ..Reads::default()
     };
-    let (policy, destinations, templates, common_read) = tokio::join!(
+    let (policy, destinations, templates, policy_scope, blob_mounting, signing, common_read) = tokio::join!(
         asked(reads.policy, policy(aws)),
         asked(reads.destinations, destinations(aws)),
         asked(reads.templates, templates(aws)),
+        asked(
+            reads.policy_scope,
+            account_setting(aws, "REGISTRY_POLICY_SCOPE")
+        ),
+        asked(reads.blob_mounting, account_setting(aws, "BLOB_MOUNTING")),
+        asked(reads.signing, signing(aws)),
         Box::pin(around.add(aws, &common)),
     );
     match (common_read, if_unavailable) {
@@ -79,6 +97,9 @@ pub(crate) async fn registry(
         templates: settled(templates, if_unavailable)?,
         caches: asked_caches(&around.caches),
         scanning: around.scanning.clone(),
+        policy_scope: settled(policy_scope, if_unavailable)?,
+        blob_mounting: settled(blob_mounting, if_unavailable)?,
+        signing: settled(signing, if_unavailable)?,
         keys: around.keys.clone(),
     })
 }
@@ -121,6 +142,45 @@ async fn destinations(aws: &Regional) -> Result<Vec<ReplicationDestination>, Fai
         .map(|destination| ReplicationDestination {
             account: destination.registry_id,
             region: destination.region,
+        })
+        .collect())
+}
+
+async fn account_setting(aws: &Regional, name: &str) -> Result<String, Failure> {
+    let answer = aws
+        .ecr
+        .get_account_setting()
+        .name(name)
+        .send()
+        .await
+        .map_err(|error| Failure::of("ecr:GetAccountSetting", &error))?;
+    Ok(answer.value.unwrap_or_default())
+}
+
+async fn signing(aws: &Regional) -> Result<Vec<SigningRule>, Failure> {
+    let answer = aws
+        .ecr
+        .get_signing_configuration()
+        .send()
+        .await
+        .map_err(|error| Failure::of("ecr:GetSigningConfiguration", &error));
+    let configuration = match answer {
+        Ok(answer) => answer.signing_configuration,
+        Err(failure) if failure.is("SigningConfigurationNotFoundException") => None,
+        Err(failure) => return Err(failure),
+    };
+    let rules = configuration.map(|it| it.rules).into_iter().flatten();
+    Ok(rules
+        .map(|rule| SigningRule {
+            filters: rule
+                .repository_filters()
+                .iter()
+                .map(|it| SigningFilter {
+                    kind: it.filter_type().as_str().to_owned(),
+                    pattern: it.filter().to_owned(),
+                })
+                .collect(),
+            profile: rule.signing_profile_arn,
         })
         .collect())
 }
