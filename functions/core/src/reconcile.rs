@@ -160,6 +160,8 @@ pub enum Wanted {
     Turn,
     Record,
     RecordAndRepository(Reads),
+    /// DescribeRepositories alone, of what has just been created as the policy asks.
+    RecordAndDescription,
     /// The registry's settings, as far as rules need them.
     RecordAndSettings(RegistryReads),
     /// DescribeRepositories alone.

@@ -70,10 +70,10 @@ pub struct Repository {
     /// All images that are not archived.
     #[serde(default)]
     pub images: Read<Arc<[Image]>>,
-    /// The push that is the occasion to look, where it is one.
     /// Whether ECR's replication fills it, as far as an event has said so.
     #[serde(default)]
     pub replicated: bool,
+    /// The push that is the occasion to look, where it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pushed: Option<Push>,
     /// What KMS says of the keys in [`Reads::keys`], by the name they were asked by; `None`: no such key.

@@ -1,7 +1,7 @@
 //! EventBridge JSON → which repository to look at, why, and who made it necessary.
 //!
 //! Lenient on AWS's fields, because AWS adds to them and leaves some out: only what names the repository must be
-//! there. What the event says of the repository's settings is not used; ECR is asked.
+//! there. What the event says of the repository's settings decides no more than what is read first; ECR is asked.
 
 mod fields;
 mod image_action;
@@ -9,7 +9,7 @@ mod origin;
 
 use serde_json::Value;
 
-use self::fields::{first_text, outside, registry, repository, resource, text};
+use self::fields::{created, first_text, outside, registry, repository, resource, text};
 use self::image_action::{CACHE, PUSH, REPLICATION, image_action};
 use self::origin::ignored;
 pub use self::origin::{Cause, Decoded, Invocation, Origin, Trigger};
@@ -168,8 +168,12 @@ fn recorded_call(event: &Value, own_role: Option<&str>) -> Decoded {
         .or_else(|| tag_of_refusal(event)),
         refused,
     });
+    let created_as = (cause == Cause::CreateRepository)
+        .then(|| created(event, &repository))
+        .flatten();
     Decoded::Trigger(Trigger {
         repository,
+        created_as: created_as.map(Box::new),
         origin: Origin {
             cause,
             actor,

@@ -9,7 +9,7 @@ use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use crate::cold_start::{creation_of, push_to};
 use crate::lambda::{Lambda, enforcer};
 use crate::registry::Registry;
-use crate::repositories::{REPOSITORIES, one_name};
+use crate::repositories::{REPOSITORIES, Repository, one};
 use crate::{Problem, mebibytes, number};
 
 /// Long enough that the function's own time does not count.
@@ -18,7 +18,7 @@ const LATENCY: Duration = Duration::from_millis(200);
 pub(crate) async fn run() -> Result<(), Problem> {
     let (_, enforcer) = enforcer().await?;
     let registry = Registry::start().await?;
-    let (faulty, conforming) = (one_name(true)?, one_name(false)?);
+    let (faulty, conforming) = (one(true)?, one(false)?);
 
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY).set_header([
@@ -28,10 +28,13 @@ pub(crate) async fn run() -> Result<(), Problem> {
         "calls",
     ]);
     for (what, event) in [
-        ("a new repository, repaired", creation_of(&faulty)),
-        ("a new repository that complies", creation_of(&conforming)),
-        ("a push, repaired", push_to(&faulty)),
-        ("the first push to one that complies", push_to(&conforming)),
+        ("a new repository, repaired", creation_of(faulty)?),
+        ("a new repository that complies", creation_of(conforming)?),
+        ("a push, repaired", push_to(&faulty.name())),
+        (
+            "the first push to one that complies",
+            push_to(&conforming.name()),
+        ),
     ] {
         registry.become_one_of(REPOSITORIES, LATENCY);
         let lambda = Lambda::with_event(event).await?;
@@ -54,8 +57,8 @@ pub(crate) async fn run() -> Result<(), Problem> {
     );
 
     registry.become_one_of(REPOSITORIES, Duration::ZERO);
-    let few = peak(&enforcer, &registry, &faulty, 10).await?;
-    let many = peak(&enforcer, &registry, &faulty, 1000).await?;
+    let few = peak(&enforcer, &registry, faulty, 10).await?;
+    let many = peak(&enforcer, &registry, faulty, 1000).await?;
     println!(
         "Peak resident memory: {few:.1} MiB after 10 events, {many:.1} MiB after 1,000: {:.2} ×.",
         many / few
@@ -66,10 +69,10 @@ pub(crate) async fn run() -> Result<(), Problem> {
 async fn peak(
     enforcer: &Path,
     registry: &Registry,
-    name: &str,
+    repository: Repository,
     events: usize,
 ) -> Result<f64, Problem> {
-    let lambda = Lambda::with_events(creation_of(name), events).await?;
+    let lambda = Lambda::with_events(creation_of(repository)?, events).await?;
     let start = lambda.start(enforcer, &registry.endpoint()).await?;
     if registry.seen().total() < events {
         return Err(format!("{} events made fewer calls", number(events)).into());

@@ -11,7 +11,7 @@ use crate::cold_start::{creation_of, push_to};
 use crate::lambda::{Lambda, enforcer};
 use crate::process::{folder, with_aws_at};
 use crate::registry::Registry;
-use crate::repositories::{REPOSITORIES, one_name};
+use crate::repositories::{REPOSITORIES, one};
 use crate::{Problem, number, root};
 
 /// Events beside the first one.
@@ -35,14 +35,14 @@ pub(crate) async fn run() -> Result<(), Problem> {
     }
     let (_, enforcer) = enforcer().await?;
     let registry = Registry::start().await?;
-    let (faulty, conforming) = (one_name(true)?, one_name(false)?);
+    let (faulty, conforming) = (one(true)?, one(false)?);
     let ignored = std::fs::read_to_string(root().join("events/other-service-call.json"))?;
     let mut found = BTreeMap::new();
     for (what, event) in [
         ("an event that is ignored", ignored),
-        ("a new repository that complies", creation_of(&conforming)),
-        ("a new repository, repaired", creation_of(&faulty)),
-        ("a push", push_to(&conforming)),
+        ("a new repository that complies", creation_of(conforming)?),
+        ("a new repository, repaired", creation_of(faulty)?),
+        ("a push", push_to(&conforming.name())),
     ] {
         registry.become_one_of(REPOSITORIES, std::time::Duration::ZERO);
         let first = count(&enforcer, &registry, &event, 1).await?;

@@ -151,8 +151,8 @@ pub(crate) const REPOSITORIES: Repositories = Repositories {
 };
 
 /// The name of one of these that nothing sensitive is asked of, with tags that are mutable or not.
-pub(crate) fn one_name(mutable: bool) -> Result<String, crate::Problem> {
+pub(crate) fn one(mutable: bool) -> Result<Repository, crate::Problem> {
     let fits = |r: &Repository| !r.is_sensitive() && r.has(Fault::MutableTags) == mutable;
     let found = REPOSITORIES.all().find(fits);
-    Ok(found.ok_or("there is none such")?.name())
+    Ok(found.ok_or("there is none such")?)
 }

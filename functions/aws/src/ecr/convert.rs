@@ -30,18 +30,7 @@ pub(crate) fn mutability(
             "an exclusion filter of another type than WILDCARD".to_owned(),
         );
     };
-    match value {
-        // Repositories that are older than the setting have none.
-        None | Some(ImageTagMutability::Mutable) => TagMutability::Mutable,
-        Some(ImageTagMutability::Immutable) => TagMutability::Immutable,
-        Some(ImageTagMutability::ImmutableWithExclusion) => {
-            TagMutability::ImmutableWithExclusion(filters)
-        }
-        Some(ImageTagMutability::MutableWithExclusion) => {
-            TagMutability::MutableWithExclusion(filters)
-        }
-        Some(other) => TagMutability::Unknown(other.as_str().to_owned()),
-    }
+    TagMutability::named(value.map(ImageTagMutability::as_str), filters)
 }
 
 /// The same as a request has it; `None` for what this version does not know and so never writes.
@@ -78,25 +67,11 @@ pub(crate) fn mutability_request(
     })
 }
 
-/// Without a configuration a repository has AES256 (API reference, EncryptionConfiguration).
 pub(crate) fn encryption(configuration: Option<&EncryptionConfiguration>) -> Encryption {
-    let Some(configuration) = configuration else {
-        return Encryption::aes256();
-    };
-    encryption_of(configuration.encryption_type(), configuration.kms_key())
-}
-
-pub(crate) fn encryption_of(kind: &EcrEncryption, key: Option<&str>) -> Encryption {
-    let kind = match kind {
-        EcrEncryption::Aes256 => EncryptionType::Aes256,
-        EcrEncryption::Kms => EncryptionType::Kms,
-        EcrEncryption::KmsDsse => EncryptionType::KmsDsse,
-        other => EncryptionType::Unknown(other.as_str().to_owned()),
-    };
-    Encryption {
-        kind,
-        kms_key: key.map(str::to_owned),
-    }
+    Encryption::named(
+        configuration.map(|it| it.encryption_type().as_str()),
+        configuration.and_then(EncryptionConfiguration::kms_key),
+    )
 }
 
 pub(crate) fn encryption_request(

@@ -60,7 +60,7 @@ pub(crate) fn calls_of_details(reads: &Reads) -> u32 {
     asked.map(u32::from).iter().sum()
 }
 
-/// Reads a repository, with patience. `young`: it was created a moment ago, so that "no such repository" is not believed at once.
+/// Reads a repository. `young`: it was created a moment ago.
 /// `objects`: whether its recent tags matter, now that it is described; one that conforms may hold very many.
 pub(crate) async fn load(
     aws: &Regional,
@@ -69,16 +69,24 @@ pub(crate) async fn load(
     young: bool,
     objects: &Objects<'_>,
 ) -> Result<Repository, LoadError> {
-    let mut patience = PATIENCE.iter();
-    loop {
-        match read_once(aws, id, reads, objects).await {
-            Err(LoadError::Gone) if young => match patience.next() {
-                Some(pause) => tokio::time::sleep(*pause).await,
-                None => return Err(LoadError::Gone),
-            },
+    if young {
+        when_shown(|| read_once(aws, id, reads, objects)).await
+    } else {
+        read_once(aws, id, reads, objects).await
+    }
+}
+
+/// Reads what was created a moment ago, with patience: "no such repository" is not believed at once.
+async fn when_shown<R: Future<Output = Result<Repository, LoadError>>>(
+    read: impl Fn() -> R,
+) -> Result<Repository, LoadError> {
+    for pause in PATIENCE {
+        match read().await {
+            Err(LoadError::Gone) => tokio::time::sleep(pause).await,
             other => return other,
         }
     }
+    read().await
 }
 
 /// Reads a repository.
@@ -121,6 +129,14 @@ pub(crate) async fn described(aws: &Regional, id: &RepositoryId) -> Result<Repos
         Err(Failure::Unavailable(why)) => Err(LoadError::Unavailable(why)),
         Err(other) => Err(LoadError::Unreadable(other.to_string())),
     }
+}
+
+/// The same of what was created a moment ago.
+pub(crate) async fn described_when_shown(
+    aws: &Regional,
+    id: &RepositoryId,
+) -> Result<Repository, LoadError> {
+    when_shown(|| described(aws, id)).await
 }
 
 /// Reads the rest of a repository that is described.

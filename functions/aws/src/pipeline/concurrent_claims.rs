@@ -76,6 +76,7 @@ async fn attempt(others: &'static [&'static str]) -> (bool, Vec<String>) {
         origin: Origin::of(Cause::TagResource),
         pushed: None,
         replicated: false,
+        created_as: None,
     };
     let invocation = Invocation {
         id: "me".to_owned(),

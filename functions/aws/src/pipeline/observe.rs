@@ -12,7 +12,7 @@ use super::reconcile::Driver;
 use crate::connect::error::Failure;
 use crate::ecr::load::{
     IfUnavailable, LoadError, Surroundings, calls, calls_of_registry, calls_of_rest, described,
-    load, registry, rest,
+    described_when_shown, load, registry, rest,
 };
 use crate::ecr::stacks;
 
@@ -49,11 +49,7 @@ impl Driver<'_> {
                 };
             }
             Wanted::Description => {
-                let (read, ()) = tokio::join!(described(&self.aws, id), self.foresee_deployment());
-                seen.repository = match read {
-                    Ok(described) => Seen::Described(Box::new(described)),
-                    Err(error) => unread(error),
-                };
+                seen.repository = keep_described(described(&self.aws, id).await);
             }
             Wanted::Rest(reads) => {
                 if let Seen::Described(described) = std::mem::take(&mut seen.repository) {
@@ -63,7 +59,8 @@ impl Driver<'_> {
                         read.await
                     } else {
                         let clearance = self.foresee_clearance(&seen.clearance);
-                        let (read, clearance) = tokio::join!(read, clearance);
+                        let (read, clearance, ()) =
+                            tokio::join!(read, clearance, self.foresee_deployment());
                         seen.clearance = clearance;
                         read
                     };
@@ -83,6 +80,12 @@ impl Driver<'_> {
                 seen.record = record?;
                 seen.clearance = clearance;
                 keep(read, reads, seen);
+            }
+            Wanted::RecordAndDescription => {
+                let read = described_when_shown(&self.aws, id);
+                let (read, record) = tokio::join!(read, self.record(id));
+                seen.record = record?;
+                seen.repository = keep_described(read);
             }
             Wanted::RecordAndSettings(reads) => {
                 let mut around = Surroundings::default();
@@ -114,7 +117,7 @@ impl Driver<'_> {
             | Wanted::Clearance { .. }
             | Wanted::Deployment => 0,
             Wanted::RecordAndSettings(reads) => calls_of_registry(reads),
-            Wanted::Description => 1,
+            Wanted::Description | Wanted::RecordAndDescription => 1,
             Wanted::Rest(reads) => calls_of_rest(reads),
             Wanted::RecordAndRepository(reads) | Wanted::Repository(reads) => calls(reads),
         };
@@ -182,6 +185,13 @@ fn keep(read: Result<Repository, LoadError>, reads: Reads, seen: &mut Observatio
         Ok(repository) => Seen::Read(Box::new(repository)),
         Err(error) => unread(error),
     };
+}
+
+fn keep_described(read: Result<Repository, LoadError>) -> Seen {
+    match read {
+        Ok(described) => Seen::Described(Box::new(described)),
+        Err(error) => unread(error),
+    }
 }
 
 fn unread(error: LoadError) -> Seen {

@@ -6,7 +6,7 @@ use ecr_warden_core::registry::{
     Creation, Registry, ReplicationDestination, SigningFilter, SigningRule, Template,
 };
 use ecr_warden_core::repository::{
-    Encryption, EncryptionType, Read, RegistryScanning, RepositoryId, ScanRule, TagMutability,
+    Encryption, Read, RegistryScanning, RepositoryId, ScanRule, TagMutability,
 };
 use ecr_warden_core::yaml::document::{Content, Node, parse};
 use serde_json::Value;
@@ -128,13 +128,7 @@ fn destination(node: &Node) -> Option<ReplicationDestination> {
 fn template(node: &Node) -> Option<Template> {
     let filters = items(node, "imageTagMutabilityExclusionFilters").iter();
     let filters = filters.filter_map(|it| text(it, "filter")).collect();
-    let mutability = match text(node, "imageTagMutability").as_deref() {
-        None | Some("MUTABLE") => TagMutability::Mutable,
-        Some("IMMUTABLE") => TagMutability::Immutable,
-        Some("IMMUTABLE_WITH_EXCLUSION") => TagMutability::ImmutableWithExclusion(filters),
-        Some("MUTABLE_WITH_EXCLUSION") => TagMutability::MutableWithExclusion(filters),
-        Some(other) => TagMutability::Unknown(other.to_owned()),
-    };
+    let mutability = TagMutability::named(text(node, "imageTagMutability").as_deref(), filters);
     let tags = items(node, "resourceTags").iter();
     let tags = tags.filter_map(|tag| Some((text(tag, "Key")?, text(tag, "Value")?)));
     let occasions = items(node, "appliedFor").iter();
@@ -168,15 +162,7 @@ fn signing(node: &Node) -> Option<SigningRule> {
 
 fn encryption(node: &Node) -> Encryption {
     let kind = text(node, "encryptionType").unwrap_or_default();
-    Encryption {
-        kind: match kind.as_str() {
-            "AES256" => EncryptionType::Aes256,
-            "KMS" => EncryptionType::Kms,
-            "KMS_DSSE" => EncryptionType::KmsDsse,
-            _ => EncryptionType::Unknown(kind),
-        },
-        kms_key: text(node, "kmsKey"),
-    }
+    Encryption::named(Some(&kind), text(node, "kmsKey").as_deref())
 }
 
 fn scanning(node: &Node) -> Option<RegistryScanning> {

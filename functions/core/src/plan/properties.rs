@@ -265,6 +265,7 @@ fn settings(rule: &str, chance: &mut Chance) -> Value {
         }] }),
         "disallowed-region" => json!({ "allow": ["eu-central-1"] }),
         "over-budget" => json!({ "most-gb": chance.of(&[0.5, 5.0]) }),
+        "unsigned-images" => json!({ "repositories": ["*"] }),
         _ => json!({}),
     };
     if chance.once_in(4) {

@@ -135,7 +135,8 @@ impl Reconciler<'_> {
     }
 
     /// The record is read together with the repository, in one round trip. A push reads it first: it may say that the repository
-    /// conformed a moment ago, and then ECR need not be asked.
+    /// conformed a moment ago, and then ECR need not be asked. Of a repository whose creation leaves nothing to ask, only the description is
+    /// read.
     fn record<'o>(&self, seen: &'o Observation) -> Decided<Record<'o>> {
         match &seen.record {
             Read::NotAsked => ControlFlow::Break(Next::Observe(match self.trigger.pushed {
@@ -143,6 +144,7 @@ impl Reconciler<'_> {
                 None if self.id().is_registry() => {
                     Wanted::RecordAndSettings(self.policy.registry_reads(self.id()))
                 }
+                None if self.created_conforming() => Wanted::RecordAndDescription,
                 None => Wanted::RecordAndRepository(self.policy.reads(self.id())),
             })),
             Read::Known(known) if self.trigger.replicated && !known.replica => {
@@ -151,6 +153,12 @@ impl Reconciler<'_> {
             Read::Known(known) => ControlFlow::Continue(Ok(known)),
             Read::Unreadable(why) => ControlFlow::Continue(Err(why)),
         }
+    }
+
+    /// Whether the rules would ask nothing more about the repository if it is what the event of its creation says.
+    fn created_conforming(&self) -> bool {
+        let created = self.trigger.created_as.as_deref();
+        created.is_some_and(|created| self.policy.reads_after(created).is_nothing())
     }
 
     /// The event comes back after this number of seconds. A sweep has none: the repository's own event, or the next sweep, evaluates

@@ -20,10 +20,13 @@ fn cases() -> Vec<Case> {
             let event = Case::new(policy.clone()).requeue(requeue);
             let mut replicated = event.clone().push(false);
             replicated.trigger.replicated = true;
+            let mut conforming = event.clone();
+            conforming.trigger.created_as = Some(Box::new(repository_that_conforms()));
             cases.extend([
                 event.clone().push(false),
                 event.clone().push(true),
                 replicated,
+                conforming,
                 event,
             ]);
         }
@@ -237,6 +240,10 @@ fn answer(wanted: &Wanted, seen: &mut Observation) {
             seen.record = Read::Known(Known::default());
             seen.repository = whole();
             seen.reads = reads.clone();
+        }
+        Wanted::RecordAndDescription => {
+            seen.record = Read::Known(Known::default());
+            seen.repository = Seen::Described(Box::new(weak()));
         }
         Wanted::RecordAndSettings(_) => {
             seen.record = Read::Known(Known::default());

@@ -41,6 +41,7 @@ impl Case {
                 origin: Origin::of(Cause::CreateRepository),
                 pushed: None,
                 replicated: false,
+                created_as: None,
             },
             invocation: Invocation {
                 id: ME.to_owned(),
@@ -230,6 +231,31 @@ pub(super) fn conforming(policy: &Policy, ago: i64) -> Known {
         }),
         ..Known::default()
     }
+}
+
+/// What the event of a creation says decides what is read first, and nothing else.
+#[test]
+fn what_is_created_conforming_is_described_first() {
+    let as_created = |created: Repository| {
+        let mut case = Case::new(policy(MUTABLE_TAGS, ""));
+        case.trigger.created_as = Some(Box::new(created));
+        case
+    };
+    let nothing = Observation::default();
+    let faulty = as_created(mutable());
+    assert_eq!(faulty.says(&nothing), "observe RecordAndRepository");
+    let conforming = as_created(repository());
+    assert_eq!(conforming.says(&nothing), "observe RecordAndDescription");
+    let mut seen = Observation {
+        record: Read::Known(Known::default()),
+        repository: Seen::Described(Box::new(mutable())),
+        ..Observation::default()
+    };
+    assert_eq!(conforming.says(&seen), "observe Rest");
+    seen.repository = read(mutable()).repository;
+    seen.reads_all = true;
+    seen.clearance = Some(Clearance::Granted { counted: true });
+    assert_eq!(conforming.says(&seen), "report mutable-tags: repair");
 }
 
 #[test]

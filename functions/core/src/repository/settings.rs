@@ -51,6 +51,20 @@ pub enum TagMutability {
     Unknown(String),
 }
 
+impl TagMutability {
+    /// The setting that ECR calls this. Repositories that are older than the setting have none.
+    #[must_use]
+    pub fn named(name: Option<&str>, filters: BTreeSet<String>) -> Self {
+        match name {
+            None | Some("MUTABLE") => Self::Mutable,
+            Some("IMMUTABLE") => Self::Immutable,
+            Some("IMMUTABLE_WITH_EXCLUSION") => Self::ImmutableWithExclusion(filters),
+            Some("MUTABLE_WITH_EXCLUSION") => Self::MutableWithExclusion(filters),
+            Some(other) => Self::Unknown(other.to_owned()),
+        }
+    }
+}
+
 impl fmt::Display for TagMutability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let with = |f: &mut fmt::Formatter<'_>, name: &str, filters: &BTreeSet<String>| {
@@ -83,6 +97,20 @@ impl Encryption {
         Self {
             kind: EncryptionType::Aes256,
             kms_key: None,
+        }
+    }
+
+    /// The type that ECR calls this. Without a configuration a repository has AES256 (API reference, EncryptionConfiguration).
+    #[must_use]
+    pub fn named(kind: Option<&str>, kms_key: Option<&str>) -> Self {
+        Self {
+            kind: match kind {
+                None | Some("AES256") => EncryptionType::Aes256,
+                Some("KMS") => EncryptionType::Kms,
+                Some("KMS_DSSE") => EncryptionType::KmsDsse,
+                Some(other) => EncryptionType::Unknown(other.to_owned()),
+            },
+            kms_key: kms_key.map(str::to_owned),
         }
     }
 

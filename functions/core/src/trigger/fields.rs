@@ -2,9 +2,11 @@
 
 use serde_json::Value;
 
-use crate::repository::RepositoryId;
+use crate::repository::{Encryption, Repository, RepositoryId, TagMutability};
 use crate::text::{LONGEST, one_line};
 
+/// API reference, PutImageTagMutability.
+const MOST_FILTERS: usize = 5;
 /// A record of ECR has one or two.
 const MOST_RESOURCES: usize = 20;
 
@@ -55,6 +57,26 @@ pub(super) fn registry(event: &Value) -> Result<RepositoryId, String> {
     // The name is there only to have the others checked.
     let any = RepositoryId::new(account, region, "any").map_err(|error| error.to_string())?;
     Ok(any.registry())
+}
+
+/// The repository as ECR answered its creation, as far as it can be read; `None`: the record omits the answer.
+pub(super) fn created(event: &Value, id: &RepositoryId) -> Option<Repository> {
+    let answered = event.pointer("/detail/responseElements/repository");
+    let answered = answered.filter(|answered| answered.is_object())?;
+    let filters = answered.get("imageTagMutabilityExclusionFilters");
+    let filters = filters.and_then(Value::as_array);
+    let filters = filters.into_iter().flatten().take(MOST_FILTERS);
+    let filters = filters.filter_map(|filter| text(filter, "/filter").map(str::to_owned));
+    Some(Repository {
+        mutability: TagMutability::named(text(answered, "/imageTagMutability"), filters.collect()),
+        encryption: Encryption::named(
+            text(answered, "/encryptionConfiguration/encryptionType"),
+            text(answered, "/encryptionConfiguration/kmsKey"),
+        ),
+        scan_on_push: answered.pointer("/imageScanningConfiguration/scanOnPush")
+            == Some(&Value::Bool(true)),
+        ..Repository::unread(id, None, None)
+    })
 }
 
 fn place(event: &Value) -> Result<(&str, &str), String> {

@@ -73,6 +73,7 @@ pub(super) fn image_action(event: &Value, native: &Native) -> Decoded {
                 refused: false,
             }),
             replicated: native.actor == REPLICATION.actor,
+            created_as: None,
         }),
         Err(why) => Decoded::Unreadable(why),
     }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::defer::Deferred;
 use crate::reason::{Code, Reason};
-use crate::repository::{Push, RepositoryId};
+use crate::repository::{Push, Repository, RepositoryId};
 
 /// A reason to evaluate a repository or the registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Trigger {
     pub pushed: Option<Push>,
     /// ECR's replication did it: it fills the repository.
     pub replicated: bool,
+    /// The repository as the event of its creation describes it. That decides only what is read at once: ECR is asked what it is.
+    pub created_as: Option<Box<Repository>>,
 }
 
 impl Trigger {

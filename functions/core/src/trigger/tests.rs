@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::*;
-use crate::repository::RepositoryId;
+use crate::repository::{Encryption, Repository, RepositoryId, TagMutability};
 
 const EVENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events");
 const OWN_ROLE: &str = "arn:aws:iam::123456789012:role/ecr-warden-EnforcerRole-ABC";
@@ -350,6 +350,7 @@ impl Expected {
                 },
                 pushed: None,
                 replicated: actor.is_some_and(|actor| actor.contains("ForECRReplication")),
+                created_as: None,
             }),
             Self::Push(name, actor, tag, refused) => Decoded::Trigger(Trigger {
                 repository: id(name),
@@ -365,6 +366,7 @@ impl Expected {
                     refused: *refused,
                 }),
                 replicated: false,
+                created_as: None,
             }),
             Self::Brought(name, actor) => Decoded::Trigger(Trigger {
                 repository: id(name),
@@ -379,6 +381,7 @@ impl Expected {
                     refused: false,
                 }),
                 replicated: actor.starts_with("replication."),
+                created_as: None,
             }),
             Self::Ignored(name, code, why) => ignored(name.map(id), *code, *why),
             Self::Unreadable(why) => Decoded::Unreadable((*why).to_owned()),
@@ -418,8 +421,55 @@ fn every_sample_is_what_its_name_says() {
     let samples = samples();
     for (name, expected) in EXPECTATIONS {
         let (_, event) = samples.iter().find(|(sample, _)| sample == name).unwrap();
-        assert_eq!(decode(event, Some(OWN_ROLE)), expected.decoded(), "{name}");
+        let mut decoded = decode(event, Some(OWN_ROLE));
+        if let Decoded::Trigger(trigger) = &mut decoded {
+            let creation = trigger.origin.cause == Cause::CreateRepository;
+            let omitted = event["detail"]["responseElements"]["repository"].is_null();
+            assert_eq!(trigger.created_as.is_some(), creation && !omitted, "{name}");
+            trigger.created_as = None;
+        }
+        assert_eq!(decoded, expected.decoded(), "{name}");
     }
+}
+
+fn created_as(change: fn(&mut Value)) -> Option<Repository> {
+    let mut samples = samples().into_iter();
+    let of_terraform =
+        |(name, _): &(String, Value)| name == "create-repository-by-terraform-conforming";
+    let (_, mut event) = samples.find(of_terraform).unwrap();
+    change(&mut event["detail"]["responseElements"]["repository"]);
+    let Decoded::Trigger(trigger) = decode(&event, None) else {
+        panic!("{event}");
+    };
+    trigger.created_as.map(|it| *it)
+}
+
+#[test]
+fn a_creation_is_read_as_ecr_answered_it() {
+    let created = created_as(|_| ()).unwrap();
+    let latest = ["latest".to_owned()].into();
+    assert_eq!(
+        created.mutability,
+        TagMutability::ImmutableWithExclusion(latest)
+    );
+    let key = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    assert_eq!(created.encryption, Encryption::kms(Some(key)));
+    assert!(created.scan_on_push);
+}
+
+/// All of it is read then, as without the answer.
+#[test]
+fn what_cannot_be_read_of_a_creation_counts_as_mutable() {
+    let changes: [fn(&mut Value); 3] = [
+        |created| created["imageTagMutability"] = json!(null),
+        |created| created["imageTagMutability"] = json!({ "IMMUTABLE": true }),
+        |created| *created = json!({ "imageTagMutabilityExclusionFilters": [{ "filter": 7 }] }),
+    ];
+    for change in changes {
+        let created = created_as(change).unwrap();
+        assert_eq!(created.mutability, TagMutability::Mutable);
+    }
+    assert_eq!(created_as(|created| *created = json!(["IMMUTABLE"])), None);
 }
 
 #[test]
@@ -691,6 +741,7 @@ fn a_services_own_role_has_created_nothing_for_itself() {
             },
             pushed: None,
             replicated: false,
+            created_as: None,
         };
         assert_eq!(trigger.creator().is_some(), is, "{actor}");
     }

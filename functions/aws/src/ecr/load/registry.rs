@@ -216,9 +216,10 @@ fn template(answered: aws_sdk_ecr::types::RepositoryCreationTemplate) -> Templat
         mutability,
         tags: tags.collect(),
         applied_for: occasions.collect(),
-        encryption: encryption.map_or_else(Encryption::aes256, |it| {
-            convert::encryption_of(it.encryption_type(), it.kms_key())
-        }),
+        encryption: Encryption::named(
+            encryption.map(|it| it.encryption_type().as_str()),
+            encryption.and_then(|it| it.kms_key()),
+        ),
         prefix: answered.prefix.unwrap_or_default(),
         policy: answered.repository_policy,
         lifecycle: answered.lifecycle_policy,

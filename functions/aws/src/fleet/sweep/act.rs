@@ -43,6 +43,7 @@ impl Pipeline {
                     origin: origin.clone(),
                     pushed: None,
                     replicated: false,
+                    created_as: None,
                 };
                 let result = self.run_quietly(&trigger, &invocation, news).await;
                 (id, Some(result))
