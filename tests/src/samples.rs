@@ -65,48 +65,136 @@ fn created(name: &'static str) -> Sample {
     }
 }
 
-/// A rule, what it objects to, and what becomes of the finding where the rule repairs what it can.
-pub type Flagged = (&'static str, fn() -> Sample, &'static str);
+/// A rule, and a repository that it objects to.
+#[derive(Clone, Copy, Debug)]
+pub struct Flagged {
+    pub rule: &'static str,
+    /// What a policy has under the rule's name, so that the rule accepts the other samples; `None`: it has no such rule.
+    settings: Option<&'static str>,
+    /// The same for this sample alone, where it takes other settings to object to it.
+    own_settings: Option<&'static str>,
+    pub sample: fn() -> Sample,
+    /// What becomes of the finding where the rule repairs what it can.
+    pub becomes: &'static str,
+}
+
+const fn flagged(
+    rule: &'static str,
+    settings: &'static str,
+    sample: fn() -> Sample,
+    becomes: &'static str,
+) -> Flagged {
+    Flagged {
+        rule,
+        settings: Some(settings),
+        own_settings: None,
+        sample,
+        becomes,
+    }
+}
+
+impl Flagged {
+    const fn by(mut self, own_settings: &'static str) -> Self {
+        self.own_settings = Some(own_settings);
+        self
+    }
+
+    const fn for_this_sample_alone(mut self) -> Self {
+        self.own_settings = self.settings.take();
+        self
+    }
+}
+
+const DENY_PLAIN_HTTP: &str = r#"{ required-statements: [{ Sid: DenyPlainHttp, Effect: Deny, Principal: "*", Action: "ecr:*", Condition: { Bool: { "aws:SecureTransport": "false" } } }] }"#;
 
 /// In the order of the rules.
 pub const FLAGGED: [Flagged; 13] = [
-    ("mutable-tags", mutable, "fixed"),
-    ("weak-encryption", weak, "open"),
-    ("no-scan-on-push", unscanned, "fixed"),
-    ("no-lifecycle-policy", endless, "open"),
-    ("public-access", public, "fixed"),
-    ("untrusted-access", shared, "open"),
-    ("nonconforming-name", || created("unnamed"), "open"),
-    ("missing-tags", untagged, "open"),
-    ("disallowed-region", || created("abroad/api"), "open"),
-    (
+    flagged("mutable-tags", "{}", mutable, "fixed"),
+    flagged("weak-encryption", "{ require: KMS }", weak, "open"),
+    flagged("no-scan-on-push", "{}", unscanned, "fixed"),
+    flagged("no-lifecycle-policy", "{}", endless, "open"),
+    flagged("public-access", "{}", public, "fixed"),
+    flagged("untrusted-access", "{}", shared, "open"),
+    flagged("nonconforming-name", "{}", || created("unnamed"), "open"),
+    flagged(
+        "missing-tags",
+        "{ require: { team: {} } }",
+        untagged,
+        "open",
+    ),
+    flagged(
+        "disallowed-region",
+        "{ allow: [us-east-1] }",
+        || created("abroad/api"),
+        "open",
+    )
+    .by("{ allow: [eu-central-1] }"),
+    flagged(
         "nonconforming-image-tag",
+        "{}",
         || pushed("shop/tagged", Happens::Push("latest")),
         "open",
     ),
-    (
+    flagged(
         "blocked-push",
+        "{}",
         || pushed("shop/blocked", Happens::RefusedPush("v1.0.0-abc1234")),
         "open",
     ),
-    ("over-budget", heavy, "open"),
-    ("missing-statements", || created("shop/plain-http"), "open"),
+    flagged("over-budget", "{ most-gb: 1 }", heavy, "open").by("{ most-gb: 0.0000001 }"),
+    flagged(
+        "missing-statements",
+        DENY_PLAIN_HTTP,
+        || created("shop/plain-http"),
+        "open",
+    )
+    .for_this_sample_alone(),
 ];
 
-/// A rule that judges the registry alone, and how the registry gets what it objects to: the finding is open.
-pub type FlaggedRegistry = (&'static str, fn(&mut RealAws));
+/// The overrides of a policy under which each rule evaluates the samples, and accepts all but its own.
+#[must_use]
+pub fn overrides() -> String {
+    let names = FLAGGED.iter().map(|it| (it.sample)().name);
+    let names: Vec<&str> = names.chain([conforming().name]).collect();
+    let all = FLAGGED.iter();
+    let all = all.filter_map(|it| Some((it.rule, it.settings?)));
+    let own = FLAGGED.iter().filter_map(|it| {
+        let settings = it.own_settings?;
+        let name = (it.sample)().name;
+        Some(format!(
+            "  - match: {{ repositories: [{name}] }}\n    rules:\n{}",
+            rules([(it.rule, settings)])
+        ))
+    });
+    format!(
+        "  - match: {{ repositories: [{}] }}\n    rules:\n{}{}",
+        names.join(", "),
+        rules(all),
+        own.collect::<String>()
+    )
+}
+
+fn rules(settings: impl IntoIterator<Item = (&'static str, &'static str)>) -> String {
+    let lines = settings.into_iter();
+    lines
+        .map(|(rule, settings)| format!("      {rule}: {settings}\n"))
+        .collect()
+}
+
+/// A rule that judges the registry alone, its settings, and how the registry gets what it objects to: the finding is open.
+pub type FlaggedRegistry = (&'static str, &'static str, fn(&mut RealAws));
 
 pub const FLAGGED_REGISTRY: [FlaggedRegistry; 3] = [
-    ("nonconforming-template", |aws| {
+    ("nonconforming-template", "{}", |aws| {
         let asked = json!({ "prefix": "mirror", "appliedFor": ["PULL_THROUGH_CACHE"] });
         aws.creation_templates.templates = vec![new_template(&asked)];
     }),
-    ("nonconforming-account-setting", |aws| {
+    ("nonconforming-account-setting", "{}", |aws| {
         let settings = &mut aws.registry_settings.account;
         settings.insert("REGISTRY_POLICY_SCOPE".to_owned(), "V1".to_owned());
     }),
-    ("unsigned-images", |aws| {
-        aws.registry_settings.signing = None
+    ("unsigned-images", "{ repositories: [\"shop/*\"] }", |aws| {
+        aws.registry_settings.signing = None;
     }),
 ];
 

@@ -17,6 +17,7 @@ use std::time::Instant;
 use ecr_warden_tests::Problem;
 use ecr_warden_tests::inbox::Inbox;
 use ecr_warden_tests::local_aws::{LocalAws, REGION, Stack};
+use ecr_warden_tests::samples::overrides;
 
 use scenes::Stage;
 use screen::Screen;
@@ -42,7 +43,8 @@ async fn demo(screen: &Screen) -> Result<(), Problem> {
     let began = Instant::now();
     let local = LocalAws::start()?;
     screen.timed(began, &format!("a local AWS runs at {}", local.endpoint));
-    let value = ["--type", "String", "--value", POLICY];
+    let policy = POLICY.to_owned() + &overrides();
+    let value = ["--type", "String", "--value", &policy];
     local.cli(&[&["ssm", "put-parameter", "--name", PARAMETER][..], &value].concat())?;
     let stack = local.make_deploy("ecr-warden", &format!("PolicyParameterName={PARAMETER}"))?;
     screen.timed(began, "`make deploy` deployed infra/template.yaml to it");
@@ -56,7 +58,7 @@ async fn demo(screen: &Screen) -> Result<(), Problem> {
         screen.note(&format!("the end of its log:\n{}", local.log_end()));
     }
     told?;
-    let (audit, file) = report::write(&local, POLICY).await?;
+    let (audit, file) = report::write(&local, &policy).await?;
     screen.title("An audit of all repositories");
     screen.plain(&format!(
         "{} repositories, {} compliant. The report, for a browser:\n{}",

@@ -168,8 +168,8 @@ impl<'d> Stage<'d> {
         self.screen
             .title("One of each: for every rule a repository with one thing wrong");
         let mut rows = Vec::new();
-        for (_, sample, _) in FLAGGED {
-            let sample = sample();
+        for flagged in FLAGGED {
+            let sample = (flagged.sample)();
             sample.create(&self.clients.ecr).await?;
             let relay = self.relay.as_ref().ok_or("the relay does not run")?;
             match sample.happens {
@@ -178,9 +178,11 @@ impl<'d> Stage<'d> {
                 Happens::RefusedPush(tag) => relay.refused(sample.name, tag).await?,
             }
         }
-        for (rule, sample, expected) in FLAGGED {
-            let name = sample().name;
-            let found = self.wait_for_finding(name, rule, expected).await?;
+        for flagged in FLAGGED {
+            let name = (flagged.sample)().name;
+            let found = self
+                .wait_for_finding(name, flagged.rule, flagged.becomes)
+                .await?;
             rows.push(found_row(name, &found)?);
         }
         self.screen.table(

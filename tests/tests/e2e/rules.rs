@@ -3,40 +3,12 @@
 use std::collections::BTreeSet;
 
 use ecr_warden_core::rules::RULES;
-use ecr_warden_tests::samples::{FLAGGED, FLAGGED_REGISTRY, Happens, Sample, conforming};
+use ecr_warden_tests::samples::{
+    FLAGGED, FLAGGED_REGISTRY, Flagged, Happens, Sample, conforming, overrides,
+};
 use serde_json::{Value, json};
 
 use crate::support::{World, arn, call, status};
-
-const ALL: &str = r#"
-version: 1
-mode: enforce
-rules:
-  mutable-tags: {}
-  weak-encryption: { require: KMS }
-  no-scan-on-push: {}
-  no-lifecycle-policy: {}
-  public-access: {}
-  nonconforming-name: {}
-  missing-tags: { require: { team: {} } }
-  disallowed-region: { allow: [eu-central-1] }
-  nonconforming-image-tag: {}
-  blocked-push: {}
-  over-budget: { most-gb: 1 }
-  nonconforming-template: {}
-  nonconforming-account-setting: {}
-  unsigned-images: { repositories: ["shop/*"] }
-overrides:
-  - match: { repositories: ["shop/heavy"] }
-    rules: { over-budget: { most-gb: 0.0000001 } }
-  - match: { repositories: ["shop/plain-http"] }
-    rules:
-      missing-statements:
-        required-statements:
-          - { Sid: DenyPlainHttp, Effect: Deny, Principal: "*", Action: "ecr:*", Condition: { Bool: { "aws:SecureTransport": "false" } } }
-  - match: { repositories: ["shop/**", "unnamed"] }
-    rules: { disallowed-region: { allow: [us-east-1] } }
-"#;
 
 async fn look_at(world: &World, sample: &Sample) -> Value {
     sample.create(&world.clients.ecr).await.unwrap();
@@ -54,12 +26,20 @@ async fn look_at(world: &World, sample: &Sample) -> Value {
 #[tokio::test]
 async fn each_rule_accepts_and_flags() {
     let ids: BTreeSet<&str> = RULES.iter().map(|entry| entry.meta.id).collect();
-    let of_registry = FLAGGED_REGISTRY.iter().map(|(rule, _)| *rule);
-    let cases = FLAGGED.iter().map(|(rule, ..)| *rule);
+    let of_registry = FLAGGED_REGISTRY.iter().map(|(rule, ..)| *rule);
+    let cases = FLAGGED.iter().map(|it| it.rule);
     let cases: BTreeSet<&str> = cases.chain(of_registry).collect();
     assert_eq!(cases, ids);
     let world = World::own();
-    world.set_policy(ALL).await;
+    let of_registry: String = FLAGGED_REGISTRY
+        .map(|(rule, settings, _)| format!("  {rule}: {settings}\n"))
+        .concat();
+    // What a template creates has none of the overrides.
+    let policy = format!(
+        "version: 1\nmode: enforce\nrules:\n  weak-encryption: {{ require: KMS }}\n{of_registry}overrides:\n{}",
+        overrides()
+    );
+    world.set_policy(&policy).await;
     let profile = "arn:aws:signer:us-east-1:000000000000:/signing-profiles/shop";
     let filters = json!([{ "filter": "shop/*", "filterType": "WILDCARD_MATCH" }]);
     let signing =
@@ -71,16 +51,22 @@ async fn each_rule_accepts_and_flags() {
 
     let outcome = look_at(&world, &conforming()).await;
     assert_eq!(outcome["findings"], json!([]), "{outcome}");
-    for (rule, sample, expected) in FLAGGED {
+    for Flagged {
+        rule,
+        sample,
+        becomes,
+        ..
+    } in FLAGGED
+    {
         let outcome = look_at(&world, &sample()).await;
-        assert_eq!(status(&outcome, rule), Some(expected), "{outcome}");
+        assert_eq!(status(&outcome, rule), Some(becomes), "{outcome}");
         let found = outcome["findings"].as_array().unwrap().len();
         assert_eq!(found, 1, "{rule} and nothing else: {outcome}");
     }
     let event = call("UpdateRepositoryCreationTemplate", "");
     let outcome = world.deliver(&event).await.unwrap();
     assert_eq!(outcome["findings"], json!([]), "{outcome}");
-    for (rule, set) in FLAGGED_REGISTRY {
+    for (rule, _, set) in FLAGGED_REGISTRY {
         world.local.proxy.real_aws(set);
         let outcome = world.deliver(&event).await.unwrap();
         assert_eq!(status(&outcome, rule), Some("open"), "{outcome}");

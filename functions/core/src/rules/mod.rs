@@ -80,25 +80,14 @@ mod tests {
     /// Pasted lines work as they are, or stop: they have no placeholders. Names and refused pushes have no lines to paste.
     #[test]
     fn advice_has_no_placeholders() {
-        let policy = "
-version: 1
-mode: enforce
-rules:
-  mutable-tags: {}
-  weak-encryption: { require: CUSTOMER_KEY }
-  no-scan-on-push: {}
-  no-lifecycle-policy: {}
-  public-access: {}
-  missing-tags: { require: { team: {} } }
-  disallowed-region: { allow: [eu-central-1] }
-  nonconforming-image-tag: {}
-  over-budget: { most-gb: 1 }
-  missing-statements: { required-statements: [{ Effect: Deny, Principal: \"*\", Action: \"ecr:DeleteRepository\" }] }
-  nonconforming-template: {}
-  nonconforming-account-setting: { blob-mounting: disabled }
-  unsigned-images: { repositories: [\"*\"] }
-";
-        let policy = crate::policy::Policy::parse(policy).unwrap();
+        let has_lines =
+            |entry: &&Entry| !["nonconforming-name", "blocked-push"].contains(&entry.meta.id);
+        let rules = RULES.iter().filter(has_lines);
+        let rules: String = rules
+            .map(|entry| format!("  {}\n", entry.meta.example.replace('\n', "\n  ")))
+            .collect();
+        let policy = format!("version: 1\nmode: enforce\nrules:\n{rules}");
+        let policy = crate::policy::Policy::parse(&policy).unwrap();
         let id = crate::evaluate::tests::repository().id;
         let resolved = policy
             .for_repository(&id, &crate::repository::Read::NotAsked)
