@@ -271,6 +271,11 @@ impl Entry {
     }
 }
 
+/// What the operator does about a setting that cannot be read.
+pub(crate) fn make_readable(permission: &str) -> String {
+    format!("fix the read error above; if the permission {permission} is missing, grant it")
+}
+
 /// A string literal that means the same in HCL, YAML and JSON.
 pub(crate) fn quoted(text: &str) -> String {
     serde_json::Value::String(text.to_owned())

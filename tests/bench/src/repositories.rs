@@ -150,7 +150,7 @@ pub(crate) const REPOSITORIES: Repositories = Repositories {
     rarity: 1,
 };
 
-/// The name of one of these that nothing sensitive is asked of, with tags that are mutable or not.
+/// One of these that nothing sensitive is asked of, with tags that are mutable or not.
 pub(crate) fn one(mutable: bool) -> Result<Repository, crate::Problem> {
     let fits = |r: &Repository| !r.is_sensitive() && r.has(Fault::MutableTags) == mutable;
     let found = REPOSITORIES.all().find(fits);

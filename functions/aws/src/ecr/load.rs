@@ -60,8 +60,7 @@ pub(crate) fn calls_of_details(reads: &Reads) -> u32 {
     asked.map(u32::from).iter().sum()
 }
 
-/// Reads a repository. `young`: it was created a moment ago.
-/// `objects`: whether its recent tags matter, now that it is described; one that conforms may hold very many.
+/// Reads a repository. `young`: it was created a moment ago. `objects`: whether its recent tags matter, now that it is described; one that conforms may hold very many.
 pub(crate) async fn load(
     aws: &Regional,
     id: &RepositoryId,
@@ -69,20 +68,17 @@ pub(crate) async fn load(
     young: bool,
     objects: &Objects<'_>,
 ) -> Result<Repository, LoadError> {
-    if young {
-        when_shown(|| read_once(aws, id, reads, objects)).await
-    } else {
-        read_once(aws, id, reads, objects).await
-    }
+    when_shown(young, || read_once(aws, id, reads, objects)).await
 }
 
-/// Reads what was created a moment ago, with patience: "no such repository" is not believed at once.
+/// Reads with patience what is `young`: it was created a moment ago, so that "no such repository" is not believed at once.
 async fn when_shown<R: Future<Output = Result<Repository, LoadError>>>(
+    young: bool,
     read: impl Fn() -> R,
 ) -> Result<Repository, LoadError> {
-    for pause in PATIENCE {
+    for pause in PATIENCE.iter().filter(|_| young) {
         match read().await {
-            Err(LoadError::Gone) => tokio::time::sleep(pause).await,
+            Err(LoadError::Gone) => tokio::time::sleep(*pause).await,
             other => return other,
         }
     }
@@ -110,7 +106,7 @@ async fn read_once(
     objects: &Objects<'_>,
 ) -> Result<Repository, LoadError> {
     let (bare, frequency, surroundings, details) = tokio::join!(
-        Box::pin(described(aws, id)),
+        Box::pin(describe_once(aws, id)),
         scan_frequency(aws, id, reads),
         Box::pin(surroundings(aws, reads)),
         details(aws, id, reads),
@@ -121,8 +117,16 @@ async fn read_once(
     details.snapshot(aws, bare, &surroundings?, all_tags).await
 }
 
-/// Reads a repository as far as DescribeRepositories goes.
-pub(crate) async fn described(aws: &Regional, id: &RepositoryId) -> Result<Repository, LoadError> {
+/// Reads a repository as far as DescribeRepositories goes. `young`: it was created a moment ago.
+pub(crate) async fn described(
+    aws: &Regional,
+    id: &RepositoryId,
+    young: bool,
+) -> Result<Repository, LoadError> {
+    when_shown(young, || describe_once(aws, id)).await
+}
+
+async fn describe_once(aws: &Regional, id: &RepositoryId) -> Result<Repository, LoadError> {
     match describe(aws, id).await {
         Ok(described) => Ok(bare(id, &described)),
         Err(failure) if failure.is("RepositoryNotFoundException") => Err(LoadError::Gone),
@@ -131,16 +135,18 @@ pub(crate) async fn described(aws: &Regional, id: &RepositoryId) -> Result<Repos
     }
 }
 
-/// The same of what was created a moment ago.
-pub(crate) async fn described_when_shown(
+/// Reads the rest of a repository that is described. `young`: it was created a moment ago.
+pub(crate) async fn rest(
     aws: &Regional,
-    id: &RepositoryId,
+    bare: &Repository,
+    reads: &Reads,
+    young: bool,
+    objects: &Objects<'_>,
 ) -> Result<Repository, LoadError> {
-    when_shown(|| described(aws, id)).await
+    when_shown(young, || rest_once(aws, bare.clone(), reads, objects)).await
 }
 
-/// Reads the rest of a repository that is described.
-pub(crate) async fn rest(
+async fn rest_once(
     aws: &Regional,
     mut bare: Repository,
     reads: &Reads,

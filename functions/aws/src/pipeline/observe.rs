@@ -12,7 +12,7 @@ use super::reconcile::Driver;
 use crate::connect::error::Failure;
 use crate::ecr::load::{
     IfUnavailable, LoadError, Surroundings, calls, calls_of_registry, calls_of_rest, described,
-    described_when_shown, load, registry, rest,
+    load, registry, rest,
 };
 use crate::ecr::stacks;
 
@@ -32,6 +32,7 @@ impl Driver<'_> {
             return Ok(());
         }
         let id = self.id();
+        let young = self.reconciler.trigger.just_created();
         match wanted {
             Wanted::Turn => seen.turn = Some(self.turn().await),
             Wanted::Record => {
@@ -49,12 +50,12 @@ impl Driver<'_> {
                 };
             }
             Wanted::Description => {
-                seen.repository = keep_described(described(&self.aws, id).await);
+                seen.repository = keep_described(described(&self.aws, id, young).await);
             }
             Wanted::Rest(reads) => {
                 if let Seen::Described(described) = std::mem::take(&mut seen.repository) {
                     let all_tags = self.all_tags();
-                    let read = rest(&self.aws, *described, &reads, &all_tags);
+                    let read = rest(&self.aws, &described, &reads, young, &all_tags);
                     let read = if reads.is_nothing() {
                         read.await
                     } else {
@@ -68,9 +69,8 @@ impl Driver<'_> {
                 }
             }
             Wanted::RecordAndRepository(reads) => {
-                let just_created = self.reconciler.trigger.just_created();
                 let all_tags = self.all_tags();
-                let load = load(&self.aws, id, &reads, just_created, &all_tags);
+                let load = load(&self.aws, id, &reads, young, &all_tags);
                 let (read, record, clearance, ()) = tokio::join!(
                     load,
                     self.record(id),
@@ -82,7 +82,7 @@ impl Driver<'_> {
                 keep(read, reads, seen);
             }
             Wanted::RecordAndDescription => {
-                let read = described_when_shown(&self.aws, id);
+                let read = described(&self.aws, id, young);
                 let (read, record) = tokio::join!(read, self.record(id));
                 seen.record = record?;
                 seen.repository = keep_described(read);
@@ -98,7 +98,7 @@ impl Driver<'_> {
                 };
             }
             Wanted::Repository(reads) => {
-                let read = load(&self.aws, id, &reads, false, &|_| true).await;
+                let read = load(&self.aws, id, &reads, young, &|_| true).await;
                 seen.reads_all = true;
                 keep(read, reads, seen);
             }
@@ -146,7 +146,7 @@ impl Driver<'_> {
         }
     }
 
-    /// Reads the time of the deployment beside the first reads of ECR, where it may be wanted later, so that it is no round trip of its own.
+    /// Reads the time of the deployment beside other reads, where it may be wanted later, so that it is no round trip of its own.
     async fn foresee_deployment(&self) {
         if self.reconciler.policy.existing_before() == Some(ExistingBefore::Deployment) {
             // What fails now is read again when it is wanted.

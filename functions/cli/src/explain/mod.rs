@@ -41,7 +41,7 @@ pub(crate) struct Explain {
     policy: PathBuf,
     /// What the repository is like, as YAML or JSON, or as `aws ecr describe-repositories`, `get-repository-policy`,
     /// `get-lifecycle-policy`, `list-tags-for-resource` or `aws kms describe-key` print it: what is not given is as in a new
-    /// repository. For an event of the registry: what `aws ecr get-registry-policy`, `describe-registry` and the like print. May be given
+    /// repository. For an event of the registry: what `aws ecr get-registry-policy` or another command that reads the registry prints. May be given
     /// several times.
     #[arg(long, value_name = "FILE")]
     repository: Vec<PathBuf>,

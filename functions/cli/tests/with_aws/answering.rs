@@ -238,9 +238,6 @@ fn nothing(call: &Call) -> Answer {
         }
         "DescribeImages" => Answer::ok(json!({ "imageDetails": [] })),
         "DescribeRegistry" => Answer::ok(json!({ "replicationConfiguration": { "rules": [] } })),
-        "GetAccountSetting" => {
-            Answer::ok(json!({ "name": "REGISTRY_POLICY_SCOPE", "value": "V2" }))
-        }
         "GetRegistryPolicy" => Answer::refused("RegistryPolicyNotFoundException", ""),
         other => Answer::refused("ValidationException", &format!("no {other} here")),
     }

@@ -197,7 +197,6 @@ fn answer(
         "DescribeImages" => json!({ "imageDetails": [] }),
         "DescribePullThroughCacheRules" => json!({ "pullThroughCacheRules": [] }),
         "DescribeRepositoryCreationTemplates" => json!({ "repositoryCreationTemplates": [] }),
-        "GetAccountSetting" => json!({ "name": "REGISTRY_POLICY_SCOPE", "value": "V2" }),
         "Query" => json!({ "Items": [], "Count": 0 }),
         "DescribeRegistry" => json!({ "replicationConfiguration": { "rules": [] } }),
         "GetRepositoryPolicy" | "GetLifecyclePolicy" | "GetRegistryPolicy" => {

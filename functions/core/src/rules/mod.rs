@@ -86,14 +86,18 @@ mod tests {
         let rules: String = rules
             .map(|entry| format!("  {}\n", entry.meta.example.replace('\n', "\n  ")))
             .collect();
-        let policy = format!("version: 1\nmode: enforce\nrules:\n{rules}");
-        let policy = crate::policy::Policy::parse(&policy).unwrap();
+        let examples = format!("version: 1\nmode: enforce\nrules:\n{rules}");
+        // Where the advice has to choose a key, and a lifecycle policy.
+        let least = "version: 1\nmode: enforce\nrules: { weak-encryption: { require: CUSTOMER_KEY }, no-lifecycle-policy: {} }";
         let id = crate::evaluate::tests::repository().id;
-        let resolved = policy
-            .for_repository(&id, &crate::repository::Read::NotAsked)
-            .unwrap();
-        assert_eq!(resolved.rules.len(), RULES.len() - 2);
-        for active in &resolved.rules {
+        let resolved = |text: &str| {
+            let policy = crate::policy::Policy::parse(text).unwrap();
+            let unread = crate::repository::Read::NotAsked;
+            policy.for_repository(&id, &unread).unwrap().rules
+        };
+        let by_example = resolved(&examples);
+        assert_eq!(by_example.len(), RULES.len() - 2);
+        for active in by_example.iter().chain(&resolved(least)) {
             let advice = active.rule.advice(&id);
             for text in [&advice.terraform, &advice.cloudformation, &advice.cli] {
                 let placeholder =

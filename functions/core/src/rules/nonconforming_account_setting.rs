@@ -8,6 +8,7 @@ use crate::registry::{Registry, RegistryReads};
 use crate::repository::{Read, Reads, Repository, RepositoryId};
 use crate::rule::{
     Advice, Meta, NewRepositories, RegistryViolation, Rule, RuleMode, Settings, Subject,
+    make_readable,
 };
 
 /// API reference, GetAccountSetting and PutAccountSetting.
@@ -52,14 +53,14 @@ impl Settings for NonconformingAccountSetting {
         summary: "An account setting of ECR is not as required",
         repair: "none",
         explanation: "\
-With `REGISTRY_POLICY_SCOPE` at `V1`, ECR looks into the registry policy for three actions only: \
-`ecr:ReplicateImage`, `ecr:BatchImportUpstreamImage` and `ecr:CreateRepository`. A statement that \
-denies anything else, for example pushes without TLS, has no effect. `V2`, ECR's default, is \
-required. `blob-mounting` says what `BLOB_MOUNTING` is to be: enabled, a push need not upload a \
+With `REGISTRY_POLICY_SCOPE` at `V1`, as registries had it before 2025, ECR enforces three actions of the \
+registry policy only: `ecr:ReplicateImage`, `ecr:BatchImportUpstreamImage` and \
+`ecr:CreateRepository`. Nothing else can be denied for all repositories, for example pushes \
+without TLS. `V2`, ECR's default, is required. `blob-mounting` says what `BLOB_MOUNTING` is to be: enabled, a push need not upload a \
 layer that another repository of the registry has.
 
 Each account and region is one finding, and it is never repaired: a setting holds for all teams \
-at once, and under `V2` statements come into force that had no effect before. Read the registry \
+at once, and `V2` puts all statements into force. Read the registry \
 policy first (`aws ecr get-registry-policy`).",
         example: r"nonconforming-account-setting:
   blob-mounting: disabled",
@@ -93,10 +94,11 @@ impl Rule for NonconformingAccountSetting {
         registry: &Registry,
         _policy: &NewRepositories<'_>,
     ) -> Option<RegistryViolation> {
-        let scope = wrong(POLICY_SCOPE, &registry.policy_scope, "V2");
+        let region = &registry.id.region;
+        let scope = wrong(POLICY_SCOPE, &registry.policy_scope, "V2", region);
         let mounting = self.blob_mounting.map(BlobMounting::name);
-        let mounting =
-            mounting.and_then(|wanted| wrong(BLOB_MOUNTING, &registry.blob_mounting, wanted));
+        let mounting = mounting
+            .and_then(|wanted| wrong(BLOB_MOUNTING, &registry.blob_mounting, wanted, region));
         let (details, to_do): (Vec<String>, Vec<String>) =
             scope.into_iter().chain(mounting).unzip();
         if details.is_empty() {
@@ -112,7 +114,7 @@ impl Rule for NonconformingAccountSetting {
         Vec::new()
     }
 
-    fn advice(&self, _id: &RepositoryId) -> Advice {
+    fn advice(&self, id: &RepositoryId) -> Advice {
         let mounting = self.blob_mounting.map(|it| (BLOB_MOUNTING, it.name()));
         let wanted: Vec<(&str, &str)> = std::iter::once((POLICY_SCOPE, "V2"))
             .chain(mounting)
@@ -123,7 +125,9 @@ impl Rule for NonconformingAccountSetting {
                 "resource \"aws_ecr_account_setting\" \"{resource}\" {{\n  name  = \"{name}\"\n  value = \"{value}\"\n}}"
             )
         });
-        let commands = wanted.iter().map(|(name, value)| command(name, value));
+        let commands = wanted
+            .iter()
+            .map(|(name, value)| command(name, value, &id.region));
         Advice {
             text: "Set this once for each account and region.".to_owned(),
             terraform: terraform.collect::<Vec<_>>().join("\n\n"),
@@ -135,25 +139,24 @@ impl Rule for NonconformingAccountSetting {
 }
 
 /// What is wrong with a setting, and what to do about it.
-fn wrong(name: &str, is: &Read<String>, wanted: &str) -> Option<(String, String)> {
+fn wrong(name: &str, is: &Read<String>, wanted: &str, region: &str) -> Option<(String, String)> {
     if let Some(why) = is.unreadable() {
         return Some((
             format!("the account setting {name} cannot be read: {why}"),
-            "fix the read error above; if the permission ecr:GetAccountSetting is missing, grant it"
-                .to_owned(),
+            make_readable("ecr:GetAccountSetting"),
         ));
     }
     let value = is.known()?;
     (value != wanted).then(|| {
         (
             format!("the account setting {name} is `{value}`, and {wanted} is required"),
-            command(name, wanted),
+            command(name, wanted, region),
         )
     })
 }
 
-fn command(name: &str, value: &str) -> String {
-    format!("aws ecr put-account-setting --name {name} --value {value}")
+fn command(name: &str, value: &str, region: &str) -> String {
+    format!("aws ecr put-account-setting --region {region} --name {name} --value {value}")
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::registry::{Registry, RegistryReads};
 use crate::repository::{Reads, Repository, RepositoryId};
 use crate::rule::{
     Advice, Meta, NewRepositories, RegistryViolation, Rule, RuleMode, Settings, Subject,
+    make_readable,
 };
 use crate::text::{LONGEST, one_line};
 
@@ -253,9 +254,7 @@ fn unread(registry: &Registry) -> Vec<(String, String)> {
             "which settings ECR gives to repositories that it creates is unknown, because {what} cannot be read: {}",
             why?
         );
-        let to_do =
-            format!("fix the read error above; if the permission {permission} is missing, grant it");
-        Some((detail, to_do))
+        Some((detail, make_readable(permission)))
     });
     unreadable.collect()
 }

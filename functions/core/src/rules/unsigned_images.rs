@@ -2,14 +2,14 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::finding::{Fix, Severity, Violation};
 use crate::registry::{Registry, RegistryReads, SigningFilter, SigningRule};
 use crate::repository::{Reads, Repository, RepositoryId};
 use crate::rule::{
-    Advice, Meta, NewRepositories, RegistryViolation, Rule, RuleMode, Settings, Subject, quoted,
-    shell_word,
+    Advice, Meta, NewRepositories, RegistryViolation, Rule, RuleMode, Settings, Subject,
+    make_readable, quoted, shell_word,
 };
 use crate::text::{LONGEST, one_line};
 
@@ -17,6 +17,9 @@ use crate::text::{LONGEST, one_line};
 const LONGEST_FILTER: usize = 256;
 /// API reference, SigningRule: filters of one rule.
 const MOST_FILTERS: usize = 100;
+
+/// Stands for the profile of the rule that is missing: the operator chooses it.
+const NEW_PROFILE: &str = "SIGNING_PROFILE_ARN";
 
 /// Repositories whose pushed images no signing rule of the registry covers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -48,7 +51,7 @@ Each account and region is one finding, and it is never repaired: a signing prof
 operator's to choose, and whoever pushes needs `signer:SignPayload` for it, without which images \
 are pushed and stay unsigned. Whether an image that is there is signed is not looked at, nor are \
 signatures that pipelines push themselves. `aws ecr put-signing-configuration` replaces all rules: \
-the command with a finding keeps those that are there.",
+the command in the finding keeps those that are there. A registry has at most ten.",
         example: r#"unsigned-images:
   repositories: ["prod/*"]"#,
         controls: &[],
@@ -85,10 +88,7 @@ impl Rule for UnsignedImages {
                 detail: format!(
                     "whether ECR signs pushed images is unknown, because the signing configuration cannot be read: {why}"
                 ),
-                fix: Fix::Manual(
-                    "fix the read error above; if the permission ecr:GetSigningConfiguration is missing, grant it"
-                        .to_owned(),
-                ),
+                fix: Fix::Manual(make_readable("ecr:GetSigningConfiguration")),
             }));
         }
         let rules = registry.signing.known()?;
@@ -109,17 +109,21 @@ impl Rule for UnsignedImages {
                 unsigned.join("`, `")
             )
         };
+        let advice = advise(&registry.id, rules, &unsigned);
+        let change = if advice.cli.chars().count() > LONGEST {
+            "define the signing configuration as the lines with this finding say"
+        } else {
+            &advice.cli
+        };
         Some(RegistryViolation {
             violation: Violation {
                 detail: one_line(&detail, LONGEST),
-                fix: Fix::Manual(
-                    "add a signing rule with the lines of this finding, and let those who push use its profile \
-                     (signer:SignPayload)"
-                        .to_owned(),
-                ),
+                fix: Fix::Manual(format!(
+                    "let those who push use a signing profile (signer:SignPayload), and sign with it: {change}"
+                )),
             },
             severity: None,
-            advice: Some(advise(rules, &unsigned)),
+            advice: Some(advice),
         })
     }
 
@@ -144,9 +148,9 @@ impl Rule for UnsignedImages {
         problems
     }
 
-    fn advice(&self, _id: &RepositoryId) -> Advice {
+    fn advice(&self, id: &RepositoryId) -> Advice {
         let all: Vec<&str> = self.repositories.iter().map(String::as_str).collect();
-        advise(&[], &all)
+        advise(id, &[], &all)
     }
 }
 
@@ -158,10 +162,10 @@ fn is_filter(filter: &str) -> bool {
             .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-' | b'/' | b'*'))
 }
 
-/// The configuration with the rules that are there and one for what they do not sign.
-fn advise(rules: &[SigningRule], unsigned: &[&str]) -> Advice {
+/// The configuration with the rules that are there, of which none is for all repositories, and one for what they do not sign.
+fn advise(id: &RepositoryId, rules: &[SigningRule], unsigned: &[&str]) -> Advice {
     let added = SigningRule {
-        profile: String::new(),
+        profile: NEW_PROFILE.to_owned(),
         filters: unsigned
             .iter()
             .map(|pattern| SigningFilter {
@@ -174,12 +178,12 @@ fn advise(rules: &[SigningRule], unsigned: &[&str]) -> Advice {
     let terraform = all.iter().map(|rule| {
         let filters = rule.filters.iter().map(|it| {
             let (filter, kind) = (quoted(&it.pattern), quoted(&it.kind));
-            format!("      {{ filter = {filter}, filter_type = {kind} }},\n")
+            format!("        {{ filter = {filter}, filter_type = {kind} }},\n")
         });
         format!(
             "    {{\n      signing_profile_arn = {}\n      repository_filters  = [\n{}      ]\n    }},\n",
             profile(rule, "var.signing_profile_arn"),
-            filters.map(|line| format!("  {line}")).collect::<String>()
+            filters.collect::<String>()
         )
     });
     let cloudformation = all.iter().map(|rule| {
@@ -187,19 +191,14 @@ fn advise(rules: &[SigningRule], unsigned: &[&str]) -> Advice {
             let (filter, kind) = (quoted(&it.pattern), quoted(&it.kind));
             format!("\n        - Filter: {filter}\n          FilterType: {kind}")
         });
-        let filters: String = filters.collect();
-        let filters = if filters.is_empty() {
-            filters
-        } else {
-            format!("\n      RepositoryFilters:{filters}")
-        };
         format!(
-            "\n    - SigningProfileArn: {}{filters}",
-            profile(rule, "!Ref SigningProfileArn")
+            "\n    - SigningProfileArn: {}\n      RepositoryFilters:{}",
+            profile(rule, "!Ref SigningProfileArn"),
+            filters.collect::<String>()
         )
     });
     Advice {
-        text: "Set this where the registry is defined; it replaces all its signing rules."
+        text: "Set this where the registry is defined. It replaces all its signing rules, of which ECR takes ten."
             .to_owned(),
         terraform: format!(
             "resource \"awscc_ecr_signing_configuration\" \"registry\" {{\n  rules = [\n{}  ]\n}}",
@@ -209,51 +208,40 @@ fn advise(rules: &[SigningRule], unsigned: &[&str]) -> Advice {
             "Type: AWS::ECR::SigningConfiguration\nProperties:\n  Rules:{}",
             cloudformation.collect::<String>()
         ),
-        cli: command(&all),
+        cli: command(&id.region, &all),
     }
 }
 
-/// What stands for the profile in a definition; `new`: of the rule that is added.
+/// What stands for a rule's profile in a definition; `new`: where the operator chooses it.
 fn profile(rule: &SigningRule, new: &str) -> String {
-    if rule.profile.is_empty() {
+    if rule.profile == NEW_PROFILE {
         new.to_owned()
     } else {
         quoted(&rule.profile)
     }
 }
 
-fn command(rules: &[&SigningRule]) -> String {
-    const NEW: &str = "SIGNING_PROFILE_ARN";
-    let rules: Vec<Value> = rules
-        .iter()
-        .map(|rule| {
-            let profile = if rule.profile.is_empty() {
-                NEW
-            } else {
-                &rule.profile
-            };
-            let filters = rule.filters.iter();
-            let filters: Vec<Value> = filters
-                .map(|it| json!({ "filter": it.pattern, "filterType": it.kind }))
-                .collect();
-            let mut value = json!({ "signingProfileArn": profile });
-            if let (false, Some(value)) = (filters.is_empty(), value.as_object_mut()) {
-                value.insert("repositoryFilters".to_owned(), Value::Array(filters));
-            }
-            value
-        })
-        .collect();
-    let document = shell_word(&json!({ "rules": rules }).to_string());
+fn command(region: &str, rules: &[&SigningRule]) -> String {
+    let rules = rules.iter().map(|rule| {
+        let filters = rule.filters.iter();
+        let filters = filters.map(|it| json!({ "filter": it.pattern, "filterType": it.kind }));
+        json!({ "signingProfileArn": rule.profile, "repositoryFilters": filters.collect::<Vec<_>>() })
+    });
+    let document = json!({ "rules": rules.collect::<Vec<_>>() }).to_string();
     // The shell puts it between the two quoted parts.
-    let document = document.replace(
-        &format!("\"{NEW}\""),
-        &format!("\"'\"${{{NEW}:?set it to the ARN of the signing profile}}\"'\""),
+    let document = shell_word(&document).replace(
+        &format!("\"{NEW_PROFILE}\""),
+        &format!("\"'\"${{{NEW_PROFILE}:?set it to the ARN of the signing profile}}\"'\""),
     );
-    format!("aws ecr put-signing-configuration --signing-configuration {document}")
+    format!(
+        "aws ecr put-signing-configuration --region {region} --signing-configuration {document}"
+    )
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::evaluate::tests::repository;
     use crate::repository::Read;
@@ -316,11 +304,15 @@ mod tests {
             "{detail}"
         );
         let advice = found.advice.unwrap();
+        let to_do = found.violation.for_people();
+        assert!(to_do.ends_with(&advice.cli), "{to_do}");
         // As a shell gives it to the command.
         let asked = r#"'"${SIGNING_PROFILE_ARN:?set it to the ARN of the signing profile}"'"#;
         let document = advice.cli.replace(asked, "NEW");
         let document = document
-            .strip_prefix("aws ecr put-signing-configuration --signing-configuration '")
+            .strip_prefix(
+                "aws ecr put-signing-configuration --region eu-central-1 --signing-configuration '",
+            )
             .and_then(|rest| rest.strip_suffix('\''))
             .unwrap();
         let rule = |profile: &str, pattern: &str| {

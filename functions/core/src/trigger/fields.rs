@@ -66,12 +66,16 @@ pub(super) fn created(event: &Value, id: &RepositoryId) -> Option<Repository> {
     let filters = answered.get("imageTagMutabilityExclusionFilters");
     let filters = filters.and_then(Value::as_array);
     let filters = filters.into_iter().flatten().take(MOST_FILTERS);
-    let filters = filters.filter_map(|filter| text(filter, "/filter").map(str::to_owned));
+    let filters = filters.filter_map(|filter| outside(filter, &["/filter"]));
+    let setting = |pointer: &str| outside(answered, &[pointer]);
     Some(Repository {
-        mutability: TagMutability::named(text(answered, "/imageTagMutability"), filters.collect()),
+        mutability: TagMutability::named(
+            setting("/imageTagMutability").as_deref(),
+            filters.collect(),
+        ),
         encryption: Encryption::named(
-            text(answered, "/encryptionConfiguration/encryptionType"),
-            text(answered, "/encryptionConfiguration/kmsKey"),
+            setting("/encryptionConfiguration/encryptionType").as_deref(),
+            setting("/encryptionConfiguration/kmsKey").as_deref(),
         ),
         scan_on_push: answered.pointer("/imageScanningConfiguration/scanOnPush")
             == Some(&Value::Bool(true)),

@@ -1,7 +1,7 @@
 //! The account settings and the signing configuration of a registry, which the local AWS lacks.
 //!
-//! Sources: ECR API reference, GetAccountSetting, PutAccountSetting, GetSigningConfiguration, PutSigningConfiguration,
-//! DeleteSigningConfiguration; ECR User Guide, "Private registry permissions": `V2` is the default scope of a registry policy.
+//! Sources: ECR API reference, GetAccountSetting, GetSigningConfiguration; ECR User Guide, "Private registry permissions": `V2` is the
+//! default scope of a registry policy.
 
 use std::collections::BTreeMap;
 
@@ -38,50 +38,27 @@ impl Default for RegistrySettings {
 
 impl Behaviour for RegistrySettings {
     fn supplies(&self) -> &'static [&'static str] {
-        &[
-            "GetAccountSetting",
-            "PutAccountSetting",
-            "GetSigningConfiguration",
-            "PutSigningConfiguration",
-            "DeleteSigningConfiguration",
-        ]
+        &["GetAccountSetting", "GetSigningConfiguration"]
     }
 
     fn supplied(&mut self, call: &Call) -> Reply {
-        let body: Value = serde_json::from_str(&call.body).unwrap_or_default();
-        if call.operation.ends_with("AccountSetting") {
-            return self.account_setting(&body);
+        if call.operation == "GetSigningConfiguration" {
+            return match &self.signing {
+                Some(signing) => {
+                    Reply::json(&json!({ "registryId": ACCOUNT, "signingConfiguration": signing }))
+                }
+                None => Reply::error(
+                    400,
+                    "SigningConfigurationNotFoundException",
+                    "the registry has no signing configuration",
+                ),
+            };
         }
-        let before = self.signing.clone();
-        match call.operation.as_str() {
-            "PutSigningConfiguration" => self.signing = body.get("signingConfiguration").cloned(),
-            "DeleteSigningConfiguration" => self.signing = None,
-            _ => {}
+        let asked: Value = serde_json::from_str(&call.body).unwrap_or_default();
+        let name = asked.get("name").and_then(Value::as_str);
+        match name.and_then(|name| self.account.get_key_value(name)) {
+            Some((name, value)) => Reply::json(&json!({ "name": name, "value": value })),
+            None => Reply::error(400, "InvalidParameterException", "no such account setting"),
         }
-        match self.signing.clone().or(before) {
-            Some(signing) => {
-                Reply::json(&json!({ "registryId": ACCOUNT, "signingConfiguration": signing }))
-            }
-            None => Reply::error(
-                400,
-                "SigningConfigurationNotFoundException",
-                "the registry has no signing configuration",
-            ),
-        }
-    }
-}
-
-impl RegistrySettings {
-    /// With a value it is put.
-    fn account_setting(&mut self, body: &Value) -> Reply {
-        let text = |key: &str| body.get(key).and_then(Value::as_str);
-        let setting = text("name").and_then(|name| self.account.get_mut(name));
-        let Some(setting) = setting else {
-            return Reply::error(400, "InvalidParameterException", "no such account setting");
-        };
-        if let Some(value) = text("value") {
-            value.clone_into(setting);
-        }
-        Reply::json(&json!({ "name": text("name"), "value": setting }))
     }
 }

@@ -154,7 +154,12 @@ async fn account_setting(aws: &Regional, name: &str) -> Result<String, Failure> 
         .send()
         .await
         .map_err(|error| Failure::of("ecr:GetAccountSetting", &error))?;
-    Ok(answer.value.unwrap_or_default())
+    answer.value.ok_or_else(|| {
+        Failure::own(
+            "NoValue",
+            format!("ECR answered no value of the account setting {name}"),
+        )
+    })
 }
 
 async fn signing(aws: &Regional) -> Result<Vec<SigningRule>, Failure> {
