@@ -192,7 +192,17 @@ fn the_command_goes_by_its_name_and_explains_its_regions() {
 fn an_event_of_the_registry_is_explained() {
     let policy = file(
         "registry-policy.yaml",
-        "version: 1\nmode: enforce\nrules: { public-access: {} }\n",
+        "version: 1\nmode: enforce\nrules: { public-access: {}, nonconforming-account-setting: {}, unsigned-images: { repositories: [prod/*] } }\n",
+    );
+    let scope = file(
+        "get-account-setting.json",
+        r#"{ "name": "REGISTRY_POLICY_SCOPE", "value": "V1" }"#,
+    );
+    let signing = file(
+        "get-signing-configuration.json",
+        r#"{ "registryId": "123456789012", "signingConfiguration": { "rules": [{
+            "signingProfileArn": "arn:aws:signer:us-east-1:123456789012:/signing-profiles/base",
+            "repositoryFilters": [{ "filter": "base/*", "filterType": "WILDCARD_MATCH" }] }] } }"#,
     );
     let document = r#"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Sid\":\"AllPull\",\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":\"ecr:BatchGetImage\",\"Resource\":\"*\"}]}"#;
     let printed = file(
@@ -216,16 +226,20 @@ fn an_event_of_the_registry_is_explained() {
     };
     let (status, said) = explain(&[]);
     assert!(
-        status == 0 && said.contains("registry 123456789012"),
+        status == 1 && said.contains("registry 123456789012"),
         "{said}"
     );
-    let (status, said) = explain(&[&printed, &replication]);
+    assert!(said.contains("no signing rule"), "{said}");
+    assert!(!said.contains("nonconforming-account-setting"), "{said}");
+    let (status, said) = explain(&[&printed, &replication, &scope, &signing]);
     assert_eq!(status, 1, "{said}");
     for part in [
         "public-access",
         "AllPull",
         "untrusted-access",
         "999988887777",
+        "REGISTRY_POLICY_SCOPE is `V1`",
+        "signing-profiles/base",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }

@@ -1,5 +1,6 @@
 //! Repairs that are as careful as a person would be: they do not fight, they wait, they can be put back.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::LazyLock;
@@ -8,11 +9,12 @@ use std::time::Duration;
 use aws_sdk_ecr::types::{EncryptionType, ImageTagMutability, Tag};
 use ecr_warden_core::repository::MARKER_TAG;
 use ecr_warden_tests::local_aws::{ACCOUNT, REGION, root};
+use ecr_warden_tests::proxy::{Fault, Refusal};
 use ecr_warden_tests::{eventually, oci};
 use serde_json::{Value, json};
 use time::{Date, OffsetDateTime};
 
-use crate::support::{World, arn, call, status};
+use crate::support::{World, arn, call, created_immutable, status};
 
 const MUTABLE_TAGS: &str = "version: 1\nmode: enforce\nrules: { mutable-tags: {} }\n";
 
@@ -579,4 +581,71 @@ async fn a_fight_over_the_registry() {
         });
         assert_eq!(world.is_matched_by_a_rule(&event).await, matched, "{event}");
     }
+}
+
+const BY_NAME_AND_OWNER: &str = "version: 1\nmode: enforce\nowner-tag: team\nrules: { mutable-tags: {}, nonconforming-name: {} }\n";
+
+fn reads(operation: &str) -> bool {
+    ["Describe", "Get", "List"]
+        .iter()
+        .any(|verb| operation.starts_with(verb))
+}
+
+/// What ECR was asked about it.
+fn asked(world: &World, name: &str) -> Vec<String> {
+    let calls = world.local.proxy.calls(name).into_iter();
+    let calls = calls.map(|call| call.operation);
+    calls.filter(|operation| reads(operation)).collect()
+}
+
+/// What the record of a creation says decides how much is read at once, and not what is found.
+#[tokio::test]
+async fn of_what_is_created_conforming_only_the_description_is_read() {
+    let world = World::own();
+    world.set_policy(MUTABLE_TAGS).await;
+    for name in ["shop/as-recorded", "shop/changed-since"] {
+        world.create(name).await;
+    }
+    let name = "shop/as-recorded";
+    world
+        .set_mutability(name, ImageTagMutability::Immutable)
+        .await;
+    let outcome = world.invoke(&created_immutable(name)).await.unwrap();
+    assert_eq!(outcome["findings"], json!([]), "{outcome}");
+    assert_eq!(asked(&world, name), ["DescribeRepositories"]);
+
+    let name = "shop/changed-since";
+    let outcome = world.invoke(&created_immutable(name)).await.unwrap();
+    assert_eq!(status(&outcome, "mutable-tags"), Some("fixed"), "{outcome}");
+}
+
+/// Another part of ECR may not show it yet: nothing that was described is taken for gone.
+#[tokio::test]
+async fn a_creation_that_shows_late_is_read_with_patience() {
+    let world = World::own();
+    world.set_policy(BY_NAME_AND_OWNER).await;
+    let name = "unnamed";
+    world.create(name).await;
+    world
+        .set_mutability(name, ImageTagMutability::Immutable)
+        .await;
+    let mut seen = HashSet::new();
+    // Each is asked for twice until it is there.
+    world.local.proxy.plan(name, move |call| {
+        let first = reads(&call.operation) && seen.insert(call.operation.clone());
+        let refusal = Refusal {
+            code: "RepositoryNotFoundException",
+            ..Refusal::denied("it is not shown yet")
+        };
+        first.then_some(Fault::Refuse(refusal))
+    });
+    let outcome = world.invoke(&created_immutable(name)).await.unwrap();
+    let found = status(&outcome, "nonconforming-name");
+    assert_eq!(found, Some("open"), "{outcome}");
+    let asked = asked(&world, name);
+    let times = |operation: &str| asked.iter().filter(|it| *it == operation).count();
+    assert!(
+        times("DescribeRepositories") > 1 && times("ListTagsForResource") > 1,
+        "{asked:?}"
+    );
 }

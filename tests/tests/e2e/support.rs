@@ -500,6 +500,16 @@ pub(crate) fn call(operation: &str, repository: &str) -> Value {
     })
 }
 
+/// A creation whose record says that ECR made the tags immutable.
+pub(crate) fn created_immutable(repository: &str) -> Value {
+    let mut event = call("CreateRepository", repository);
+    event["detail"]["responseElements"] = json!({ "repository": {
+        "repositoryName": repository, "registryId": ACCOUNT, "imageTagMutability": "IMMUTABLE",
+        "encryptionConfiguration": { "encryptionType": "KMS" },
+    } });
+    event
+}
+
 /// A message that brings an event back, first deferred so many seconds ago, as Lambda hands it over.
 pub(crate) fn deferred(id: &str, event: &Value, ago: u64, deferrals: u32) -> Value {
     let since = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() - ago;

@@ -15,7 +15,7 @@ use super::faulty::{self, Faulty};
 use super::people::{Change, Made};
 use super::versions::Versions;
 use super::weather::{Chance, ClaimsUnderWay};
-use crate::support::{World, call};
+use crate::support::{World, call, created_immutable};
 
 /// What people were told last of a repository's rules.
 pub(super) type Told = BTreeMap<String, Value>;
@@ -156,7 +156,13 @@ impl Life {
         let (mut asked, done) = self.plan(world, chance, faults);
         let events = async {
             let deliver = async |(n, (operation, id)): (usize, &(&'static str, String))| {
-                let event = call(operation, &self.name);
+                // What a record says of ECR's answer may be past when the event comes.
+                let event = match *operation {
+                    "CreateRepository" if self.seed.is_multiple_of(3) => {
+                        created_immutable(&self.name)
+                    }
+                    operation => call(operation, &self.name),
+                };
                 let enforcer = versions.enforcer(first + n);
                 if self.twice {
                     // Lambda and SQS may deliver an event twice at once, under one identity. Neither is retried before both have ended.
