@@ -18,6 +18,28 @@ impl TagGlob {
     }
 }
 
+/// The longest filter of ECR's over repository names that both scanning and signing take.
+const LONGEST_FILTER: usize = 255;
+
+/// Why ECR does not take a filter over repository names in the registry's scanning or signing, where `*` stands for any characters.
+/// Separators stand alone, and at neither end (API reference, ScanningRepositoryFilter; CloudFormation reference,
+/// AWS::ECR::SigningConfiguration RepositoryFilter).
+pub(crate) fn not_a_filter(setting: &str, filter: &str) -> Option<String> {
+    let is_character = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'*');
+    let is_separator = |b: u8| matches!(b, b'.' | b'_' | b'-' | b'/');
+    let fits = (1..=LONGEST_FILTER).contains(&filter.len())
+        && filter.bytes().all(|b| is_character(b) || is_separator(b))
+        && filter
+            .split(['.', '_', '-', '/'])
+            .all(|part| !part.is_empty());
+    (!fits).then(|| {
+        format!(
+            "{setting}: `{}` is not a filter of ECR's: lower-case letters, digits, `.`, `_`, `-`, `/` and `*`, at most {LONGEST_FILTER}",
+            crate::text::one_line(filter, 80)
+        )
+    })
+}
+
 /// A glob over repository names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]

@@ -8,6 +8,7 @@
 mod clearance;
 mod decide;
 mod owner;
+mod reads;
 mod recreation;
 mod registry;
 mod report;

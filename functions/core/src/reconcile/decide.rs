@@ -10,7 +10,7 @@ use crate::plan::{self, Plan, STALE_QUARANTINE};
 use crate::policy::{ExistingBefore, Resolved};
 use crate::reason::{Code, Reason};
 use crate::record::{Context, Known, Lease};
-use crate::repository::{DENIED_BY_POLICY, Read, Reads, Repository, RepositoryId};
+use crate::repository::{DENIED_BY_POLICY, Read, Repository, RepositoryId};
 
 /// ECR shows what was changed within this number of seconds.
 const SHOWN_WITHIN: u64 = 2;
@@ -89,12 +89,6 @@ impl Reconciler<'_> {
         &self.trigger.repository
     }
 
-    /// Whether all image tags of a repository matter, now that it is described: one that conforms may hold very many.
-    #[must_use]
-    pub fn needs_all_tags(&self, described: &Repository) -> bool {
-        self.policy.reads_after(described).recent_tags
-    }
-
     pub(super) fn context<'c>(
         &'c self,
         me: &'c Lease,
@@ -153,12 +147,6 @@ impl Reconciler<'_> {
             Read::Known(known) => ControlFlow::Continue(Ok(known)),
             Read::Unreadable(why) => ControlFlow::Continue(Err(why)),
         }
-    }
-
-    /// Whether the rules would ask nothing more about the repository if it is what the event of its creation says.
-    fn created_conforming(&self) -> bool {
-        let created = self.trigger.created_as.as_deref();
-        created.is_some_and(|created| self.policy.reads_after(created).is_nothing())
     }
 
     /// The event comes back after this number of seconds. A sweep has none: the repository's own event, or the next sweep, evaluates
@@ -235,28 +223,6 @@ impl Reconciler<'_> {
         // The other rules were not evaluated.
         plan.complete = false;
         Some(self.report(policy, plan, Ok(known.clone()), repository.created_at, now))
-    }
-
-    /// What its tags or the record ask for beyond what its name does: a round trip more, and rarely.
-    fn read_all(
-        &self,
-        seen: &Observation,
-        record: Record<'_>,
-        repository: &Repository,
-        policy: Option<&Resolved>,
-    ) -> Decided<()> {
-        let mut needed = Reads::default();
-        if let Some(policy) = policy {
-            needed.add(policy.reads_after(repository));
-            needed.add(plan::reads(policy, repository));
-        }
-        needed.policy |= record.is_ok_and(Known::quarantined);
-        let has_tags = !needed.recent_tags || self.needs_all_tags(repository);
-        if seen.reads_all || (seen.reads.cover(&needed) && has_tags) {
-            return ControlFlow::Continue(());
-        }
-        needed.add(seen.reads.clone());
-        ControlFlow::Break(Next::Observe(Wanted::Repository(needed)))
     }
 
     /// For how many seconds its creator may still go on, where the policy grants that and the event can come back.

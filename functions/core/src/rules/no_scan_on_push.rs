@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
 use crate::finding::{Fix, Severity, Violation};
+use crate::glob::not_a_filter;
 use crate::repository::{
     Read, Reads, RegistryScanning, Repository, RepositoryId, ScanFrequency, ScanRule,
     scan_filter_matches,
@@ -17,7 +18,6 @@ use crate::text::one_line;
 /// API reference, PutRegistryScanningConfiguration, RegistryScanningRule and ScanningRepositoryFilter.
 const MOST_RULES: usize = 2;
 const MOST_FILTERS: usize = 100;
-const LONGEST_FILTER: usize = 255;
 
 /// A repository whose images are not scanned when they are pushed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -157,17 +157,9 @@ impl Rule for NoScanOnPush {
     }
 
     fn contradictions(&self) -> Vec<String> {
-        let mut problems: Vec<String> = self
-            .registry_filters
-            .iter()
-            .filter(|filter| !is_filter(filter))
-            .map(|filter| {
-                format!(
-                    "registry-filters: `{}` is not a filter of ECR's: lower-case letters, digits, `.`, `_`, `-`, `/` and `*`, \
-                     at most {LONGEST_FILTER}",
-                    one_line(filter, 80)
-                )
-            })
+        let filters = self.registry_filters.iter();
+        let mut problems: Vec<String> = filters
+            .filter_map(|filter| not_a_filter("registry-filters", filter))
             .collect();
         if self.fix == ScanFix::Registry && self.registry_filters.is_empty() {
             problems.push(
@@ -278,17 +270,6 @@ fn is_scanned(repository: &Repository) -> Result<bool, String> {
     Ok(true)
 }
 
-fn is_filter(filter: &str) -> bool {
-    let is_character = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'*');
-    let is_separator = |b: u8| matches!(b, b'.' | b'_' | b'-' | b'/');
-    // API reference, ScanningRepositoryFilter: separators stand alone, and at neither end.
-    (1..=LONGEST_FILTER).contains(&filter.len())
-        && filter.bytes().all(|b| is_character(b) || is_separator(b))
-        && filter
-            .split(['.', '_', '-', '/'])
-            .all(|part| !part.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -307,7 +288,11 @@ mod tests {
             ("A", false),
             ("", false),
         ] {
-            assert_eq!(is_filter(filter), is, "{filter}");
+            assert_eq!(
+                not_a_filter("registry-filters", filter).is_none(),
+                is,
+                "{filter}"
+            );
         }
     }
 

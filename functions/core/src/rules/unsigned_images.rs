@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::finding::{Fix, Severity, Violation};
+use crate::glob::not_a_filter;
 use crate::registry::{Registry, RegistryReads, SigningFilter, SigningRule};
 use crate::repository::{Reads, Repository, RepositoryId};
 use crate::rule::{
@@ -13,8 +14,6 @@ use crate::rule::{
 };
 use crate::text::{LONGEST, one_line};
 
-/// API reference, SigningRepositoryFilter.
-const LONGEST_FILTER: usize = 256;
 /// API reference, SigningRule: filters of one rule.
 const MOST_FILTERS: usize = 100;
 
@@ -48,7 +47,7 @@ elsewhere. Each pattern in `repositories` (`*`: all of them) must be covered by 
 rule without filters, or a filter that matches all that the pattern matches.
 
 Each account and region is one finding, and it is never repaired: a signing profile is the \
-operator's to choose, and whoever pushes needs `signer:SignPayload` for it, without which images \
+operator's to choose, and those who push need `signer:SignPayload` for it, without which images \
 are pushed and stay unsigned. Whether an image that is there is signed is not looked at, nor are \
 signatures that pipelines push themselves. `aws ecr put-signing-configuration` replaces all rules: \
 the command in the finding keeps those that are there. A registry has at most ten.",
@@ -128,15 +127,9 @@ impl Rule for UnsignedImages {
     }
 
     fn contradictions(&self) -> Vec<String> {
-        let wrong = self.repositories.iter().filter(|it| !is_filter(it));
-        let mut problems: Vec<String> = wrong
-            .map(|filter| {
-                format!(
-                    "repositories: `{}` is not a filter of ECR's: lower-case letters, digits, `.`, `_`, `-`, `/` and `*`, at \
-                     most {LONGEST_FILTER}",
-                    one_line(filter, 80)
-                )
-            })
+        let filters = self.repositories.iter();
+        let mut problems: Vec<String> = filters
+            .filter_map(|filter| not_a_filter("repositories", filter))
             .collect();
         if !(1..=MOST_FILTERS).contains(&self.repositories.len()) {
             problems.push(format!(
@@ -152,14 +145,6 @@ impl Rule for UnsignedImages {
         let all: Vec<&str> = self.repositories.iter().map(String::as_str).collect();
         advise(id, &[], &all)
     }
-}
-
-/// CloudFormation reference, AWS::ECR::SigningConfiguration RepositoryFilter, in its characters.
-fn is_filter(filter: &str) -> bool {
-    (1..=LONGEST_FILTER).contains(&filter.len())
-        && filter
-            .bytes()
-            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-' | b'/' | b'*'))
 }
 
 /// The configuration with the rules that are there, of which none is for all repositories, and one for what they do not sign.
