@@ -357,12 +357,12 @@ fn start_over(plan: &Plan, record: Record<'_>, earlier: &Earlier, now: i64) -> D
             seconds: SHOWN_WITHIN,
         });
     }
-    // The snapshot may be older than a repair of another invocation, which then looks like a revert.
+    // The snapshot may be older than a repair of another invocation, or ECR may not show that yet: it then looks like a revert.
     if !earlier.reread && some(Known::just_repaired) {
         earlier.reread = true;
         return ControlFlow::Break(Next::StartOver {
             earlier,
-            seconds: 0,
+            seconds: SHOWN_WITHIN,
         });
     }
     ControlFlow::Continue(())
