@@ -222,7 +222,7 @@ async fn a_sweep_of_many_parts_loses_nothing() {
     set.send().await.unwrap();
     world.set_timeout_of_auditor(10).await;
     let proxy = &world.local.proxy;
-    proxy.delay("PutImageTagMutability", Duration::from_millis(1600));
+    proxy.delay("PutImageTagMutability", Duration::from_millis(1200));
     let request = json!({ "mode": "enforce", "continue": true });
     let first = world.invoke_function(&world.stack.auditor, &request).await;
     assert_ne!(first.unwrap()["next"], Value::Null);
