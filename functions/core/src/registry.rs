@@ -9,6 +9,11 @@ pub use self::signing::{SigningFilter, SigningRule};
 pub use self::template::{Creation, ROOT, Template};
 use crate::repository::{Key, Read, RegistryScanning, RepositoryId};
 
+/// The account setting that says for which actions ECR enforces the registry policy (API reference, GetAccountSetting).
+pub const POLICY_SCOPE: &str = "REGISTRY_POLICY_SCOPE";
+/// The account setting that says whether repositories may share layers.
+pub const BLOB_MOUNTING: &str = "BLOB_MOUNTING";
+
 /// The snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registry {
@@ -24,9 +29,9 @@ pub struct Registry {
     pub caches: Read<Vec<String>>,
     /// How the registry scans.
     pub scanning: Read<RegistryScanning>,
-    /// The account setting `REGISTRY_POLICY_SCOPE`: `V1` or `V2`.
+    /// The value of [`POLICY_SCOPE`]: `V1` or `V2`.
     pub policy_scope: Read<String>,
-    /// The account setting `BLOB_MOUNTING`: `ENABLED` or `DISABLED`.
+    /// The value of [`BLOB_MOUNTING`]: `ENABLED` or `DISABLED`.
     pub blob_mounting: Read<String>,
     /// Which pushed images ECR signs.
     pub signing: Read<Vec<SigningRule>>,

@@ -60,8 +60,10 @@ pub enum RuleMode {
 pub trait Rule: Send + Sync + std::fmt::Debug {
     fn mode(&self) -> Option<RuleMode>;
 
-    /// What it needs to know, to the least: each read is a call for each event.
-    fn reads(&self) -> Reads;
+    /// What it needs to know, to the least: each read is a call for each event. A rule about the registry alone reads nothing of repositories.
+    fn reads(&self) -> Reads {
+        Reads::default()
+    }
 
     /// What it still needs to know when DescribeRepositories has answered: in an audit of many that is a call for each.
     fn reads_after(&self, _described: &Repository) -> Reads {
@@ -80,8 +82,10 @@ pub trait Rule: Send + Sync + std::fmt::Debug {
         all.without(&self.explained_by(described))
     }
 
-    /// Judges a snapshot. Blind to mode and exemptions: the plan knows those.
-    fn check(&self, repository: &Repository) -> Option<Violation>;
+    /// Judges a snapshot. Blind to mode and exemptions: the plan knows those. A rule about the registry alone finds nothing in repositories.
+    fn check(&self, _repository: &Repository) -> Option<Violation> {
+        None
+    }
 
     /// What it needs to know of the registry. Only rules with [`Settings::JUDGES_REGISTRY`] are asked.
     fn registry_reads(&self) -> RegistryReads {

@@ -60,7 +60,8 @@ pub(crate) fn calls_of_details(reads: &Reads) -> u32 {
     asked.map(u32::from).iter().sum()
 }
 
-/// Reads a repository. `young`: it was created a moment ago. `objects`: whether its recent tags matter, now that it is described; one that conforms may hold very many.
+/// Reads a repository. `young`: it was created a moment ago. `objects`: whether its recent tags matter, now that it is described; one that
+/// conforms may hold very many.
 pub(crate) async fn load(
     aws: &Regional,
     id: &RepositoryId,

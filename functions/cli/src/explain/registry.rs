@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use ecr_warden_core::registry::{
-    Creation, Registry, ReplicationDestination, SigningFilter, SigningRule, Template,
+    BLOB_MOUNTING, Creation, POLICY_SCOPE, Registry, ReplicationDestination, SigningFilter,
+    SigningRule, Template,
 };
 use ecr_warden_core::repository::{
     Encryption, Read, RegistryScanning, RepositoryId, ScanRule, TagMutability,
@@ -86,8 +87,8 @@ fn laid_over(mut registry: Registry, file: &Path) -> Result<Registry, CommandErr
             }
             "name" => {
                 let setting = match value.value().as_str() {
-                    Some("REGISTRY_POLICY_SCOPE") => &mut registry.policy_scope,
-                    Some("BLOB_MOUNTING") => &mut registry.blob_mounting,
+                    Some(POLICY_SCOPE) => &mut registry.policy_scope,
+                    Some(BLOB_MOUNTING) => &mut registry.blob_mounting,
                     _ => continue,
                 };
                 *setting = Read::Known(text(&node, "value").ok_or_else(|| wrong(&node, EXPECTED))?);

@@ -4,16 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::finding::{Fix, Severity, Violation};
-use crate::registry::{Registry, RegistryReads};
-use crate::repository::{Read, Reads, Repository, RepositoryId};
+use crate::registry::{BLOB_MOUNTING, POLICY_SCOPE, Registry, RegistryReads};
+use crate::repository::{Read, RepositoryId};
 use crate::rule::{
     Advice, Meta, NewRepositories, RegistryViolation, Rule, RuleMode, Settings, Subject,
     make_readable,
 };
-
-/// API reference, GetAccountSetting and PutAccountSetting.
-const POLICY_SCOPE: &str = "REGISTRY_POLICY_SCOPE";
-const BLOB_MOUNTING: &str = "BLOB_MOUNTING";
 
 /// The account settings of ECR, which hold for all repositories of an account in a region.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -71,14 +67,6 @@ policy first (`aws ecr get-registry-policy`).",
 impl Rule for NonconformingAccountSetting {
     fn mode(&self) -> Option<RuleMode> {
         self.mode
-    }
-
-    fn reads(&self) -> Reads {
-        Reads::default()
-    }
-
-    fn check(&self, _repository: &Repository) -> Option<Violation> {
-        None
     }
 
     fn registry_reads(&self) -> RegistryReads {

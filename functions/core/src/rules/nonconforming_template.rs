@@ -10,7 +10,7 @@ use self::source::{Correction, TemplateSource, sources};
 use self::text::{advise, command};
 use crate::finding::{Finding, Fix, Severity, Violation};
 use crate::registry::{Registry, RegistryReads};
-use crate::repository::{Reads, Repository, RepositoryId};
+use crate::repository::RepositoryId;
 use crate::rule::{
     Advice, Meta, NewRepositories, RegistryViolation, Rule, RuleMode, Settings, Subject,
     make_readable,
@@ -67,14 +67,6 @@ for no registry, so an override for this rule names accounts or regions only.",
 impl Rule for NonconformingTemplate {
     fn mode(&self) -> Option<RuleMode> {
         self.mode
-    }
-
-    fn reads(&self) -> Reads {
-        Reads::default()
-    }
-
-    fn check(&self, _repository: &Repository) -> Option<Violation> {
-        None
     }
 
     fn registry_reads(&self) -> RegistryReads {

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::finding::{Fix, Severity, Violation};
 use crate::glob::not_a_filter;
 use crate::registry::{Registry, RegistryReads, SigningFilter, SigningRule};
-use crate::repository::{Reads, Repository, RepositoryId};
+use crate::repository::RepositoryId;
 use crate::rule::{
     Advice, Meta, NewRepositories, RegistryViolation, Rule, RuleMode, Settings, Subject,
     make_readable, quoted, shell_word,
@@ -60,14 +60,6 @@ the command in the finding keeps those that are there. A registry has at most te
 impl Rule for UnsignedImages {
     fn mode(&self) -> Option<RuleMode> {
         self.mode
-    }
-
-    fn reads(&self) -> Reads {
-        Reads::default()
-    }
-
-    fn check(&self, _repository: &Repository) -> Option<Violation> {
-        None
     }
 
     fn registry_reads(&self) -> RegistryReads {

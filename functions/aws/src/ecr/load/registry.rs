@@ -1,7 +1,8 @@
 //! What holds for all repositories of a registry.
 
 use ecr_warden_core::registry::{
-    Creation, Registry, RegistryReads, ReplicationDestination, SigningFilter, SigningRule, Template,
+    BLOB_MOUNTING, Creation, POLICY_SCOPE, Registry, RegistryReads, ReplicationDestination,
+    SigningFilter, SigningRule, Template,
 };
 use ecr_warden_core::repository::{Encryption, Read, Reads, RepositoryId};
 
@@ -70,11 +71,8 @@ pub(crate) async fn registry(
         asked(reads.policy, policy(aws)),
         asked(reads.destinations, destinations(aws)),
         asked(reads.templates, templates(aws)),
-        asked(
-            reads.policy_scope,
-            account_setting(aws, "REGISTRY_POLICY_SCOPE")
-        ),
-        asked(reads.blob_mounting, account_setting(aws, "BLOB_MOUNTING")),
+        asked(reads.policy_scope, account_setting(aws, POLICY_SCOPE)),
+        asked(reads.blob_mounting, account_setting(aws, BLOB_MOUNTING)),
         asked(reads.signing, signing(aws)),
         Box::pin(around.add(aws, &common)),
     );
